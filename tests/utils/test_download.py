@@ -1,0 +1,264 @@
+import errno
+import hashlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pooch
+import pytest
+
+from utils.data import download
+from utils.data.download import DataError, cache_folder, fetch
+
+from .loopback import serve
+
+ROOT = Path(__file__).parents[2]
+NAME = "numbers.bin"
+DATA = bytes(range(251)) * 800  # larger than one chunk of a download, and than the small disk below
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+CHILD = """
+import signal, sys
+from utils.data.download import fetch
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print(fetch(*sys.argv[1:], progress=False).read_bytes()[:4].hex())
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "*")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def server():
+    with serve({NAME: DATA}) as running:
+        yield running
+
+
+@pytest.fixture
+def mount(tmp_path):
+    """Mount a tmpfs of a given size, or mount it anew with other options."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def run(options):
+        if shutil.which("mount") is None:
+            pytest.skip("a real disk error needs the command mount, which this system lacks")
+        call = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], capture_output=True, text=True
+        )
+        if call.returncode:
+            pytest.skip(f"a real disk error needs the right to mount a tmpfs: {call.stderr.strip()}")
+        return disk
+
+    yield run
+    if disk.is_mount():
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def get(server, **options):
+    return fetch(NAME, f"{server.url}/{NAME}", SHA256, progress=False, **options)
+
+
+def files(folder):
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def check_failure(folder, url, reason, advice):
+    """Fetch `url`, and check the sentence that says why that failed, and that nothing is left."""
+    with pytest.raises(DataError) as caught:
+        fetch(NAME, url, SHA256, progress=False)
+    message = str(caught.value)
+    start, _, end = message.rpartition(": ")
+    assert start.startswith(f"{NAME} could not be downloaded because ")
+    assert reason in start
+    assert advice in end
+    assert "\n" not in message and ". " not in message
+    assert caught.value.__cause__ is not None
+    assert files(folder) == []
+
+
+def child(server):
+    arguments = [NAME, f"{server.url}/{NAME}", SHA256]
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("mode", ["right", "unsized"])
+def test_fetch_downloads_once(server, folder, mode):
+    server.mode = mode
+    path = get(server)
+    assert path == folder / NAME
+    assert path.read_bytes() == DATA
+    assert get(server) == path
+    assert server.asked == [f"/{NAME}"]
+    assert files(folder) == [path]
+
+
+def test_fetch_keeps_files_of_a_corpus_in_their_folder(server, folder):
+    assert get(server, folder="corpus") == folder / "corpus" / NAME
+
+
+def test_fetch_replaces_a_wrong_file(server, folder):
+    folder.mkdir()
+    (folder / NAME).write_bytes(DATA[:-1])
+    assert get(server).read_bytes() == DATA
+    assert len(server.asked) == 1
+
+
+def test_fetch_never_returns_a_wrong_file(server, folder):
+    folder.mkdir()
+    (folder / NAME).write_bytes(DATA[:-1])
+    server.mode = 503
+    with pytest.raises(DataError, match="answered 503"):
+        get(server)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
+def test_a_download_can_be_read_by_others_who_share_the_folder(server):
+    assert get(server).stat().st_mode & 0o777 == 0o644
+
+
+def test_progress_bar_names_the_file_and_nothing_else_is_said(server, folder, capfd):
+    get(server)
+    assert capfd.readouterr() == ("", "")
+    (folder / NAME).unlink()
+    fetch(NAME, f"{server.url}/{NAME}", SHA256)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert f"{NAME}: 100%" in err
+    assert {line.split(":")[0] for line in err.replace("\r", "\n").split("\n") if line} == {NAME}
+
+
+@pytest.mark.parametrize(
+    ("mode", "reason", "advice"),
+    [
+        (403, "answered 403 (Forbidden)", "check that address"),
+        (404, "answered 404 (Not Found)", "get the newest version of this course"),
+        (429, "answered 429 (Too Many Requests)", "wait a few minutes"),
+        (500, "answered 500 (Internal Server Error)", "wait a few minutes"),
+        (503, "answered 503 (Service Unavailable)", "wait a few minutes"),
+        ("cut", "stopped before the end", "check your internet connection"),
+        ("long", "stopped before the end", "check your internet connection"),
+        ("stall", "stopped before the end", "check your internet connection"),
+        ("silent", "stopped before the end", "check your internet connection"),
+        ("short", "expected checksum", "run this again"),
+        ("wrong", "expected checksum", "run this again"),
+    ],
+)
+def test_a_failing_server(server, folder, monkeypatch, mode, reason, advice):
+    server.mode = mode
+    if mode in ("stall", "silent"):
+        monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    check_failure(folder, f"{server.url}/{NAME}", reason, advice)
+    server.mode = "right"
+    assert get(server).read_bytes() == DATA
+
+
+def test_a_server_that_cannot_be_reached(server, folder):
+    with serve({}) as closed:
+        pass
+    for url in (closed.url, "http://a-host-that-cannot-exist.invalid"):
+        check_failure(folder, f"{url}/{NAME}", "cannot be reached", "check your internet connection")
+    assert get(server).read_bytes() == DATA
+
+
+@pytest.mark.parametrize("url", ["numbers.bin", "http://", "gopher://127.0.0.1/numbers.bin"])
+def test_an_address_that_is_none(folder, url):
+    check_failure(folder, url, "is not an address", "correct that address")
+
+
+@pytest.mark.parametrize(
+    ("number", "reason", "advice"),
+    [
+        (errno.ENOSPC, "no room left", "free some space"),
+        (errno.EDQUOT, "no room left", "free some space"),
+        (errno.EROFS, "cannot be written to", "set ATTENTION_DATA"),
+        (errno.EACCES, "cannot be written to", "set ATTENTION_DATA"),
+        (errno.EIO, "cannot be written to", "set ATTENTION_DATA"),
+    ],
+)
+def test_a_disk_error_while_writing(server, folder, monkeypatch, number, reason, advice):
+    class Disk(io.FileIO):
+        def write(self, chunk):
+            super().write(chunk[: len(chunk) // 2])
+            raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "open", Disk, raising=False)
+        check_failure(folder, f"{server.url}/{NAME}", reason, advice)
+    assert get(server).read_bytes() == DATA
+
+
+def test_a_disk_that_is_really_full(server, monkeypatch, mount):
+    disk = mount("size=64k")
+    monkeypatch.setenv("ATTENTION_DATA", str(disk))
+    check_failure(disk, f"{server.url}/{NAME}", f"no room left in {disk}", "free some space")
+    mount("remount,size=1m")
+    assert get(server).read_bytes() == DATA
+
+
+def test_a_disk_that_is_really_read_only(server, monkeypatch, mount):
+    disk = mount("size=1m")
+    monkeypatch.setenv("ATTENTION_DATA", str(disk))
+    mount("remount,ro")
+    check_failure(disk, f"{server.url}/{NAME}", f"{disk} cannot be written to", "set ATTENTION_DATA")
+    mount("remount,rw")
+    assert get(server).read_bytes() == DATA
+    mount("remount,ro")
+    assert get(server).read_bytes() == DATA  # a folder that others filled serves those who only read it
+    assert len(server.asked) == 1
+
+
+def test_a_file_where_the_folder_should_be(server, folder, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "file" / "cache"))
+    check_failure(folder, f"{server.url}/{NAME}", "cannot be written to", "set ATTENTION_DATA to a folder")
+
+
+def test_two_processes_that_fetch_one_file_at_once(server, folder):
+    server.mode = "together"
+    both = [child(server), child(server)]
+    for process in both:
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out.strip(), err) == (0, DATA[:4].hex(), "")
+    assert len(server.asked) == 2
+    assert files(folder) == [folder / NAME]
+    assert (folder / NAME).read_bytes() == DATA
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
+def test_ctrl_c_leaves_nothing(server, folder):
+    server.mode = "stall"
+    process = child(server)
+    while not server.halfway.wait(0.1):
+        assert process.poll() is None, process.stderr.read()
+    assert len(files(folder)) == 1
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert err.strip().endswith("KeyboardInterrupt")
+    assert files(folder) == []
+
+
+def test_cache_folder(monkeypatch):
+    monkeypatch.setenv("ATTENTION_DATA", "~/corpora")
+    assert cache_folder() == Path.home() / "corpora"
+    for unset in (
+        lambda: monkeypatch.setenv("ATTENTION_DATA", ""),
+        lambda: monkeypatch.delenv("ATTENTION_DATA"),
+    ):
+        unset()
+        assert cache_folder() == Path(pooch.os_cache("attention-course"))

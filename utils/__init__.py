@@ -1,0 +1,1 @@
+"""What the notebooks import: data, text, models, training, metrics, plotting."""

@@ -1,0 +1,90 @@
+"""One way to fetch a file of a public corpus: once, checked, and into the user's cache folder."""
+
+import errno
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pooch
+import requests
+from tqdm.auto import tqdm
+from urllib3.exceptions import ReadTimeoutError
+
+TIMEOUT = 30  # seconds without a byte after which a server counts as stalled
+
+pooch.get_logger().setLevel("WARNING")  # the progress bar says the same in fewer words
+
+
+class DataError(RuntimeError):
+    """Data that cannot be had; the message is one sentence that says what to do."""
+
+
+def cache_folder():
+    """Return the folder that downloads live in: ATTENTION_DATA if set, else the user's cache folder."""
+    return Path(os.environ.get("ATTENTION_DATA") or pooch.os_cache("attention-course")).expanduser()
+
+
+def fetch(name, url, sha256, folder="", progress=True):
+    """Return the path of the file `name` with the checksum `sha256`, downloaded from `url` if need be.
+
+    `folder` is relative to the cache folder. A file that is already there and right is used without
+    a network; one that is there but wrong is replaced. Several processes may fetch one file at once:
+    each downloads to a file of its own, which takes its name only when it is whole and right.
+
+    Every failure (no network, the server, a cut-off download, the checksum, the disk) is a DataError
+    chained to its cause, and leaves nothing of the download behind; neither does Ctrl-C.
+    """
+    folder = cache_folder() / folder
+
+    def download(url, path, _):
+        # pooch's own downloader has a bar without a name, which a failure leaves open.
+        headers = {"Accept-Encoding": "identity"}  # the bytes as they are stored, for their checksum
+        with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as reply:
+            reply.raise_for_status()
+            total = int(reply.headers.get("Content-Length", 0)) or None
+            bar = tqdm(desc=name, total=total, unit="B", unit_scale=True, disable=not progress)
+            with bar, open(path, "wb") as file:
+                for chunk in reply.iter_content(2**16):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+        os.chmod(path, 0o644)  # pooch's temporary file is private, but a class may share one folder
+
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=download))
+    except (requests.RequestException, OSError, ValueError) as error:
+        reason, advice = _explain(error, url, folder)
+        raise DataError(f"{name} could not be downloaded because {reason}: {advice}") from error
+
+
+def _explain(error, url, folder):
+    """Say why a download failed and what to do about it; a RequestException is an OSError too."""
+    host = urlsplit(url).hostname
+    if isinstance(error, requests.HTTPError):
+        status = error.response.status_code
+        busy = status == 429 or status >= 500
+        return f"{url} answered {status} ({error.response.reason})", (
+            "wait a few minutes, then run this again"
+            if busy
+            else "check that address, or get the newest version of this course"
+        )
+    stalled = error.args and isinstance(error.args[0], ReadTimeoutError)
+    if stalled or isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return f"{host} stopped before the end of the file", (
+            "check your internet connection, then run this again"
+        )
+    if isinstance(error, requests.ConnectionError):
+        return f"{host} cannot be reached", "check your internet connection, then run this again"
+    if isinstance(error, requests.RequestException):
+        return f"{url} is not an address that can be fetched", "correct that address"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"there is no room left in {folder}", (
+            "free some space, or set ATTENTION_DATA to a folder with room, then run this again"
+        )
+    if isinstance(error, OSError):
+        return f"{folder} cannot be written to", (
+            "set ATTENTION_DATA to a folder that you may write to, then run this again"
+        )
+    return f"what {host} sent does not have the expected checksum", (
+        "run this again, and if that does not help, look for a network's log-in page that answers in "
+        "its place, or get the newest version of this course"
+    )

@@ -1,0 +1,136 @@
+"""Multi30K: captions of photographs in English, German and French, from their public home."""
+
+import gzip
+import os
+import zlib
+
+from utils.data.corpus import Corpus, Split
+from utils.data.download import DataError, fetch
+
+HOME = "https://github.com/multi30k/dataset"
+COMMIT = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"
+URL = f"https://raw.githubusercontent.com/multi30k/dataset/{COMMIT}/data/task1/raw"
+
+# split: (name of its files, sentence pairs, sha256 of each language's file at that commit)
+SPLITS = {
+    "train": (
+        "train",
+        29_000,
+        {
+            "de": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
+            "en": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
+            "fr": "622e75069e9f4c577425c4f277116ce66e63a2401c0a2312d90073cb12379a3c",
+        },
+    ),
+    "valid": (
+        "val",
+        1_014,
+        {
+            "de": "f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
+            "en": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+            "fr": "ca3106f1a72390591d25f6c45cb4cd39dec4cd3f123e099748a3ce5256c160e9",
+        },
+    ),
+    "test_2016_flickr": (
+        "test_2016_flickr",
+        1_000,
+        {
+            "de": "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8",
+            "en": "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9",
+            "fr": "6d326e188d259fb1d04ac19eae3af956559b3a0b93d7635e56c90987c40c8b90",
+        },
+    ),
+    "test_2017_flickr": (
+        "test_2017_flickr",
+        1_000,
+        {
+            "de": "a2c89666db00c495cd8513b9d708d5a3acc205d7de312ef2bf5fb7ebc1540aee",
+            "en": "76a444ee25172e72695cddb13ae4a3bda59430617be88e0bb46b60504f054074",
+            "fr": "3ba671ceb2299f3304ffafefea7a833d08632fbaf0ba18546f8a2ec2391af496",
+        },
+    ),
+    "test_2017_mscoco": (
+        "test_2017_mscoco",
+        461,
+        {
+            "de": "799e4854c25d601cb6cb6be29eabe5667734c61ace2f495e03e429031a0bc338",
+            "en": "aab300bfb4427697987e02cd0aacd44bfe8aa50456231b6474c08038bbed2b58",
+            "fr": "754f3072ba9f124569ba5258b32730fc1d214bbf8e0c6dfb2b74401676220db0",
+        },
+    ),
+    "test_2018_flickr": (
+        "test_2018_flickr",
+        1_071,
+        {
+            "de": "ddd0130c7d97482dc5197a02141dae8dd79f20f03586c480d675c09a32daf608",
+            "en": "ef4f4844037d4c5dea75c9a8ed5fd78905967a26f67c255e230cc9780032654d",
+            "fr": "fb2b83fcceb937a4f7e3e93c1c51c22aba92f1e342391e6b5ba392b16a920501",
+        },
+    ),
+}
+LANGUAGES = ("de", "en", "fr")
+
+
+def load_multi30k(
+    src="de",
+    tgt="en",
+    splits=("train", "valid", "test_2016_flickr", "test_2017_flickr"),
+    progress=True,
+):
+    """Load Multi30K from one of its languages (de, en, fr) into another, as a Corpus of raw text.
+
+    There are also the splits "test_2017_mscoco" and "test_2018_flickr". Files not yet in the cache
+    folder are downloaded, 1.3 MB for the default splits; the environment variable
+    ATTENTION_MULTI30K_URL names a mirror to take them from, whose files must be the same ones.
+
+    A language or split that does not exist is a ValueError, and data that cannot be had a DataError.
+    The task and its German are from Elliott et al. (2016); the French was added by Elliott et al.
+    (2017), "Findings of the Second Shared Task on Multimodal Machine Translation and Multilingual
+    Image Description".
+    """
+    for language in (src, tgt):
+        if language not in LANGUAGES:
+            raise ValueError(f"Multi30K has no language {language!r}: choose from {', '.join(LANGUAGES)}")
+    if src == tgt:
+        raise ValueError(f"src and tgt are both {src!r}: choose two different languages")
+    if isinstance(splits, str):
+        raise ValueError(f"splits must be a sequence of names: write ({splits!r},)")
+    for split in splits:
+        if split not in SPLITS:
+            raise ValueError(f"Multi30K has no split {split!r}: choose from {', '.join(SPLITS)}")
+    return Corpus(
+        name="Multi30K",
+        src_lang=src,
+        tgt_lang=tgt,
+        splits={
+            split: Split(*(_sentences(split, lang, progress) for lang in (src, tgt))) for split in splits
+        },
+        tokenization="moses",
+        licence=(
+            "no licence file; its README provides the data for non-commercial research and educational "
+            "purposes, on the terms of Flickr30K: do not redistribute"
+        ),
+        citation=(
+            "Elliott, Frank, Sima'an and Specia (2016), Multi30K: Multilingual English-German Image "
+            "Descriptions, 5th Workshop on Vision and Language"
+        ),
+        home=HOME,
+    )
+
+
+def _sentences(split, language, progress):
+    """Return the sentences of one language of a split, fetching its file if need be."""
+    stem, count, sha256 = SPLITS[split]
+    name = f"{stem}.{language}.gz"
+    base = os.environ.get("ATTENTION_MULTI30K_URL") or URL
+    path = fetch(name, f"{base.rstrip('/')}/{name}", sha256[language], "multi30k", progress)
+    try:
+        text = gzip.decompress(path.read_bytes()).decode("utf-8")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not gzip text in UTF-8: delete it, then run this again") from error
+    sentences = text.removesuffix("\n").split("\n")  # not splitlines(), which knows more line ends
+    if len(sentences) != count:
+        raise DataError(
+            f"{path} has {len(sentences):,} lines and not {count:,}: delete it, then run this again"
+        )
+    return sentences
