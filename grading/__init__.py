@@ -1,0 +1,1 @@
+"""What instructors run: checks of answers, the mistakes they know by name, and what nbgrader needs."""

@@ -1,0 +1,364 @@
+"""The checks tell right from wrong and name the mistake: every right answer and known mistake of the bank."""
+
+import dataclasses
+import io
+import json
+import math
+import warnings
+from pathlib import Path
+
+import jupytext
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from grading import checks
+from grading.checks import CHECKS, Outcome, call, check, examine
+from grading.misconceptions import MISCONCEPTIONS, RIGHT
+from utils import attention
+
+WRONG = [
+    pytest.param(name, known, id=f"{name}-{i}-{known.name}")
+    for name in CHECKS
+    for i, known in enumerate(MISCONCEPTIONS[name])
+]
+CORRECT = [
+    pytest.param(name, answer, id=f"{name}-{i}") for name in CHECKS for i, answer in enumerate(RIGHT[name])
+]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_bank_is_rich(name):
+    assert len({known.name for known in MISCONCEPTIONS[name]}) >= 6
+    assert len(RIGHT[name]) >= 4
+    drawn = list(CHECKS[name].draw(np.random.default_rng(0)))
+    assert 3 <= sum(case.visible for case in drawn) < len(drawn)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_reference_passes(name):
+    for seed in range(5):
+        assert examine(name, CHECKS[name].reference, seed=seed).passed
+
+
+@pytest.mark.parametrize("name, answer", CORRECT)
+def test_a_right_answer_written_in_another_way_passes(name, answer):
+    for seed in range(2):
+        check(name, answer, seed=seed)
+
+
+@pytest.mark.parametrize("name, known", WRONG)
+def test_a_known_mistake_fails_and_is_named(name, known):
+    verdict = examine(name, known.answer, seed=0)
+    assert not verdict.passed
+    assert (verdict.mistake, verdict.sentence) == (known.name, known.sentence)
+    with pytest.raises(AssertionError) as error:
+        check(name, known.answer, seed=1)
+    assert str(error.value).startswith(f"{name}: {known.sentence}\n  seen with ")
+
+
+def graded_cells():
+    lessons = Path(__file__).parents[2] / "lessons" / "exercises"
+    cells = [cell for path in sorted(lessons.glob("*.py")) for cell in jupytext.read(path).cells]
+    return {cell.metadata["test"]: cell.source for cell in cells if "test" in cell.metadata}
+
+
+@pytest.mark.filterwarnings("ignore:a warning is no mistake")
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_graded_cell_of_the_lesson_needs_the_answer_only_and_accepts_every_right_one(name):
+    """Its visible tests, too, must not insist on one way of writing it."""
+    cell = graded_cells()[name]
+    for answer in (CHECKS[name].reference, *RIGHT[name]):
+        exec(cell, {name: answer})
+    for tests in cell.split("### BEGIN HIDDEN TESTS"):
+        with pytest.raises(AssertionError):
+            exec(tests, {name: MISCONCEPTIONS[name][0].answer})
+
+
+def divided_by_hidden_in_a_loop(query, keys):
+    scores = query.new_zeros(query.shape[0], query.shape[1], keys.shape[1])
+    for t in range(query.shape[1]):
+        for s in range(keys.shape[1]):
+            scores[:, t, s] = (query[:, t] * keys[:, s]).mean(-1)
+    return scores
+
+
+class ColumnsAsWeights(attention.AdditiveScore):
+    def forward(self, query, keys):
+        return torch.einsum("abc->acb", super().forward(query, keys))
+
+
+def softmax_with_no_axis_given(scores, mask):
+    if mask is not None:
+        mask = mask[:, None, :] if mask.dim() == 2 else mask
+        scores = torch.where(mask, scores, -torch.inf)
+    return nn.functional.softmax(scores)  # over axis 0, with a warning
+
+
+def masked_by_multiplying(scores, mask):
+    weights = torch.softmax(scores, 2)
+    if mask is None:
+        return weights
+    return weights.masked_fill(~(mask if mask.dim() == 3 else mask[:, None]), 0)
+
+
+def keys_taken_for_values(query, keys, values, mask, score):
+    weights = attention.masked_softmax(score(query, keys), mask)
+    return torch.einsum("bts,bsd->btd", weights, keys), weights
+
+
+@pytest.mark.parametrize(
+    "name, answer, mistake",
+    [
+        ("scaled_dot_score", divided_by_hidden_in_a_loop, "divided_by_hidden"),
+        ("AdditiveScore", ColumnsAsWeights, "transposed_scores"),
+        ("masked_softmax", softmax_with_no_axis_given, "softmax_over_batch"),
+        ("masked_softmax", masked_by_multiplying, "masked_after"),
+        ("attend", keys_taken_for_values, "keys_as_values"),
+    ],
+)
+def test_a_known_mistake_is_named_however_it_is_written(name, answer, mistake):
+    assert examine(name, answer, seed=5).mistake == mistake
+
+
+# Mistakes that the bank does not know: the message says which property broke.
+
+
+def not_written(*args):
+    raise NotImplementedError
+
+
+def divided_by_zero(query, keys):
+    return 1 / 0
+
+
+class EqualToEverything(torch.Tensor):
+    def __eq__(self, other):
+        return True
+
+    __hash__ = torch.Tensor.__hash__
+
+
+def in_place(scores, mask):
+    weights = attention.masked_softmax(scores, mask)
+    scores.fill_(0)
+    return weights
+
+
+def in_place_of_keys(query, keys):
+    keys /= math.sqrt(keys.shape[-1])
+    return query @ keys.mT
+
+
+def zeroed_in_place(scores, mask):
+    """Right numbers, but softmax needs its own result again for the gradient."""
+    weights = attention.masked_softmax(scores, mask).exp()
+    result = weights.log()
+    weights[:] = 1
+    return result
+
+
+def uniform(scores, mask):
+    real = attention.masked_softmax(torch.zeros_like(scores), mask)
+    return 0.9 * real
+
+
+def leaky(scores, mask):
+    return torch.softmax(scores * 2, -1)
+
+
+def empty_rows_of_one(scores, mask):
+    weights = attention.masked_softmax(scores, mask)
+    return torch.where(weights.sum(-1, keepdim=True) == 0, 1.0, weights)
+
+
+def nan_in_the_empty(query, keys, values, mask, score):
+    context, weights = attention.attend(query, keys, values, mask, score)
+    return context / weights.sum(-1, keepdim=True), weights
+
+
+def half_detached(query, keys, values, mask, score):
+    weights = attention.masked_softmax(score(query, keys), mask)
+    return weights.detach() @ values, weights
+
+
+def three_results(query, keys, values, mask, score):
+    return *attention.attend(query, keys, values, mask, score), score(query, keys)
+
+
+class WithBias(attention.MultiplicativeScore):
+    def __init__(self, query_dim, key_dim):
+        super().__init__(query_dim, key_dim)
+        self.key_proj = nn.Linear(key_dim, query_dim)
+
+
+class DetachedMatrix(attention.MultiplicativeScore):
+    def forward(self, query, keys):
+        return query @ (keys @ self.key_proj.weight.detach().T).mT
+
+
+UNKNOWN = [
+    ("dot_score", not_written, "it is not written yet"),
+    ("dot_score", divided_by_zero, "it raised ZeroDivisionError: division by zero"),
+    ("dot_score", lambda q, k: None, "scores should be a plain torch.Tensor on the CPU, but is NoneType"),
+    ("dot_score", lambda q, k: (q @ k.mT).numpy(), "but is numpy.ndarray"),
+    ("dot_score", lambda q, k: (q @ k.mT).as_subclass(EqualToEverything), "but is .*EqualToEverything"),
+    ("dot_score", lambda q, k: (q @ k.mT).to("meta"), "but is a torch.float.* tensor on meta"),
+    ("dot_score", lambda q, k: (q @ k.mT, q), "it returned 2 things, where scores was meant"),
+    (
+        "dot_score",
+        lambda q, k: (q @ k.mT)[:, 0],
+        r"shape \(1, 3\), where \(batch, .*\) = \(1, 1, 3\) was meant",
+    ),
+    ("dot_score", lambda q, k: (q @ k.mT).float(), "scores is float32, where the inputs are float64"),
+    ("dot_score", lambda q, k: (q @ k.mT).double(), "scores is float64, where the inputs are float32"),
+    ("dot_score", lambda q, k: 1.1 * (q @ k.mT), "right shape, but not the right numbers"),
+    ("dot_score", lambda q, k: (q @ k.mT).log(), "scores holds NaN or infinity"),
+    ("dot_score", lambda q, k: (q @ k.mT).detach(), "no gradient reaches query"),
+    ("dot_score", lambda q, k: q @ k.detach().mT, "no gradient reaches keys"),
+    ("dot_score", torch.no_grad()(attention.dot_score), "no gradient reaches query"),
+    ("scaled_dot_score", in_place_of_keys, "keys was changed in place"),
+    ("MultiplicativeScore", WithBias, "it raised TypeError: its parameters are .* leave __init__"),
+    ("MultiplicativeScore", DetachedMatrix, "no gradient reaches key_proj.weight"),
+    ("masked_softmax", in_place, "scores was changed in place"),
+    ("masked_softmax", zeroed_in_place, "their gradient fails with RuntimeError.*inplace"),
+    ("masked_softmax", uniform, r"do not sum to one: those of row \[0, 0\] sum to 0.9000"),
+    ("masked_softmax", leaky, "padding receives weight"),
+    ("masked_softmax", empty_rows_of_one, "weights is not zero where nothing can be attended to"),
+    ("attend", nan_in_the_empty, "context is NaN where nothing can be attended to"),
+    ("attend", half_detached, "the outputs are right, but the gradient of query is not"),
+    ("attend", three_results, "it returned 3 things, where context and weights were meant"),
+]
+
+
+@pytest.mark.parametrize("name, answer, message", UNKNOWN)
+def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
+    assert examine(name, answer, seed=0).mistake is None
+    with pytest.raises(AssertionError, match=message):
+        check(name, answer, seed=1)
+
+
+def test_the_message_shows_the_smallest_input_with_what_was_expected_and_what_came():
+    with pytest.raises(AssertionError) as error:
+        check("scaled_dot_score", attention.dot_score, seed=1)
+    case = next(c for c in CHECKS["dot_score"].draw(np.random.default_rng(1)))
+    first, seen, expected, got, seed = str(error.value).splitlines()
+    query, keys = case.inputs["query"], case.inputs["keys"]
+    assert first.startswith("scaled_dot_score: the scores are not scaled")
+    assert f"query (1, 1, 2) = {query.round(4).tolist()}, keys (1, 3, 2) = {keys.round(4).tolist()}" in seen
+    product = query @ keys.swapaxes(1, 2)
+    assert expected.endswith(f"scores (1, 1, 3) = {(product / 2**0.5).round(4).tolist()}")
+    assert got.endswith(f"scores (1, 1, 3) = {product.round(4).tolist()}")
+    assert seed.endswith("seed=1")
+
+
+def test_warnings_and_prints_cost_nothing_and_reach_nobody(capfd):
+    def loud(query, keys):
+        warnings.warn("look here", stacklevel=1)
+        print(query)
+        return query @ keys.mT
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check("dot_score", loud)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_inputs_are_drawn_anew_and_a_seed_draws_them_again():
+    def drawn(seed):
+        seen = []
+        check("dot_score", lambda q, k: seen.append(q.detach().clone()) or q @ k.mT, seed=seed)
+        return seen
+
+    def same(a, b):
+        return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+    assert same(drawn(1), drawn(1))
+    assert not same(drawn(None), drawn(None))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_leaves_the_random_numbers_of_the_notebook_alone(name):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    check(name, CHECKS[name].reference)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_visible_cases_are_those_marked_so(name):
+    def counting(answer, case):
+        seen.append(case.visible)
+        return call(answer, case)
+
+    seen = []
+    assert examine(name, CHECKS[name].reference, cases="visible", call=counting).passed
+    assert seen and all(seen)
+
+
+def test_what_cannot_be_asked_is_said():
+    with pytest.raises(KeyError, match="no check is called 'cosine': choose from dot_score"):
+        check("cosine", attention.dot_score)
+    with pytest.raises(ValueError, match="cases is 'all' or 'visible'"):
+        check("dot_score", attention.dot_score, cases="some")
+
+
+# A case and an outcome cross a wire as arrays, numbers and text: nothing that could run.
+
+
+def send(thing):
+    """A case or an outcome as bytes: JSON, where a number stands for each array, and the arrays."""
+    arrays = []
+
+    def pack(value):
+        if isinstance(value, np.ndarray):
+            arrays.append(value)
+            return {"array": len(arrays) - 1}
+        if isinstance(value, dict):
+            return {"dict": [[key, pack(item)] for key, item in value.items()]}
+        if isinstance(value, tuple):
+            return {"tuple": [pack(item) for item in value]}
+        return value
+
+    fields = {field.name: pack(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
+    stream = io.BytesIO()
+    np.savez(stream, *arrays, allow_pickle=False)
+    return json.dumps(fields).encode(), stream.getvalue()
+
+
+def receive(kind, text, data):
+    arrays = np.load(io.BytesIO(data), allow_pickle=False)
+
+    def unpack(value):
+        if not isinstance(value, dict):
+            return value
+        if "array" in value:
+            return arrays[f"arr_{value['array']}"]
+        if "tuple" in value:
+            return tuple(unpack(item) for item in value["tuple"])
+        return {key: unpack(item) for key, item in value["dict"]}
+
+    return kind(**{name: unpack(value) for name, value in json.loads(text).items()})
+
+
+def call_over_a_wire(answer, case):
+    return receive(Outcome, *send(call(answer, receive(checks.Case, *send(case)))))
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_verdict_is_the_same_over_a_wire(name):
+    for answer in (
+        CHECKS[name].reference,
+        not_written,
+        *(known.answer for known in MISCONCEPTIONS[name][::4]),
+    ):
+        assert examine(name, answer, call=call_over_a_wire) == examine(name, answer)
