@@ -1,0 +1,46 @@
+"""What students get to read of their graded notebooks."""
+
+import re
+
+from nbconvert.filters import strip_ansi
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+NOTE = "# the hidden tests ran here"
+
+
+class LeaveOutHiddenTests(NbGraderPreprocessor):
+    """Take hidden tests out of a graded notebook, and out of the tracebacks and warnings that quote them.
+
+    What the tests say stays: an assertion's message is written for the student. It protects against
+    what nbgrader and Python print by themselves, not against code that prints the tests on purpose.
+    """
+
+    def preprocess(self, nb, resources):
+        parts = [split_region(cell.source, "HIDDEN TESTS") for cell in nb.cells]
+        shown = {line.strip() for visible, _ in parts for line in visible}
+        secret = {line.strip() for _, hidden in parts for line in hidden} - shown
+        for cell, (visible, hidden) in zip(nb.cells, parts, strict=True):
+            if hidden:
+                cell.source = "\n".join([*visible, NOTE])
+            for output in cell.get("outputs", []):
+                if "text" in output:
+                    output.text = leave_out(output.text, secret)
+                if "traceback" in output:
+                    output.traceback = [leave_out(part, secret) for part in output.traceback]
+        return nb, resources
+
+
+def split_region(source, region):
+    """A cell's lines outside and inside of its regions of one kind, BEGIN and END among those inside."""
+    outside, within, inside = [], [], False
+    for line in source.split("\n"):
+        inside = inside or f"BEGIN {region}" in line
+        (within if inside else outside).append(line)
+        inside = inside and f"END {region}" not in line
+    return outside, within
+
+
+def leave_out(text, secret):
+    """Drop the lines that quote a secret line, alone or behind a traceback's line number."""
+    quoted = (re.sub(r"^(-+> *)?\d+ ", "", strip_ansi(line).strip()).strip() for line in text.split("\n"))
+    return "\n".join(line for line, code in zip(text.split("\n"), quoted, strict=True) if code not in secret)

@@ -1,0 +1,126 @@
+"""What all tests share."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+DEMO = '''# %% [markdown]
+r"""
+# A first look
+
+Half is $\\frac{1}{2}$.
+"""
+
+# %%
+from tqdm.auto import tqdm
+
+total = sum(tqdm(range(3)))
+print(total)
+
+# %% [markdown]
+# And once more.
+
+# %%
+# ls is a word here, and %matplotlib too
+total + 1
+'''
+
+EXERCISE = '''# %% [markdown]
+r"""
+# Sums
+"""
+
+# %%
+import math
+import os
+import warnings
+
+# %% answer="double"
+def double(x):
+    """Give x twice."""
+    # BEGIN SOLUTION
+    twice = x + x
+    return twice
+    # END SOLUTION
+
+# %% test="double" points=2
+assert double(2) == 4, "2 becomes 4"
+# BEGIN HIDDEN TESTS
+larger_number = 41
+assert double(larger_number) == 82, "a larger number too"
+# END HIDDEN TESTS
+
+# %%
+double(3)
+
+# %% answer="root"
+def root(x):
+    # BEGIN SOLUTION
+    warnings.warn("rough", stacklevel=2)
+    os.write(2, b"written past Python\\n")
+    return math.sqrt(x)
+    # END SOLUTION
+
+# %% test="root" points=1.5
+assert root(4) == 2
+# BEGIN HIDDEN TESTS
+assert root(9) == 3, "nine"
+# END HIDDEN TESTS
+
+# %% [markdown] written="why" points=3
+"""
+Because a sum is a sum: one point for each word.
+"""
+'''
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real corpora beside the repository."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs ../shared")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def new_course(tmp_path_factory):
+    """Make course folders like this one, with one small demo and one small exercise."""
+
+    def make():
+        folder = tmp_path_factory.mktemp("course")
+        shutil.copy(ROOT / "nbgrader_config.py", folder)
+        for kind, name, text in [("demo", "01_bottleneck", DEMO), ("exercises", "01_sums", EXERCISE)]:
+            (folder / "lessons" / kind).mkdir(parents=True)
+            (folder / "lessons" / kind / f"{name}.py").write_text(text, "utf-8")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def course(new_course):
+    return new_course()
+
+
+def no_skip_for_a_need(report):
+    """Fail a test that would be skipped for something it needs, where everything is to be there."""
+    if os.environ.get("CI") == "true" and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith("needs "):
+            report.outcome, report.longrepr = "failed", f"this test must not be skipped here, but it {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return no_skip_for_a_need((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return no_skip_for_a_need((yield))

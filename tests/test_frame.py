@@ -1,0 +1,287 @@
+"""The frame: one set of versions in three files, `make`, and the JupyterLab that it opens."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from playwright.sync_api import sync_playwright
+
+from make_notebooks import build
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+LOCK = (ROOT / "requirements.txt").read_text()
+LOCKED = {
+    canonicalize_name(requirement.name): requirement
+    for requirement in (Requirement(line) for line in LOCK.splitlines() if line and line.lstrip()[0] != "#")
+}
+DECLARED = [
+    Requirement(line)
+    for group in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    for line in group
+]
+
+
+# Versions
+
+
+def test_the_lock_pins_every_version():
+    for requirement in LOCKED.values():
+        (pin,) = requirement.specifier
+        assert pin.operator == "==" and "*" not in pin.version and "+" not in pin.version, requirement
+        assert not requirement.url and not requirement.extras
+
+
+@pytest.mark.parametrize("requirement", DECLARED, ids=str)
+def test_what_the_project_asks_for_is_in_the_lock(requirement):
+    locked = LOCKED[canonicalize_name(requirement.name)]
+    (pin,) = locked.specifier
+    assert requirement.specifier.contains(pin.version)
+    assert locked.marker is None  # wanted on every machine
+
+
+def test_torch_is_one_release_and_the_machine_chooses_its_build():
+    assert str(LOCKED["torch"]) == "torch==2.13.0"
+    assert not [name for name in LOCKED if re.match("nvidia|cuda|triton", name)]
+
+
+def test_the_lock_names_no_server():
+    assert not re.search(r"://|--|index|find-links", LOCK)
+
+
+def test_conda_installs_the_lock_and_the_course():
+    wanted = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    python, _, pip = wanted
+    assert SpecifierSet(PROJECT["requires-python"]).contains(python.removeprefix("python="))
+    assert pip["pip"] == ["-r requirements.txt", "-e ."]
+
+
+def test_what_the_code_imports_is_declared():
+    rooms = ["utils", "grading", "benchmarks", "lessons", "tests"]
+    files = [ROOT / "make_notebooks.py", *(file for room in rooms for file in (ROOT / room).rglob("*.py"))]
+    imported = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                imported.add(node.module.split(".")[0])
+    imported -= {*sys.stdlib_module_names, *rooms, "make_notebooks"}
+    declared = {canonicalize_name(requirement.name) for requirement in DECLARED}
+    home = packages_distributions()
+    homes = {module: {canonicalize_name(name) for name in home.get(module, [])} for module in imported}
+    assert "torch" in imported
+    assert {module for module in imported if not homes[module] & declared} == set()
+
+
+# make
+
+
+def make(folder, *arguments):
+    env = os.environ | {"PYTHONPATH": str(Path(pytest.__file__).parents[1])}  # what builds an empty project
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, env=env)
+
+
+def test_make_keeps_the_environment_ready(tmp_path):
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "empty"\nversion = "1"\n')
+    ready, python, kept = (tmp_path / ".venv" / name for name in (".ready", "bin/python", "kept"))
+
+    def set_up():
+        run = make(tmp_path, ".venv/.ready", f"PYTHON={sys.executable}")
+        assert run.returncode == 0, run.stderr
+        assert ready.read_text() == f"{tmp_path}\n"
+        subprocess.run([python, "-c", ""], check=True)
+        return "Installing" in run.stdout
+
+    assert set_up()
+    kept.touch()
+    assert not set_up()
+
+    os.utime(tmp_path / "requirements.txt", (time.time() + 1, time.time() + 1))  # a new lock
+    assert set_up() and kept.exists()
+    os.utime(tmp_path / "requirements.txt", (0, 0))
+
+    ready.write_text("/elsewhere\n")  # the folder was moved
+    make(tmp_path, "--dry-run", ".venv/.ready")
+    assert not ready.exists()
+
+    ready.write_text(f"{tmp_path}\n")
+    python.unlink()
+    python.symlink_to("/nowhere/python")  # the Python under it was removed
+    make(tmp_path, "--dry-run", ".venv/.ready")
+    assert not ready.exists()
+
+    assert set_up() and not kept.exists()  # as after an installation that was cut off: all is made anew
+
+
+@pytest.mark.parametrize("python", ["no-such-python", "./old-python"])
+def test_make_asks_for_a_python_that_is_new_enough(tmp_path, python):
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    script = f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 10)\nexec(sys.argv[2])\n"
+    (tmp_path / "old-python").write_text(script)
+    (tmp_path / "old-python").chmod(0o755)
+    run = make(tmp_path, "test", f"PYTHON={python}")
+    assert run.returncode != 0
+    assert f"needs Python 3.11 or newer, and '{python}' is not" in run.stderr
+    assert "make test PYTHON=python3.12" in run.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+# On the test machine
+
+
+SKIPS = """import pytest
+
+def test_a():
+    pytest.skip("needs a thing")
+
+@pytest.mark.skipif(True, reason="needs another thing")
+def test_b():
+    pass
+
+def test_c():
+    pytest.skip("not on this system")
+"""
+
+
+@pytest.mark.parametrize(("ci", "summary"), [("true", "1 failed, 1 skipped, 2 errors"), ("", "4 skipped")])
+def test_nothing_is_skipped_for_a_need_on_the_test_machine(tmp_path, ci, summary):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_skips.py").write_text(SKIPS)
+    (tmp_path / "test_all.py").write_text("import pytest\npytest.skip('needs it', allow_module_level=True)")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --continue-on-collection-errors\n")
+    command, env = [sys.executable, "-m", "pytest"], os.environ | {"CI": ci}
+    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert summary in run.stdout.splitlines()[-1], run.stdout
+
+
+# JupyterLab
+
+STARTER = "exercises/starter/01_sums/01_sums.ipynb"
+
+
+@pytest.fixture(scope="module")
+def lab(new_course):
+    """What `make lab` starts in a small course, with this environment and odd settings in the home."""
+    course = new_course()
+    build(course)
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, course)
+    shutil.copytree(ROOT / ".jupyter" / "labconfig", course / ".jupyter" / "labconfig")
+    home = course / "home"
+    (home / ".jupyter").mkdir(parents=True)
+    (home / ".jupyter" / "jupyter_server_config.py").write_text("c.ServerApp.root_dir = '/nowhere'\n")
+    kernel = home / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    kernel.joinpath("kernel.json").write_text(
+        json.dumps({"argv": ["/nowhere/python"], "display_name": "Theirs", "language": "python"})
+    )
+    (course / ".venv").mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if part.name != ".ready":
+            (course / ".venv" / part.name).symlink_to(part)
+    (course / ".venv" / ".ready").write_text(f"{course}\n")
+
+    options = "--no-browser --ServerApp.port=0 --IdentityProvider.token=token"
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "VIRTUAL_ENV"))}
+    with open(course / "lab.log", "w") as log:
+        process = subprocess.Popen(
+            ["make", "lab", f"ARGS={options}"],
+            cwd=course,
+            env=env | {"HOME": str(home)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield SimpleNamespace(course=course, url=address(process, course), log=course / "lab.log")
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+def address(process, course):
+    for _ in range(600):
+        running = list((course / ".jupyter" / "data" / "runtime").glob("jpserver-*.json"))
+        if running and running[0].read_text().endswith("}"):
+            return json.loads(running[0].read_text())["url"]
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail((course / "lab.log").read_text())
+
+
+def api(lab, method, where, **params):
+    headers = {"Authorization": "token token"}
+    answer = requests.request(method, lab.url + where, headers=headers, params=params, timeout=60)
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def test_lab_runs_this_python_and_nbgraders_extensions(lab):
+    kernels = api(lab, "GET", "api/kernelspecs")["kernelspecs"]
+    assert kernels["python3"]["spec"]["display_name"] == "Python 3 (ipykernel)"
+    assert [found["name"] for found in api(lab, "GET", "formgrader/api/assignments")] == ["01_sums"]
+    starter = (lab.course / STARTER).read_bytes()
+    assert api(lab, "POST", "formgrader/api/assignment/01_sums/assign")["success"]
+    assert (lab.course / STARTER).read_bytes() == starter and (lab.course / "gradebook.db").exists()
+
+
+@pytest.fixture
+def page(lab):
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("needs chromium")
+    quiet = [f"--disable-{calls}" for calls in ("background-networking", "component-update", "sync")]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *quiet])
+        yield browser.new_page(viewport={"width": 1300, "height": 900})
+        browser.close()
+
+
+def test_a_reader_opens_the_first_demo_and_validates_an_exercise(lab, page):
+    asked = set()
+    page.on("request", lambda request: asked.add(urlsplit(request.url).hostname))
+    page.goto(f"{lab.url}lab/tree/demo/01_bottleneck.ipynb?token=token")
+    page.get_by_role("heading", name="A first look").wait_for()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    page.get_by_role("button", name="Restart the kernel and run all cells").click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    page.get_by_text("100%").wait_for()  # the progress bar is a live one
+
+    page.goto(f"{lab.url}lab/tree/{STARTER}")
+    page.get_by_role("heading", name="Sums").wait_for()
+    page.get_by_text("Validate").locator("visible=true").click()
+    failed = page.locator(".jp-Dialog").get_by_text("The following cell failed:")
+    failed.first.wait_for()
+    assert failed.count() == 3  # two functions and a written answer
+    assert page.get_by_text("Jupyter news").count() == 0
+    assert asked == {"localhost"}
+
+
+def test_an_instructor_sees_the_exercise_in_formgrader(lab, page):
+    page.goto(f"{lab.url}lab/tree/demo/01_bottleneck.ipynb?token=token")
+    page.get_by_role("heading", name="A first look").wait_for()
+    page.get_by_role("menuitem", name="Nbgrader").click()
+    page.get_by_role("menuitem", name="Formgrader").click()
+    page.frame_locator("iframe").get_by_role("link", name="01_sums").wait_for()
