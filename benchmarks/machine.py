@@ -1,0 +1,31 @@
+"""What a measurement ran on, and how fast that machine multiplies matrices at this moment."""
+
+import datetime
+import os
+import platform
+import time
+
+import torch
+
+
+def describe():
+    """One line: date, processor, threads, Python and torch."""
+    model = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as lines:
+            model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
+    return (
+        f"{datetime.date.today()}, {model}, {torch.get_num_threads()} threads of {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
+    )
+
+
+def matrix_product_flops(size=2048, seconds=1.0):
+    """Floating-point operations a second in square float32 matrix products, the best of those tried."""
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        started = time.perf_counter()
+        a @ b
+        best = max(best, 2 * size**3 / (time.perf_counter() - started))
+    return best

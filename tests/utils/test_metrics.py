@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import sacrebleu
+import torch
+
+from utils.metrics import alignment_error_rate, bleu, bleu_by_length, diagonal_links, hard_links
+
+REFERENCES = [f"the {a} was {b} and the {c} was cold" for a in "abcd" for b in "efg" for c in "hij"]
+HYPOTHESES = [
+    r if i % 3 else r.replace("cold", "hot").replace("and", "but") for i, r in enumerate(REFERENCES)
+]
+
+
+def test_bleu_is_sacrebleus_with_an_interval_around_it():
+    score = bleu(HYPOTHESES, REFERENCES)
+    assert score.score == sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], tokenize="none", force=True).score
+    assert score.low < score.score < score.high
+    assert score.signature.startswith("nrefs:1|bs:300|") and "tok:none" in score.signature
+    assert bleu(REFERENCES, REFERENCES).score == pytest.approx(100)
+    assert math.isnan(bleu(HYPOTHESES, REFERENCES, n_bootstrap=0).low)
+
+
+def test_bleu_refuses_lists_that_do_not_match():
+    with pytest.raises(ValueError, match="1 hypotheses, 2 references"):
+        bleu(["a"], ["a", "b"])
+
+
+def test_bleu_by_length_parts_the_sentences():
+    lengths = [3, 3, 8, 9, 30]
+    hypotheses = ["a b c d"] * 2 + ["x y z w"] * 2 + ["a b c d"]
+    rows = bleu_by_length(lengths, hypotheses, ["a b c d"] * 5, [1, 5, 10, 20, 40], n_bootstrap=0)
+    assert [bounds for bounds, _ in rows] == [(1, 4), (5, 9), (20, 39)]
+    assert [score.sentences for _, score in rows] == [2, 2, 1]
+    assert [round(score.score) for _, score in rows] == [100, 0, 100]
+
+
+def test_hard_links_take_the_largest_weight_and_shift():
+    weights = torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
+    assert hard_links(weights) == {(1, 0), (0, 1)}
+    assert hard_links(weights, shift=1) == {(2, 0), (1, 1)}
+    assert hard_links(weights, shift=-1) == {(0, 0)}
+
+
+def test_diagonal_goes_from_corner_to_corner():
+    assert diagonal_links(3, 3) == {(0, 0), (1, 1), (2, 2)}
+    assert diagonal_links(2, 4) == {(0, 0), (0, 1), (1, 2), (1, 3)}
+    assert diagonal_links(4, 1) == {(0, 0)}
+
+
+def test_alignment_error_rate_by_hand():
+    sure, possible = [{(0, 0), (1, 1)}], [{(0, 0), (1, 1), (2, 1)}]
+    # A = {00, 21}: one of two is sure, both are possible, |A| + |S| = 4 -> 1 - 3/4
+    assert alignment_error_rate([{(0, 0), (2, 1)}], sure, possible) == pytest.approx(0.25)
+    assert alignment_error_rate(sure, sure) == 0
+    assert alignment_error_rate([{(5, 5)}], sure) == 1
+    # over a corpus, links are pooled, not averaged: A = 1 + 1, S = 2 + 1, hits 1 + 0
+    assert alignment_error_rate([{(0, 0)}, {(3, 3)}], [*sure, {(1, 1)}]) == pytest.approx(1 - 2 / 5)
+    with pytest.raises(ValueError, match="no link"):
+        alignment_error_rate([set()], [set()])

@@ -1,0 +1,65 @@
+import matplotlib
+import numpy as np
+import pytest
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+from utils.metrics import bleu_by_length  # noqa: E402
+from utils.plotting import Figure, plot_attention, plot_by_length  # noqa: E402
+
+WEIGHTS = np.array([[0.1, 0.7, 0.2], [0.55, 0.05, 0.4]])
+SRC, TGT = ["she", "loves", "cats"], ["elle", "aime"]
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_map_shows_every_weight_where_its_tokens_say():
+    ax = plot_attention(WEIGHTS, SRC, TGT)
+    assert [t.get_text() for t in ax.get_xticklabels()] == SRC
+    assert [t.get_text() for t in ax.get_yticklabels()] == TGT
+    mesh = ax.collections[0]
+    assert np.allclose(mesh.get_array().reshape(2, 3), WEIGHTS)
+    assert mesh.get_clim() == (0, 1)
+    written = {
+        (round(t.get_position()[1] - 0.5), round(t.get_position()[0] - 0.5)): t.get_text() for t in ax.texts
+    }
+    assert written == {(r, c): f"{WEIGHTS[r, c]:.2f}" for r in range(2) for c in range(3)}
+    top, bottom = ax.get_ylim()[1], ax.get_ylim()[0]
+    assert top < bottom  # the first target token is the top row
+
+
+def test_gold_links_are_framed_at_their_cells():
+    ax = plot_attention(WEIGHTS, SRC, TGT, links={(2, 1)})
+    boxes = [patch.get_bbox() for patch in ax.patches]
+    assert boxes and all((int(b.x0), int(b.y0)) == (2, 1) and b.x1 < 3 and b.y1 < 2 for b in boxes)
+
+
+def test_swapped_axes_are_refused():
+    with pytest.raises(ValueError, match=r"need \(2, 3\)"):
+        plot_attention(WEIGHTS.T, SRC, TGT)
+
+
+def test_curves_show_means_spread_and_counts():
+    references = ["a b c d e", "a b c d f", "a b c d e g h i"]
+    seeds = [bleu_by_length([5, 5, 8], hyps, references, [1, 6, 10], n_bootstrap=0)
+             for hyps in (references, ["a b c d e", "a b c d x", "x y z"])]  # fmt: skip
+    ax = plot_by_length({"none": seeds, "dot": [seeds[0]]}, trained_up_to=5)
+    line = ax.lines[0]
+    means = [np.mean([seed[i][1].score for seed in seeds]) for i in range(2)]
+    assert np.allclose(line.get_ydata(), means) and means[0] > means[1]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1–5\nn=2", "6–9\nn=1"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["no attention", "dot"]
+    low = ax.collections[0].get_paths()[0].vertices[:, 1].min()
+    assert low == pytest.approx(min(seed[1][1].score for seed in seeds))
+
+
+def test_figure_carries_its_alternative_text():
+    figure = Figure(plot_attention(WEIGHTS, SRC, TGT), 'a map: "aime" looks at <she>')
+    page = figure._repr_html_()
+    assert 'alt="a map: &quot;aime&quot; looks at &lt;she&gt;"' in page and "data:image/png;base64," in page
+    assert figure.png.startswith(b"\x89PNG")

@@ -1,0 +1,103 @@
+import pytest
+import torch
+
+from utils.data import Corpus, Split
+from utils.text import (
+    BOS_ID,
+    EOS_ID,
+    PAD_ID,
+    UNK_ID,
+    EncodedCorpus,
+    Vocabulary,
+    detokenize,
+    lengths_to_mask,
+    tokenize,
+)
+
+
+def make_corpus(lengths):
+    """Sentences of distinct words, so that every row can be told from every other."""
+    src = [" ".join(f"s{row}_{i}" for i in range(length)) for row, length in enumerate(lengths)]
+    tgt = [" ".join(f"t{row}_{i}" for i in range(length + 1)) for row, length in enumerate(lengths)]
+    split = Split(src, tgt)
+    return Corpus("toy", "en", "fr", {"train": split, "valid": split}, "words", "none", "none")
+
+
+def test_moses_tokens_come_back_as_the_sentence():
+    sentence = "l'été, deux chiens n'aboient pas : voilà !"
+    tokens = tokenize(sentence, "moses", "fr")
+    assert tokens[:4] == ["l'", "été", ",", "deux"] and "n'" in tokens
+    assert detokenize(tokens, "moses", "fr") == sentence
+    assert tokenize("A DOG.", "moses", "en") == ["a", "dog", "."]
+    assert detokenize(tokenize("the dog isn't here.", "moses", "en"), "moses", "en") == "the dog isn't here."
+
+
+def test_unknown_tokenization_is_named():
+    with pytest.raises(ValueError, match="letters"):
+        tokenize("a", "letters")
+
+
+def test_vocabulary_encodes_and_decodes():
+    vocab = Vocabulary.from_sentences([["b", "a", "b"], ["c", "a", "b"]], min_count=2)
+    assert vocab.tokens[4:] == ["b", "a"]  # by frequency; c is too rare
+    assert vocab.encode(["a", "c", "b"]) == [5, UNK_ID, 4]
+    assert vocab.decode([BOS_ID, 5, 4, EOS_ID, 4, PAD_ID]) == ["a", "b"]
+    assert "c" not in vocab and len(vocab) == 6
+
+
+def test_vocabulary_refuses_a_token_twice():
+    with pytest.raises(ValueError, match="once"):
+        Vocabulary(["a", "a"])
+
+
+def test_mask_marks_the_real_tokens():
+    mask = lengths_to_mask(torch.tensor([3, 0, 2]), 3)
+    assert mask.tolist() == [[True, True, True], [False, False, False], [True, True, False]]
+
+
+@pytest.mark.parametrize("shuffle_seed", [None, 3])
+def test_batches_hold_every_pair_once_and_unpadded_again(shuffle_seed):
+    lengths = [2, 11, 5, 3, 7, 2, 13, 5, 5, 3, 1]
+    encoded = EncodedCorpus(make_corpus(lengths))
+    seen = []
+    for batch in encoded.batches("train", 3, shuffle_seed):
+        for i, row in enumerate(batch.rows):
+            seen.append(row)
+            src, tgt = encoded.tokens("train", "src")[row], encoded.tokens("train", "tgt")[row]
+            assert batch.src_lengths[i] == lengths[row] + 1
+            assert batch.src[i, lengths[row]] == EOS_ID
+            assert (batch.src[i, lengths[row] + 1 :] == PAD_ID).all()
+            assert encoded.src_vocab.decode(batch.src[i].tolist()) == src
+            assert batch.tgt_in[i, 0] == BOS_ID
+            assert encoded.tgt_vocab.decode(batch.tgt_in[i].tolist()) == tgt
+            assert encoded.tgt_vocab.decode(batch.tgt_out[i].tolist()) == tgt
+            assert (batch.tgt_in[i, 1 : len(tgt) + 1] == batch.tgt_out[i, : len(tgt)]).all()
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_buckets_leave_little_padding_and_seeds_change_the_order():
+    lengths = [1 + (7 * i) % 40 for i in range(400)]
+    encoded = EncodedCorpus(make_corpus(lengths))
+
+    def order(seed):
+        return [batch.rows for batch in encoded.batches("train", 20, seed)]
+
+    batches = list(encoded.batches("train", 20, 1))
+    cells = sum(batch.src.numel() for batch in batches)
+    real = sum(int(batch.src_lengths.sum()) for batch in batches)
+    assert 1 - real / cells < 0.08
+    assert order(1) == order(1) != order(2)
+
+
+def test_long_training_pairs_are_left_out_and_other_splits_stay_whole():
+    encoded = EncodedCorpus(make_corpus([2, 9, 3]), max_tokens=5)
+    assert sorted(row for b in encoded.batches("train", 2) for row in b.rows) == [0, 2]
+    assert sorted(row for b in encoded.batches("valid", 2) for row in b.rows) == [0, 1, 2]
+    assert "s1_0" not in encoded.src_vocab
+    with pytest.raises(ValueError, match="raise max_tokens"):
+        EncodedCorpus(make_corpus([2, 9, 3]), max_tokens=1)
+
+
+def test_splits_must_be_parallel():
+    with pytest.raises(ValueError, match="src has 2 and tgt has 1"):
+        Split(["a", "b"], ["c"])

@@ -1,0 +1,143 @@
+import math
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from utils.models import Seq2Seq
+from utils.text import EncodedCorpus
+from utils.training import (
+    in_parallel,
+    load_checkpoint,
+    save_checkpoint,
+    seed_everything,
+    sequence_loss,
+    train,
+    validation_loss,
+)
+
+
+@pytest.fixture(scope="module")
+def encoded(copy_corpus):
+    return EncodedCorpus(copy_corpus)
+
+
+def make(encoded, attention="dot", dropout=0.2):
+    seed_everything(0)
+    return Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 8, 16, dropout)
+
+
+def parameters(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def test_loss_is_the_mean_over_real_tokens():
+    logits = torch.zeros(2, 3, 5)
+    logits[0, 0, 2] = 100.0
+    targets = torch.tensor([[2, 3, 0], [4, 0, 0]])
+    assert sequence_loss(logits, targets).item() == pytest.approx(2 * math.log(5) / 3)
+
+
+def test_training_lowers_the_loss_and_the_same_seed_repeats_it(encoded):
+    first, second, other = make(encoded), make(encoded), make(encoded)
+    before = validation_loss(first, encoded)
+    history = train(first, encoded, updates=60, batch_size=16, learning_rate=0.01, progress=False)
+    assert history.rows[-1]["valid_loss"] < 0.8 * before
+    assert history.column("update") == [12, 24, 36, 48, 60]
+    train(second, encoded, updates=60, batch_size=16, learning_rate=0.01, progress=False)
+    assert torch.equal(parameters(first), parameters(second))
+    train(other, encoded, updates=60, batch_size=16, learning_rate=0.01, seed=1, progress=False)
+    assert not torch.equal(parameters(first), parameters(other))
+
+
+def test_patience_stops_and_puts_the_best_weights_back(encoded):
+    model = make(encoded)
+    history = train(model, encoded, 400, 16, learning_rate=0.5, validate_every=5, patience=2, progress=False)
+    losses = history.column("valid_loss")
+    assert len(losses) < 80 and min(losses) not in losses[-2:]
+    assert validation_loss(model, encoded) == pytest.approx(min(losses), rel=1e-4)
+
+
+KILLED = """
+    import os, signal, sys
+    sys.path[:0] = {path!r}
+    import utils.training as training
+    from conftest import make_copy_corpus
+    from utils.models import Seq2Seq
+    from utils.text import EncodedCorpus
+
+    encoded = EncodedCorpus(make_copy_corpus())
+    training.seed_everything(0)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "dot", 8, 16, 0.2)
+    save = training.save_checkpoint
+
+    def save_then_die(path, state):
+        save(path, state)
+        if state["step"] == 24:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    training.save_checkpoint = save_then_die
+    training.train(model, encoded, 60, 16, checkpoint=sys.argv[1], progress=False)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(encoded, tmp_path):
+    path = [os.getcwd(), os.path.dirname(__file__)]
+    script = textwrap.dedent(KILLED.format(path=path))
+    checkpoint = tmp_path / "deep" / "run.pt"
+    killed = subprocess.run([sys.executable, "-c", script, str(checkpoint)], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert load_checkpoint(checkpoint)["step"] == 24
+
+    whole, resumed = make(encoded), make(encoded)
+    undisturbed = train(whole, encoded, 60, 16, progress=False)
+    history = train(resumed, encoded, 60, 16, checkpoint=checkpoint, progress=False)
+    assert torch.allclose(parameters(whole), parameters(resumed), atol=1e-6)
+    assert history.column("update") == undisturbed.column("update")
+    assert history.column("target_tokens") == undisturbed.column("target_tokens")
+    assert history.column("train_loss") == pytest.approx(undisturbed.column("train_loss"))
+
+
+def test_a_checkpoint_of_other_settings_is_refused(encoded, tmp_path):
+    checkpoint = tmp_path / "run.pt"
+    train(make(encoded), encoded, 6, 16, checkpoint=checkpoint, progress=False)
+    with pytest.raises(ValueError, match="other settings"):
+        train(make(encoded), encoded, 7, 16, checkpoint=checkpoint, progress=False)
+
+
+def test_a_failed_write_leaves_the_older_checkpoint(tmp_path):
+    path = tmp_path / "run.pt"
+    save_checkpoint(path, {"step": 1})
+    with pytest.raises(Exception, match="pickle"):
+        save_checkpoint(path, {"step": lambda: 2})
+    assert load_checkpoint(path) == {"step": 1} and os.listdir(tmp_path) == ["run.pt"]
+    path.write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="delete it"):
+        load_checkpoint(path)
+
+
+def test_guidance_is_added_to_the_loss(encoded):
+    def look_at_the_first_word(batch, weights):
+        return -weights[..., 0].clamp_min(1e-6).log().mean()
+
+    guided, free = make(encoded), make(encoded)
+    train(guided, encoded, 40, 16, learning_rate=0.01, guide=look_at_the_first_word, progress=False)
+    train(free, encoded, 40, 16, learning_rate=0.01, progress=False)
+    batch = next(iter(encoded.batches("valid", 8)))
+    share = [m(batch.src, batch.src_lengths, batch.tgt_in)[1][..., 0].mean() for m in (guided, free)]
+    assert share[0] > 2 * share[1]
+
+
+def test_jobs_run_in_processes_of_one_thread_and_come_back_in_order():
+    results = in_parallel(_job, [{"number": n} for n in (3, 1, 2)], workers=2)
+    assert [number for number, _, _ in results] == [3, 1, 2]
+    assert all(threads == 1 for _, threads, _ in results)
+    assert os.getpid() not in {pid for _, _, pid in results}
+
+
+def _job(number):
+    return number, torch.get_num_threads(), os.getpid()

@@ -1,0 +1,239 @@
+"""Recurrent translators: an encoder, a plain decoder, and two decoders with attention."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from utils.attention import AdditiveScore, attend, make_score
+from utils.text import BOS_ID, EOS_ID, PAD_ID, lengths_to_mask, pad
+
+ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive", "bahdanau")
+
+
+class Encoder(nn.Module):
+    """Read a sentence in both directions with a GRU (Cho et al. 2014; Bahdanau et al. 2015, section 3.2).
+
+    forward(src, src_lengths): ids (batch, src_len), lengths (batch,) on the CPU. Returns
+    encoder_states (batch, src_len, hidden), zero at padding, and decoder_state (batch, hidden):
+    the decoder's first state, made of the last state of each direction. `hidden_dim` must be even.
+    """
+
+    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0):
+        super().__init__()
+        if hidden_dim % 2:
+            raise ValueError(f"hidden_dim is shared by two directions: make it even, not {hidden_dim}")
+        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
+        self.rnn = nn.GRU(embed_dim, hidden_dim // 2, batch_first=True, bidirectional=True)
+        self.to_decoder = nn.Linear(hidden_dim, hidden_dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, src, src_lengths):
+        embedded = self.dropout(self.embedding(src))
+        packed = pack_padded_sequence(embedded, src_lengths, batch_first=True, enforce_sorted=False)
+        packed_states, last = self.rnn(packed)
+        encoder_states, _ = pad_packed_sequence(packed_states, batch_first=True, total_length=src.shape[1])
+        both_ends = torch.cat([last[0], last[1]], dim=-1)  # (batch, hidden)
+        return encoder_states, torch.tanh(self.to_decoder(both_ends))
+
+
+class Decoder(nn.Module):
+    """Write a sentence from one vector (Sutskever et al. 2014).
+
+    forward(tgt_in, decoder_state): ids (batch, tgt_len), state (batch, hidden). Returns logits
+    (batch, tgt_len, vocab) and the state after the last token.
+    """
+
+    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
+        self.rnn = nn.GRU(embed_dim, hidden_dim, batch_first=True)
+        self.out = nn.Linear(hidden_dim, vocab_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tgt_in, decoder_state):
+        states, last = self.rnn(self.dropout(self.embedding(tgt_in)), decoder_state[None])
+        return self.out(self.dropout(states)), last[0]
+
+
+class LuongDecoder(nn.Module):
+    """Attend after the cell: its new state is the query (Luong et al. 2015, section 3, equation 5).
+
+    forward(tgt_in, decoder_state, encoder_states, src_mask): ids (batch, tgt_len), state
+    (batch, hidden), states (batch, src_len, hidden), mask (batch, src_len), True = a real token.
+    Returns logits (batch, tgt_len, vocab), the state after the last token, and weights
+    (batch, tgt_len, src_len). The cell never waits for a context, so all steps of a known target
+    run in one call and attend in one product. `score` is a name of `utils.attention.make_score`.
+    """
+
+    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0, score="multiplicative"):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
+        self.rnn = nn.GRU(embed_dim, hidden_dim, batch_first=True)
+        self.score = make_score(score, hidden_dim, hidden_dim, hidden_dim)
+        self.combine = nn.Linear(2 * hidden_dim, hidden_dim, bias=False)
+        self.out = nn.Linear(hidden_dim, vocab_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
+        query, last = self.rnn(self.dropout(self.embedding(tgt_in)), decoder_state[None])
+        context, weights = attend(query, encoder_states, encoder_states, src_mask, self.score)
+        attentional = torch.tanh(self.combine(torch.cat([context, query], dim=-1)))
+        return self.out(self.dropout(attentional)), last[0], weights
+
+
+class BahdanauDecoder(nn.Module):
+    """Attend before the cell: the old state is the query, the context an input (Bahdanau et al. 2015, A.2.2).
+
+    Same call and results as `LuongDecoder`. Each step waits for the one before; only the keys, which
+    do not change, are projected once for all steps.
+    """
+
+    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
+        self.score = AdditiveScore(hidden_dim, hidden_dim, hidden_dim)
+        self.cell = nn.GRUCell(embed_dim + hidden_dim, hidden_dim)
+        self.combine = nn.Linear(embed_dim + 2 * hidden_dim, hidden_dim)
+        self.out = nn.Linear(hidden_dim, vocab_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
+        embedded = self.dropout(self.embedding(tgt_in))
+        projected_keys = self.score.project_keys(encoder_states)
+        states, contexts, weights = [], [], []
+        for step in embedded.unbind(1):
+            query = decoder_state[:, None]  # (batch, 1, hidden)
+            context, step_weights = attend(
+                query, projected_keys, encoder_states, src_mask, self.score.from_projected
+            )
+            decoder_state = self.cell(torch.cat([step, context[:, 0]], dim=-1), decoder_state)
+            states.append(decoder_state)
+            contexts.append(context[:, 0])
+            weights.append(step_weights)
+        seen = torch.cat([embedded, torch.stack(states, 1), torch.stack(contexts, 1)], dim=-1)
+        return self.out(self.dropout(torch.tanh(self.combine(seen)))), decoder_state, torch.cat(weights, 1)
+
+
+class Seq2Seq(nn.Module):
+    """A translator: `Encoder` and the decoder that `attention` names (one of `ATTENTIONS`).
+
+    "none" is the plain `Decoder`; "dot", "scaled", "multiplicative" and "additive" are a
+    `LuongDecoder` with that score; "bahdanau" is a `BahdanauDecoder`, whose score is additive.
+    """
+
+    def __init__(self, src_vocab_size, tgt_vocab_size, attention, embed_dim=64, hidden_dim=64, dropout=0.0):
+        super().__init__()
+        if attention not in ATTENTIONS:
+            raise ValueError(f"attention is one of {', '.join(ATTENTIONS)}, not {attention!r}")
+        self.attention = attention
+        self.encoder = Encoder(src_vocab_size, embed_dim, hidden_dim, PAD_ID, dropout)
+        sizes = (tgt_vocab_size, embed_dim, hidden_dim, PAD_ID, dropout)
+        if attention == "none":
+            self.decoder = Decoder(*sizes)
+        elif attention == "bahdanau":
+            self.decoder = BahdanauDecoder(*sizes)
+        else:
+            self.decoder = LuongDecoder(*sizes, score=attention)
+
+    def encode(self, src, src_lengths):
+        """Read the source: encoder_states, decoder_state and src_mask."""
+        encoder_states, decoder_state = self.encoder(src, src_lengths)
+        return encoder_states, decoder_state, lengths_to_mask(src_lengths, src.shape[1]).to(src.device)
+
+    def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
+        """Run the decoder: logits, decoder_state, and weights, which are None without attention."""
+        if self.attention == "none":
+            return *self.decoder(tgt_in, decoder_state), None
+        return self.decoder(tgt_in, decoder_state, encoder_states, src_mask)
+
+    def forward(self, src, src_lengths, tgt_in):
+        """Predict each next target token, given the true ones before it: logits and weights."""
+        encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
+        logits, _, weights = self.decode(tgt_in, decoder_state, encoder_states, src_mask)
+        return logits, weights
+
+    @torch.no_grad()
+    def greedy(self, src, src_lengths, max_len):
+        """Translate by the likeliest token at each step.
+
+        Returns ids (batch, steps), the end token and what follows it included, and weights
+        (batch, steps, src_len) or None. Stops when every sentence has ended, or at `max_len`.
+        """
+        encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
+        token = torch.full((len(src), 1), BOS_ID, device=src.device)
+        ended = torch.zeros(len(src), dtype=torch.bool, device=src.device)
+        ids, weights = [], []
+        while len(ids) < max_len and not ended.all():
+            logits, decoder_state, step_weights = self.decode(token, decoder_state, encoder_states, src_mask)
+            token = logits.argmax(-1)
+            ids.append(token)
+            weights.append(step_weights)
+            ended |= token[:, 0] == EOS_ID
+        return torch.cat(ids, 1), None if self.attention == "none" else torch.cat(weights, 1)
+
+
+@dataclass
+class Translation:
+    """What a model wrote for one sentence.
+
+    `tokens` are the target tokens without the end token. `weights` (tgt_len + 1, src_len + 1) has a
+    row for each of them and one for the end token, a column for each source token and one for its
+    end token; it is None without attention.
+    """
+
+    src_tokens: list[str]
+    tokens: list[str]
+    weights: torch.Tensor | None
+
+
+def _in_batches(model, encoded, src_tokens, batch_size):
+    """Yield rows (the shortest sentences first), src and src_lengths, on the model's device."""
+    device = next(model.parameters()).device
+    order = sorted(range(len(src_tokens)), key=lambda row: len(src_tokens[row]))
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        ids = [[*encoded.src_vocab.encode(src_tokens[row]), EOS_ID] for row in rows]
+        yield rows, pad(ids).to(device), torch.tensor([len(i) for i in ids])
+
+
+def translate(model, encoded, src_tokens, max_len=None, batch_size=128):
+    """Translate tokenised sentences greedily: a list of `Translation`, in the order given.
+
+    `encoded` is the `EncodedCorpus` whose vocabularies the model was trained with. `max_len` bounds
+    a translation in tokens; without it, twice the longest source of the batch and ten more.
+    """
+    was_training = model.training
+    model.eval()
+    done = [None] * len(src_tokens)
+    for rows, src, src_lengths in _in_batches(model, encoded, src_tokens, batch_size):
+        ids, weights = model.greedy(src, src_lengths, max_len or 2 * src.shape[1] + 10)
+        for i, row in enumerate(rows):
+            tokens = encoded.tgt_vocab.decode(ids[i].tolist())
+            seen = None if weights is None else weights[i, : len(tokens) + 1, : src_lengths[i]].cpu()
+            done[row] = Translation(src_tokens[row], tokens, seen)
+    model.train(was_training)
+    return done
+
+
+@torch.no_grad()
+def forced_weights(model, encoded, split, batch_size=128):
+    """Have the model write the reference translations of a split, and return its attention weights.
+
+    One tensor a pair, (tgt_len, src_len), over the tokens of `encoded.tokens(split, ...)`: the end
+    tokens' row and column are left out, so a row may sum to less than one.
+    """
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    done = [None] * len(encoded.corpus[split])
+    for batch in encoded.batches(split, batch_size):
+        _, weights = model(batch.src.to(device), batch.src_lengths, batch.tgt_in.to(device))
+        if weights is None:
+            raise ValueError("this model has no attention, so it has no weights to show")
+        tgt_lengths = (batch.tgt_out != PAD_ID).sum(1)
+        for i, row in enumerate(batch.rows):
+            done[row] = weights[i, : tgt_lengths[i] - 1, : batch.src_lengths[i] - 1].cpu()
+    model.train(was_training)
+    return done

@@ -1,0 +1,121 @@
+"""Pictures that every lesson shares: attention maps and curves by sentence length. All return Axes."""
+
+import html
+from base64 import b64encode
+from io import BytesIO
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+NAMES = {
+    "none": "no attention",
+    "dot": "dot",
+    "scaled": "scaled dot",
+    "multiplicative": "multiplicative (Luong)",
+    "additive": "additive",
+    "bahdanau": "additive, feeding the cell (Bahdanau)",
+}
+COLOURS = dict(zip(NAMES, sns.color_palette("colorblind"), strict=False))
+MARKERS = dict(zip(NAMES, "os^DvP", strict=True))
+
+
+def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=None, colour_bar=True):
+    """Draw attention weights as a map: a row for each target token, a column for each source token.
+
+    `weights` is (tgt_len, src_len), between 0 and 1. `links`, a set of (src, tgt), are gold
+    alignments: each is framed in white and black. `annotate` writes the numbers into the cells
+    (default: in maps of at most 64 cells). Returns the Axes.
+    """
+    weights = np.asarray(weights, dtype=float)
+    if weights.shape != (len(tgt_tokens), len(src_tokens)):
+        raise ValueError(
+            f"weights have shape {weights.shape}, but {len(tgt_tokens)} target tokens (rows) and "
+            f"{len(src_tokens)} source tokens (columns) need ({len(tgt_tokens)}, {len(src_tokens)})"
+        )
+    rows, columns = weights.shape
+    if ax is None:
+        _, ax = plt.subplots(figsize=(1.6 + 0.5 * columns, 1.2 + 0.36 * rows), layout="constrained")
+    sns.heatmap(
+        weights,
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap="viridis",
+        annot=weights.size <= 64 if annotate is None else annotate,
+        fmt=".2f",
+        annot_kws={"size": 8},
+        xticklabels=list(src_tokens),
+        yticklabels=list(tgt_tokens),
+        cbar=colour_bar,
+        cbar_kws={"label": "weight"},
+    )
+    for src, tgt in sorted(links):
+        for width, colour in ((3.0, "black"), (1.4, "white")):
+            box = plt.Rectangle((src + 0.07, tgt + 0.07), 0.86, 0.86, fill=False, lw=width, ec=colour)
+            ax.add_patch(box)
+    ax.xaxis.tick_top()
+    ax.xaxis.set_label_position("top")
+    ax.tick_params(length=0)
+    ax.tick_params(axis="x", rotation=50)
+    plt.setp(ax.get_xticklabels(), ha="left", rotation_mode="anchor")
+    ax.tick_params(axis="y", rotation=0)
+    ax.set(xlabel="source token (key)", ylabel="target token (query)")
+    return ax
+
+
+def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, counts=True):
+    """Draw BLEU against sentence length, one curve for each model, with what is uncertain as a band.
+
+    `curves` maps a model's name to its seeds: a list with one result of `metrics.bleu_by_length`
+    each. The line is the mean over seeds and the band goes from the least to the greatest; with one
+    seed the band is that score's own bootstrap interval. `trained_up_to` marks the longest length
+    seen in training. Sentence counts stand under the axis. Returns the Axes.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+    for name, seeds in curves.items():
+        bins = [bounds for bounds, _ in seeds[0]]
+        scores = np.array([[score.score for _, score in seed] for seed in seeds])
+        low, high = scores.min(0), scores.max(0)
+        if len(seeds) == 1:
+            low, high = np.array([[score.low, score.high] for _, score in seeds[0]]).T
+        x = np.arange(len(bins))
+        colour = COLOURS.get(name)
+        (line,) = ax.plot(
+            x, scores.mean(0), marker=MARKERS.get(name, "o"), color=colour, label=NAMES.get(name, name)
+        )
+        ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, lw=0)
+    labels = [str(first) if first == last else f"{first}–{last}" for first, last in bins]
+    if counts:
+        labels = [f"{text}\nn={score.sentences}" for text, (_, score) in zip(labels, seeds[0], strict=True)]
+    ax.set_xticks(x, labels)
+    if trained_up_to is not None:
+        edge = sum(last <= trained_up_to for _, last in bins) - 0.5
+        ax.axvline(edge, color="0.4", ls=":", lw=1)
+        ax.annotate("longer than trained →", (edge, 1.0), xycoords=("data", "axes fraction"),
+                    xytext=(4, -4), textcoords="offset points", va="top", size=8, color="0.35")  # fmt: skip
+    ax.set(xlabel=unit, ylabel="BLEU", ylim=(0, 102))
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax
+
+
+class Figure:
+    """A figure that shows itself in a notebook, an HTML export and a web page with its alternative text."""
+
+    def __init__(self, ax, alt, dpi=80):
+        """`ax` is any Axes of the figure; `alt` says in words what the picture shows."""
+        figure = ax.figure
+        data = BytesIO()
+        figure.savefig(data, format="png", dpi=dpi, facecolor="white")
+        plt.close(figure)
+        self.png, self.alt = data.getvalue(), alt
+
+    def _repr_html_(self):
+        source = b64encode(self.png).decode()
+        alt = html.escape(self.alt, quote=True)
+        return f'<figure><img alt="{alt}" src="data:image/png;base64,{source}"></figure>'
+
+    def __repr__(self):
+        return f"picture: {self.alt}"
