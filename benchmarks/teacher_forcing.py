@@ -1,6 +1,6 @@
 """Training speed: every target step in one call, against the step-by-step loop most tutorials write.
 
-    python -m benchmarks.teacher_forcing [--hidden 512] [--batch-size 128] [--corpus reviews|multi30k]
+    python -m benchmarks.teacher_forcing [--hidden 512] [--batch-tokens 1800] [--corpus reviews|multi30k]
 
 All models have the same sizes and see the same batches, in turns, in one run: trust the ratios. The
 loop is written here the usual way: at each target step it repeats the query along the source,
@@ -17,7 +17,7 @@ from benchmarks.machine import describe, matrix_product_flops
 from utils.data import load_multi30k, load_reviews
 from utils.models import Encoder, Seq2Seq
 from utils.text import PAD_ID, EncodedCorpus, lengths_to_mask
-from utils.training import seed_everything, sequence_loss
+from utils.training import Batches, seed_everything, sequence_loss
 
 
 class StepByStep(nn.Module):
@@ -92,7 +92,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--hidden", type=int, default=512)
     parser.add_argument("--embed", type=int, default=256)
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--batch-tokens", type=int, default=1_800)
     parser.add_argument("--steps", type=int, default=12, help="training steps a model (default %(default)s)")
     parser.add_argument("--corpus", choices=["reviews", "multi30k"], default="reviews")
     args = parser.parse_args()
@@ -108,8 +108,9 @@ def main():
     seconds = dict.fromkeys(models, 0.0)
     flops = dict.fromkeys(models, 0)
     tokens, peak = 0, matrix_product_flops()
-    batches = encoded.batches("train", args.batch_size, shuffle_seed=0)
-    for step, batch in zip(range(-1, args.steps), batches, strict=False):
+    batches = Batches(encoded, args.steps + 1, args.batch_tokens, seed=0, curriculum=0.0)
+    for step in range(-1, args.steps):
+        batch = batches[step + 1]
         for name, model in models.items():
             took = one_step(model, optimizers[name], batch)
             if step >= 0:  # the first turn warms up
@@ -120,7 +121,10 @@ def main():
     peak = max(peak, matrix_product_flops())
 
     print(describe())
-    print(f"{encoded.corpus.name}, hidden {args.hidden}, batch {args.batch_size}, {args.steps} steps a model")
+    print(
+        f"{encoded.corpus.name}, hidden {args.hidden}, {args.batch_tokens} target tokens a batch, "
+        f"{args.steps} steps a model"
+    )
     print(f"matrix products of this machine: {peak / 1e9:.0f} GFLOP/s\n")
     print(f"{'model':<16}{'tokens/s':>10}{'x loop':>8}{'MFLOP/token':>13}{'share of peak':>15}")
     for name in models:

@@ -218,7 +218,7 @@ def translate(model, encoded, src_tokens, max_len=None, batch_size=128):
 
 
 @torch.no_grad()
-def forced_weights(model, encoded, split, batch_size=128):
+def forced_weights(model, encoded, split):
     """Have the model write the reference translations of a split, and return its attention weights.
 
     One tensor a pair, (tgt_len, src_len), over the tokens of `encoded.tokens(split, ...)`: the end
@@ -228,7 +228,7 @@ def forced_weights(model, encoded, split, batch_size=128):
     model.eval()
     device = next(model.parameters()).device
     done = [None] * len(encoded.corpus[split])
-    for batch in encoded.batches(split, batch_size):
+    for batch in encoded.batches(split):
         _, weights = model(batch.src.to(device), batch.src_lengths, batch.tgt_in.to(device))
         if weights is None:
             raise ValueError("this model has no attention, so it has no weights to show")

@@ -152,27 +152,38 @@ class EncodedCorpus:
             self._ids[split] = src, tgt
         return self._ids[split]
 
-    def batches(self, split, batch_size, shuffle_seed=None):
-        """Yield every pair of a split once, in batches of similar length so that little is padding.
+    def chunks(self, split, batch_tokens, seed=None):
+        """Part the rows of a split into batches of similar length, from short to long.
 
-        With `shuffle_seed` the pairs of a batch and the order of batches are drawn from that seed;
-        without it, batches go from short to long.
+        A batch has as many pairs as fit into `batch_tokens` cells of padded target (at least one).
+        With `seed`, which pairs of one length share a batch is drawn from it.
         """
         src, tgt = self._encoded(split)
         rows = self.train_rows if split == "train" else range(len(src))
-        generator = torch.Generator().manual_seed(shuffle_seed or 0)
-        shuffled = [rows[i] for i in torch.randperm(len(rows), generator=generator)]
-        by_length = sorted(shuffled, key=lambda row: (len(src[row]), len(tgt[row])))
-        chunks = [by_length[i : i + batch_size] for i in range(0, len(by_length), batch_size)]
-        order = range(len(chunks))
-        if shuffle_seed is not None:
-            order = torch.randperm(len(chunks), generator=generator).tolist()
-        for i in order:
-            chosen = chunks[i]
-            yield Batch(
-                src=pad([src[row] for row in chosen]),
-                src_lengths=torch.tensor([len(src[row]) for row in chosen]),
-                tgt_in=pad([tgt[row][:-1] for row in chosen]),
-                tgt_out=pad([tgt[row][1:] for row in chosen]),
-                rows=chosen,
-            )
+        if seed is not None:
+            generator = torch.Generator().manual_seed(seed)
+            rows = [rows[i] for i in torch.randperm(len(rows), generator=generator)]
+        chunks, chunk, longest = [], [], 0
+        for row in sorted(rows, key=lambda row: (len(src[row]), len(tgt[row]))):
+            longest = max(longest, len(tgt[row]) - 1)
+            if chunk and longest * (len(chunk) + 1) > batch_tokens:
+                chunks.append(chunk)
+                chunk, longest = [], len(tgt[row]) - 1
+            chunk.append(row)
+        return [*chunks, chunk] if chunk else chunks
+
+    def batch(self, split, rows):
+        """Pad the pairs of these rows into one `Batch`."""
+        src, tgt = self._encoded(split)
+        return Batch(
+            src=pad([src[row] for row in rows]),
+            src_lengths=torch.tensor([len(src[row]) for row in rows]),
+            tgt_in=pad([tgt[row][:-1] for row in rows]),
+            tgt_out=pad([tgt[row][1:] for row in rows]),
+            rows=rows,
+        )
+
+    def batches(self, split, batch_tokens=4_000):
+        """Yield every pair of a split once, in batches of similar length, from short to long."""
+        for rows in self.chunks(split, batch_tokens):
+            yield self.batch(split, rows)

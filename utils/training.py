@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from tqdm.auto import tqdm
 
 from utils.text import PAD_ID
 
@@ -42,12 +43,12 @@ class History:
 
 
 @torch.no_grad()
-def validation_loss(model, encoded, split="valid", batch_size=128):
+def validation_loss(model, encoded, split="valid"):
     """Mean cross-entropy in nats a token on a split."""
     model.eval()
     device = next(model.parameters()).device
     total, tokens = 0.0, 0
-    for batch in encoded.batches(split, batch_size):
+    for batch in encoded.batches(split):
         batch = batch.to(device)
         logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
         real = int((batch.tgt_out != PAD_ID).sum())
@@ -79,13 +80,47 @@ def load_checkpoint(path):
         raise ValueError(f"{path} is not a readable checkpoint: delete it and train again") from error
 
 
+class Batches:
+    """The training batch of every update, drawn from a seed: the same update always gets the same batch.
+
+    In the first `curriculum` share of all updates, batches come from the shorter sentences only, more
+    and more of them (Platanios et al. 2019, equation 6, with sentence length as difficulty and a linear
+    pace). After that each epoch has every batch once, in an order of its own.
+    """
+
+    def __init__(self, encoded, updates, batch_tokens, seed, curriculum):
+        self.encoded, self.batch_tokens, self.seed = encoded, batch_tokens, seed
+        self.ramp = round(curriculum * updates)
+        self.in_epoch = len(encoded.chunks("train", batch_tokens, seed))
+        self.epoch = None
+
+    def __getitem__(self, update):
+        if update < self.ramp:
+            self._draw(-1)
+            share = 0.15 + 0.85 * update / self.ramp
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + update)
+            index = torch.randint(max(1, int(share * len(self.chunks))), (), generator=generator)
+            return self.encoded.batch("train", self.chunks[index])
+        epoch, index = divmod(update - self.ramp, self.in_epoch)
+        self._draw(epoch)
+        return self.encoded.batch("train", self.chunks[self.order[index]])
+
+    def _draw(self, epoch):
+        if epoch != self.epoch:
+            seed = self.seed * 10_007 + epoch + 1
+            self.epoch, self.chunks = epoch, self.encoded.chunks("train", self.batch_tokens, seed)
+            generator = torch.Generator().manual_seed(seed)
+            self.order = torch.randperm(len(self.chunks), generator=generator).tolist()
+
+
 def train(
     model,
     encoded,
     updates,
-    batch_size=64,
-    learning_rate=2e-3,
+    batch_tokens=1_500,
+    learning_rate=1e-2,
     max_norm=1.0,
+    curriculum=0.0,
     seed=0,
     validate_every=None,
     patience=None,
@@ -95,25 +130,27 @@ def train(
 ):
     """Train with teacher forcing for a number of updates and return the `History`.
 
-    Adam (Kingma and Ba 2015) with a one-cycle learning rate that peaks at `learning_rate`, gradients
-    clipped to `max_norm`. Batches come in an order drawn from `seed`. The model is validated every
-    `validate_every` updates (default: five times in all). With `patience`, training stops when the
-    validation loss has not fallen for that many validations, and the best weights are put back.
-    With `checkpoint`, a file written at each validation, the same call goes on where it was stopped,
-    to the same result as if it had not been. `guide(batch, weights)`, if given, is a further loss on
-    the attention weights. `progress` shows a bar.
+    Adam (Kingma and Ba 2015) with a one-cycle learning rate that peaks at `learning_rate` (Smith and
+    Topin 2018), gradients clipped to `max_norm`. `batch_tokens`, `curriculum` and `seed` choose the
+    batches: see `EncodedCorpus.chunks` and `Batches`. The model is validated every `validate_every`
+    updates (default: five times in all). With `patience`, training stops when the validation loss has
+    not fallen for that many validations, and the best weights are put back. With `checkpoint`, a file
+    written at each validation, the same call goes on where it was stopped, to the same result as if it
+    had not been; `validate_every` and `patience` may then change, and any other change is a ValueError.
+    `guide(batch, weights)`, if given, is a further loss on the attention weights. `progress` shows a bar.
     """
-    from tqdm.auto import tqdm
-
     settings = dict(
-        updates=updates, batch_size=batch_size, learning_rate=learning_rate, max_norm=max_norm, seed=seed
+        updates=updates,
+        batch_tokens=batch_tokens,
+        learning_rate=learning_rate,
+        max_norm=max_norm,
+        curriculum=curriculum,
+        seed=seed,
     )
     validate_every = validate_every or max(1, -(-updates // 5))
     device = next(model.parameters()).device
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=updates, pct_start=0.2
-    )
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, updates, pct_start=0.2)
     history, best, stale, step, seconds = History(), None, 0, 0, 0.0
     seed_everything(seed)
 
@@ -131,71 +168,60 @@ def train(
         step, seconds = saved["step"], saved["seconds"]
         torch.set_rng_state(saved["rng"])
 
-    batches_in_epoch = -(-len(encoded.train_rows) // batch_size)
+    batches = Batches(encoded, updates, batch_tokens, seed, curriculum)
     model.train()
+    losses, tokens, started = [], 0, time.perf_counter()
     bar = tqdm(total=updates, initial=step, unit="update", disable=not progress, leave=False)
-    running, tokens, started = [], 0, time.perf_counter()
     while step < updates and not (patience and stale >= patience):
-        epoch, done_in_epoch = divmod(step, batches_in_epoch)
-        for index, batch in enumerate(
-            encoded.batches("train", batch_size, shuffle_seed=seed * 10_007 + epoch)
-        ):
-            if index < done_in_epoch:
-                continue
-            batch = batch.to(device)
-            logits, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
-            loss = sequence_loss(logits, batch.tgt_out)
-            running.append(loss.item())
-            if guide is not None:
-                loss = loss + guide(batch, weights)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-            optimizer.step()
-            schedule.step()
-            step += 1
-            tokens += int((batch.tgt_out != PAD_ID).sum())
-            bar.update()
-            if step % validate_every and step != updates:
-                continue
-            seconds += time.perf_counter() - started
-            row = {
-                "update": step,
-                "train_loss": sum(running) / len(running),
-                "valid_loss": validation_loss(model, encoded),
+        batch = batches[step].to(device)
+        logits, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
+        loss = sequence_loss(logits, batch.tgt_out)
+        losses.append(loss.item())
+        if guide is not None:
+            loss = loss + guide(batch, weights)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        optimizer.step()
+        schedule.step()
+        step += 1
+        tokens += int((batch.tgt_out != PAD_ID).sum())
+        bar.update()
+        if step % validate_every and step != updates:
+            continue
+
+        seconds += time.perf_counter() - started
+        row = {
+            "update": step,
+            "train_loss": sum(losses) / len(losses),
+            "valid_loss": validation_loss(model, encoded),
+            "seconds": seconds,
+            "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
+        }
+        history.rows.append(row)
+        bar.set_postfix(train=f"{row['train_loss']:.3f}", valid=f"{row['valid_loss']:.3f}")
+        stale += 1
+        if best is None or row["valid_loss"] < best["valid_loss"]:
+            stale, best = 0, {"valid_loss": row["valid_loss"]}
+            if patience:
+                best["model"] = copy.deepcopy(model.state_dict())
+        if checkpoint:
+            state = {
+                "settings": settings,
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "history": history.rows,
+                "best": best,
+                "stale": stale,
+                "step": step,
                 "seconds": seconds,
-                "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
+                "rng": torch.get_rng_state(),
             }
-            history.rows.append(row)
-            bar.set_postfix(train=f"{row['train_loss']:.3f}", valid=f"{row['valid_loss']:.3f}")
-            if best is None or row["valid_loss"] < best["valid_loss"]:
-                stale = 0
-                best = {"valid_loss": row["valid_loss"]}
-                if patience:
-                    best["model"] = copy.deepcopy(model.state_dict())
-            else:
-                stale += 1
-            if checkpoint:
-                save_checkpoint(
-                    checkpoint,
-                    {
-                        "settings": settings,
-                        "model": model.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                        "schedule": schedule.state_dict(),
-                        "history": history.rows,
-                        "best": best,
-                        "stale": stale,
-                        "step": step,
-                        "seconds": seconds,
-                        "rng": torch.get_rng_state(),
-                    },
-                )
-            running, tokens, started = [], 0, time.perf_counter()
-            if step >= updates or (patience and stale >= patience):
-                break
+            save_checkpoint(checkpoint, state)
+        losses, tokens, started = [], 0, time.perf_counter()
     bar.close()
-    if patience and best:
+    if patience and "model" in (best or {}):
         model.load_state_dict(best["model"])
     model.eval()
     return history
@@ -207,8 +233,7 @@ def in_parallel(function, jobs, workers=None):
     A small model gains nothing from a second thread, so two cores train two such models in the time
     of one. `function` must be importable: defined in a module or in the running notebook.
     """
-    from joblib import Parallel, delayed
-    from tqdm.auto import tqdm
+    from joblib import Parallel, delayed  # slow to import
 
     workers = min(workers or os.cpu_count() or 1, len(jobs))
     with Parallel(n_jobs=workers, return_as="generator") as pool:

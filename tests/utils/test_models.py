@@ -19,8 +19,12 @@ def make(encoded, attention, **sizes):
     return Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **sizes).eval()
 
 
-def some_batch(encoded, rows=5):
-    return next(iter(encoded.batches("train", rows, shuffle_seed=1)))
+def some_batch(encoded):
+    """Five pairs of different lengths."""
+    src = encoded.tokens("train", "src")
+    rows = sorted(range(20), key=lambda row: len(src[row]))[::4]
+    assert len({len(src[row]) for row in rows}) > 1
+    return encoded.batch("train", rows)
 
 
 @pytest.mark.parametrize("attention", ATTENTIONS)
@@ -38,8 +42,7 @@ def test_shapes_and_weights(encoded, attention):
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_padding_changes_nothing(encoded, attention):
     """A sentence gives the same logits alone and padded in a batch."""
-    model = make(encoded, attention)
-    batch = next(b for b in encoded.batches("train", 30, 1) if len(set(b.src_lengths.tolist())) > 1)
+    model, batch = make(encoded, attention), some_batch(encoded)
     i = int(batch.src_lengths.argmin())
     length = int(batch.src_lengths[i])
     together, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
@@ -121,7 +124,7 @@ def test_translations_come_in_the_order_given_with_their_own_weights(encoded):
 @pytest.mark.parametrize("attention", ["scaled", "bahdanau"])
 def test_forced_weights_have_a_row_for_each_reference_token(encoded, attention):
     model = make(encoded, attention)
-    weights = forced_weights(model, encoded, "valid", batch_size=4)
+    weights = forced_weights(model, encoded, "valid")
     for w, src, tgt in zip(
         weights, encoded.tokens("valid", "src"), encoded.tokens("valid", "tgt"), strict=True
     ):

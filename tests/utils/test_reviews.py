@@ -95,7 +95,8 @@ BASE = {
 }  # fmt: skip
 # All that the other words may become: every way in full, in the order of the French words.
 WORDS = {
-    ",": [","], "and": ["et"], "then": ["puis"], "but": ["mais"], "while": ["tandis que", "tandis qu'"],
+    ",": [","], "and": ["et"], "then": ["puis"], "besides": ["de plus"], "yet": ["pourtant"],
+    "but": ["mais"], "while": ["tandis que", "tandis qu'"],
     "because": ["parce que", "parce qu'"], "so": ["donc", "si"], "i": ["je", "j'"], "we": ["nous"],
     "it": ["c'", "ce", "il", "elle"], "he": ["il"], "she": ["elle"], "they": ["ils", "elles"],
     "my": ["ma"], "our": ["notre", "nos"], "the": ["le", "la", "les", "l'", "du", "des", "au", "aux"],
@@ -114,33 +115,33 @@ HAVE = {"i": "ai", "we": "avons"}
 BE = {"i": "suis", "we": "sommes"}
 # Sentences of the corpus, each English word with the French positions it becomes.
 BY_HAND = """
-the:0 soup:1 was:3 not:2,4 delicious:5 because:6,7 it:8 was:9 cold:10
-= la soupe n' était pas délicieuse parce qu' elle était froide
-we:0 did:2 not:1,3 share:4 the:5 chocolate:7,8 cake:6
-= nous n' avons pas partagé le gâteau au chocolat
-the:0 wine:1 was:2 really:3 horrible:4 because:5,6 it:7 was:8 really:9 expensive:10
-= le vin était vraiment horrible parce qu' il était vraiment cher
-it:0 was:1 bad:2 so:3 we:4 did:6 not:5,7 leave:8 a:9 tip:10
-= c' était mauvais donc nous n' avons pas laissé de pourboire
-there:0,1 was:2 a:3 comfortable:5 chair:4 near:6,7 the:8 window:9
-= il y avait une chaise confortable près de la fenêtre
-our:0 friends:1 hated:2,3 the:4 cold:9 onion:6,7,8 soup:5
-= nos amis ont détesté la soupe à l' oignon froide
-there:0,2 was:3 no:1,4,5 lemon:7,8 tart:6 on:9 friday:9
-= il n' y avait pas de tarte au citron vendredi
-the:0 owner:1 forgot:2,3 the:4 coffee:5 so:6 i:7 spoke:8,9 to:10 the:10 polite:12 waiter:11
-= le patron a oublié le café donc j' ai parlé au serveur poli
-our:0 friends:1 finished:2,3 the:4 potatoes:5,6,7 because:8,9 they:10 were:12 not:11,13 too:14 cold:15
-= nos amis ont fini les pommes de terre parce qu' elles n' étaient pas trop froides
-it:0 was:1 bad:2 ,:3 so:4 my:5 wife:6 never:7,9 returned:8,10
-= c' était mauvais , donc ma femme n' est jamais revenue
-i:0 tried:1,2 the:3 delicious:4 tomato:6,7 salad:5 and:8 then:9 i:10 waited:11,12 at:13 noon:14
-= j' ai goûté la délicieuse salade de tomates et puis j' ai attendu à midi
-the:0 taste:1 of:2 the:2 vegetables:3 was:5 not:4,6 amazing:7
-= le goût des légumes n' était pas incroyable
-the:0 ice:1 cream:1 was:2 horrible:3 in:5 the:4 evening:5
-= la glace était horrible le soir
-"""
+the:0 soup:1 was:3 not:2,4 excellent:5 because:6,7 it:8 was:9 really:10 bland:11
+= la soupe n' était pas excellente parce qu' elle était vraiment fade
+we:0 did:2 not:1,3 love:4 the:5 chocolate:7,8 cake:6
+= nous n' avons pas adoré le gâteau au chocolat
+the:0 bar:1 was:2 disappointing:3 because:4,5 it:6 was:7 really:8 dirty:9
+= le bar était décevant parce qu' il était vraiment sale
+there:0,1 was:2 a:3 small:4 chair:5 near:6,7 the:8 window:9
+= il y avait une petite chaise près de la fenêtre
+the:0 cheese:1 was:3 not:2,4 too:5 expensive:6 but:7 we:8 did:10 not:9,11 love:12 the:13 cold:18 onion:15,16,17 soup:14 ,:19 so:20 my:21 wife:22 never:23,25 returned:24,26
+= le fromage n' était pas trop cher mais nous n' avons pas adoré la soupe à l' oignon froide , donc ma femme n' est jamais revenue
+there:0,2 was:3 no:1,4,5 lemon:7,8 tart:6 on:9 monday:9
+= il n' y avait pas de tarte au citron lundi
+the:0 waiters:1 broke:2,3 the:4 glass:5 ,:6 so:7 i:8 spoke:9,10 to:11 the:11 new:12 waiter:13
+= les serveurs ont cassé le verre , donc j' ai parlé au nouveau serveur
+the:0 beer:1 was:3 never:2,4 really:5 excellent:6 and:7 besides:8,9 we:10 never:11,13 liked:12,14 the:15 potatoes:16,17,18 because:19,20 they:21 were:23 not:22,24 very:25 crispy:26
+= la bière n' était jamais vraiment excellente et de plus nous n' avons jamais aimé les pommes de terre parce qu' elles n' étaient pas très croustillantes
+i:0 drank:1,2 the:3 red:5 wine:4 and:6 then:7 i:8 waited:9,10
+= j' ai bu le vin rouge et puis j' ai attendu
+the:0 taste:1 of:2 the:2 vegetables:3 was:4 bad:5
+= le goût des légumes était mauvais
+the:0 ice:1 cream:1 was:2 sweet:3 in:5 the:4 evening:5
+= la glace était sucrée le soir
+we:0 waited:1,2 and:3 besides:4,5 there:6,8 was:9 no:7,10,11 pizza:12
+= nous avons attendu et de plus il n' y avait pas de pizza
+it:0 was:1 amazing:2 ,:3 yet:4 the:5 beer:6 was:7 bad:8
+= c' était incroyable , pourtant la bière était mauvaise
+"""  # noqa: E501
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +216,7 @@ def checksum(corpus):
 
 
 def test_the_corpus_is_the_same_everywhere(corpus):
-    assert checksum(corpus) == "741275a6b5e79985fd27ff4d3680beb2f072a1c18eb8269736d10e5dc8d9b238"
+    assert checksum(corpus) == "a1c5badd6bcffc345fa8fe40d94dc8d8386c2fdfd8b8a334ce13cb5d73bb7c58"
     assert checksum(load_reviews(50, 20, 20, 20, seed=1)) == checksum(load_reviews(50, 20, 20, 20, seed=1))
     assert checksum(load_reviews(50, 20, 20, 20, seed=1)) != checksum(load_reviews(50, 20, 20, 20, seed=2))
 
@@ -242,10 +243,10 @@ def test_lengths(corpus):
         shares = [counts[clauses] / len(split) for clauses in sorted(counts)]
         assert min(shares) > 0.1
         if name == "long":
-            assert sorted(counts) == [7, 8, 9, 10, 11, 12] and (min(words), max(words)) == (46, 80)
+            assert sorted(counts) == [6, 7, 8, 9, 10, 11, 12] and (min(words), max(words)) == (39, 80)
         else:
-            assert sorted(counts) == [1, 2, 3, 4, 5, 6] and min(words) == 3 and 40 < max(words) <= 45
-            assert sum(shares[:3]) > sum(shares[3:])
+            assert sorted(counts) == [1, 2, 3, 4, 5] and min(words) == 3 and 35 < max(words) <= 38
+            assert max(shares) < 1.5 * min(shares)
         for src, tgt, clauses in zip(split.src, split.tgt, split.clauses, strict=True):
             assert english_clauses(src.split())[-1] == french_clauses(tgt.split())[-1] == clauses - 1
 
@@ -410,7 +411,7 @@ def test_adjectives_agree_and_stand_in_their_place(pairs):
 def agreement_of_subject(src, numbers, nouns, clause):
     """Gender and number of what a clause speaks of."""
     start = numbers.index(clause)
-    while src[start] in (",", "and", "but", "while", "so", "because", "then"):
+    while src[start] in (",", "and", "but", "while", "so", "because", "then", "besides", "yet"):
         start += 1
     if src[start] in ("it", "he", "she", "they") and "because" in src[max(0, start - 1) : start]:
         before = [(first, name) for first, _, name in nouns if numbers[first] == clause - 1]

@@ -11,6 +11,7 @@ import torch
 from utils.models import Seq2Seq
 from utils.text import EncodedCorpus
 from utils.training import (
+    Batches,
     in_parallel,
     load_checkpoint,
     save_checkpoint,
@@ -45,18 +46,34 @@ def test_loss_is_the_mean_over_real_tokens():
 def test_training_lowers_the_loss_and_the_same_seed_repeats_it(encoded):
     first, second, other = make(encoded), make(encoded), make(encoded)
     before = validation_loss(first, encoded)
-    history = train(first, encoded, updates=60, batch_size=16, learning_rate=0.01, progress=False)
+    history = train(first, encoded, updates=60, batch_tokens=80, learning_rate=0.01, progress=False)
     assert history.rows[-1]["valid_loss"] < 0.8 * before
     assert history.column("update") == [12, 24, 36, 48, 60]
-    train(second, encoded, updates=60, batch_size=16, learning_rate=0.01, progress=False)
+    train(second, encoded, updates=60, batch_tokens=80, learning_rate=0.01, progress=False)
     assert torch.equal(parameters(first), parameters(second))
-    train(other, encoded, updates=60, batch_size=16, learning_rate=0.01, seed=1, progress=False)
+    train(other, encoded, updates=60, batch_tokens=80, learning_rate=0.01, seed=1, progress=False)
     assert not torch.equal(parameters(first), parameters(other))
+
+
+def test_the_curriculum_lets_longer_sentences_in_step_by_step(encoded):
+    batches = Batches(encoded, updates=200, batch_tokens=40, seed=3, curriculum=0.5)
+    longest = [int(batches[update].src_lengths.max()) for update in range(200)]
+    assert max(longest[:10]) < max(longest[40:60]) < max(longest[100:]) == 8
+    assert batches[17].rows == Batches(encoded, 200, 40, 3, 0.5)[17].rows
+    assert batches[17].rows != Batches(encoded, 200, 40, 4, 0.5)[17].rows
+
+
+def test_without_a_curriculum_every_epoch_has_every_pair_once(encoded):
+    batches = Batches(encoded, updates=99, batch_tokens=40, seed=3, curriculum=0.0)
+    epochs = [[batches[e * batches.in_epoch + i].rows for i in range(batches.in_epoch)] for e in range(2)]
+    for epoch in epochs:
+        assert sorted(row for rows in epoch for row in rows) == list(range(160))
+    assert epochs[0] != epochs[1]
 
 
 def test_patience_stops_and_puts_the_best_weights_back(encoded):
     model = make(encoded)
-    history = train(model, encoded, 400, 16, learning_rate=0.5, validate_every=5, patience=2, progress=False)
+    history = train(model, encoded, 400, 80, learning_rate=0.5, validate_every=5, patience=2, progress=False)
     losses = history.column("valid_loss")
     assert len(losses) < 80 and min(losses) not in losses[-2:]
     assert validation_loss(model, encoded) == pytest.approx(min(losses), rel=1e-4)
@@ -81,7 +98,7 @@ KILLED = """
             os.kill(os.getpid(), signal.SIGKILL)
 
     training.save_checkpoint = save_then_die
-    training.train(model, encoded, 60, 16, checkpoint=sys.argv[1], progress=False)
+    training.train(model, encoded, 60, 80, 2e-3, checkpoint=sys.argv[1], progress=False)
 """
 
 
@@ -94,8 +111,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(encoded, tmp_path):
     assert load_checkpoint(checkpoint)["step"] == 24
 
     whole, resumed = make(encoded), make(encoded)
-    undisturbed = train(whole, encoded, 60, 16, progress=False)
-    history = train(resumed, encoded, 60, 16, checkpoint=checkpoint, progress=False)
+    undisturbed = train(whole, encoded, 60, 80, 2e-3, progress=False)
+    history = train(resumed, encoded, 60, 80, 2e-3, checkpoint=checkpoint, progress=False)
     assert torch.allclose(parameters(whole), parameters(resumed), atol=1e-6)
     assert history.column("update") == undisturbed.column("update")
     assert history.column("target_tokens") == undisturbed.column("target_tokens")
@@ -104,9 +121,9 @@ def test_a_killed_run_goes_on_to_the_same_weights(encoded, tmp_path):
 
 def test_a_checkpoint_of_other_settings_is_refused(encoded, tmp_path):
     checkpoint = tmp_path / "run.pt"
-    train(make(encoded), encoded, 6, 16, checkpoint=checkpoint, progress=False)
+    train(make(encoded), encoded, 6, 80, checkpoint=checkpoint, progress=False)
     with pytest.raises(ValueError, match="other settings"):
-        train(make(encoded), encoded, 7, 16, checkpoint=checkpoint, progress=False)
+        train(make(encoded), encoded, 7, 80, checkpoint=checkpoint, progress=False)
 
 
 def test_a_failed_write_leaves_the_older_checkpoint(tmp_path):
@@ -125,9 +142,9 @@ def test_guidance_is_added_to_the_loss(encoded):
         return -weights[..., 0].clamp_min(1e-6).log().mean()
 
     guided, free = make(encoded), make(encoded)
-    train(guided, encoded, 40, 16, learning_rate=0.01, guide=look_at_the_first_word, progress=False)
-    train(free, encoded, 40, 16, learning_rate=0.01, progress=False)
-    batch = next(iter(encoded.batches("valid", 8)))
+    train(guided, encoded, 40, 80, learning_rate=0.01, guide=look_at_the_first_word, progress=False)
+    train(free, encoded, 40, 80, learning_rate=0.01, progress=False)
+    batch = next(iter(encoded.batches("valid")))
     share = [m(batch.src, batch.src_lengths, batch.tgt_in)[1][..., 0].mean() for m in (guided, free)]
     assert share[0] > 2 * share[1]
 

@@ -31,8 +31,8 @@ from typing import NamedTuple
 from utils.data.corpus import Corpus, Split
 
 # The number of clauses is drawn from these, short reviews a little more often; words are English tokens.
-CLAUSES, WORDS = (1,) * 6 + (2,) * 4 + (3,) * 4 + (4,) * 3 + (5,) * 3 + (6,) * 3, (3, 45)
-LONG_CLAUSES, LONG_WORDS = (7, 8, 9, 10, 11, 12), (46, 80)
+CLAUSES, WORDS = (1,) * 5 + (2,) * 4 + (3,) * 4 + (4,) * 4 + (5,) * 4, (3, 38)
+LONG_CLAUSES, LONG_WORDS = (6, 7, 8, 9, 10, 11, 12), (39, 80)
 
 # ---- The lexicon ----
 # In every table "French/english" says which English word a French word renders; without it, all of them.
@@ -187,7 +187,7 @@ near the window = près/near de/near la/the fenêtre/window
 """
 CONNECTIVES = """
 and = et; but = mais; while = tandis que; so = donc; because = parce que; and then = et/and puis/then
-, but = ,/, mais/but; , while = ,/, tandis/while que/while; , so = ,/, donc/so
+and besides = et/and de/besides plus/besides; , and = ,/, et/and; , yet = ,/, pourtant/yet; , so = ,/, donc/so
 """
 
 # Function words by person (the writer, we, one, several) or by gender and number.
@@ -534,8 +534,8 @@ class Reviewer:
             return self.action(self.choose(nouns("staff")), STAFF)
         return self.presence() if kind < 0.95 else self.absence()
 
-    def follow(self, last, connective):
-        """The first clause of a review, or a connective and the next one, given the last ones."""
+    def follow(self, last):
+        """The first clause of a review, or a connective and the next one, given the last one."""
         if last is None:
             return "", self.opinion([NOUN["it"]]) if self.chance(0.08) else self.clause()
         if last.topic and self.chance(0.4):
@@ -545,30 +545,37 @@ class Reviewer:
         if last.teller and self.chance(0.4):
             return "and then", self.action(last.teller, GUEST, plain=True)
         clause = self.clause()
-        contrasts = ("but", ", but") if "while" in connective else ("but", ", but", "while", ", while")
-        return self.pick(contrasts) if clause.mood * last.mood < 0 else "and", clause
+        contrast = clause.mood * last.mood < 0
+        return self.pick(("but", "while", ", yet") if contrast else ("and", ", and", "and besides")), clause
 
     def review(self, count, words):
-        """Write `count` clauses with a number of English words in range: English, French, links."""
+        """Write `count` clauses with a number of English words in range: English, French, links.
+
+        A connective comes again only in reviews that have more clauses than there are in training, and
+        then once: whoever has translated "and" knows which clause is next.
+        """
         while True:
-            phrases, used, last, connective, written = [], set(), None, "", 0
-            while written < count:
+            phrases, used, joined, last, written = [], set(), [], None, 0
+            for _ in range(6 * count):  # then it may have talked itself into a corner
                 self.about = set()
-                joined_by, clause = self.follow(last, connective)
-                if self.about & used:
+                joined_by, clause = self.follow(last)
+                if self.about & used or joined.count(joined_by) > (count > max(CLAUSES)):
                     continue
                 used |= self.about
+                joined.append(joined_by)
                 phrases += [CONNECTIVE[joined_by], *clause.phrases] if joined_by else clause.phrases
-                last, connective, written = clause, joined_by, written + 1
-            if words[0] <= sum(len(phrase.en) for phrase in phrases) <= words[1]:
+                last, written = clause, written + 1
+                if written == count:
+                    break
+            if written == count and words[0] <= sum(len(phrase.en) for phrase in phrases) <= words[1]:
                 return join(phrases)
 
 
 def load_reviews(train=20_000, valid=500, test=1_000, long=500, seed=0):
     """Write the corpus of English-French restaurant reviews with gold links.
 
-    The splits train, valid and test have sentences of 1 to 6 clauses and 3 to 45 English words; long, of 7
-    to 12 clauses and 46 to 80 words, is longer than anything trained on. No English sentence occurs twice
+    The splits train, valid and test have sentences of 1 to 5 clauses and 3 to 38 English words; long, of 6
+    to 12 clauses and 39 to 80 words, is longer than anything trained on. No English sentence occurs twice
     in the whole corpus, and the size of train changes no other split. The same sizes and seed give the
     same corpus on every machine. Raises ValueError for a negative size.
     """
