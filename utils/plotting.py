@@ -16,7 +16,8 @@ NAMES = {
     "additive": "additive",
     "bahdanau": "additive, feeding the cell (Bahdanau)",
 }
-COLOURS = dict(zip(NAMES, sns.color_palette("colorblind"), strict=False))
+PALETTE = sns.color_palette("colorblind")
+COLOURS = dict(zip(NAMES, PALETTE, strict=False))
 MARKERS = dict(zip(NAMES, "os^DvP", strict=True))
 
 
@@ -96,6 +97,18 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
         ax.annotate("longer than trained →", (edge, 1.0), xycoords=("data", "axes fraction"),
                     xytext=(4, -4), textcoords="offset points", va="top", size=8, color="0.35")  # fmt: skip
     ax.set(xlabel=unit, ylabel="BLEU", ylim=(0, 102))
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_curves(curves, x, xlabel, ylabel, ax=None):
+    """Draw named curves over the same x: a dict of name and values. Returns the Axes."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for i, (name, values) in enumerate(curves.items()):
+        ax.plot(x, values, label=name, marker="os^DvP"[i % 6], markersize=4, color=PALETTE[i % len(PALETTE)])
+    ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False)
     sns.despine(ax=ax)
     return ax
