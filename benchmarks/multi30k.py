@@ -1,6 +1,6 @@
 """Multi30K, German to English, with and without attention under one budget.
 
-    python -m benchmarks.multi30k [--epochs 6] [--attention none additive]
+    python -m benchmarks.multi30k [--epochs 4] [--attention none additive]
 
 Trains each model for the same number of passes over the same batches, translates the 2016 Flickr test
 set greedily, and prints BLEU on detokenised text with sacrebleu's signature, the lower-cased tokenised
@@ -95,7 +95,7 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--attention", nargs="+", choices=ATTENTIONS, default=["none", "additive"])
     args = parser.parse_args()

@@ -4,6 +4,7 @@ import copy
 import os
 import random
 import time
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -236,7 +237,9 @@ def in_parallel(function, jobs, workers=None):
     from joblib import Parallel, delayed  # slow to import
 
     workers = min(workers or os.cpu_count() or 1, len(jobs))
-    with Parallel(n_jobs=workers, return_as="generator") as pool:
+    with warnings.catch_warnings(), Parallel(n_jobs=workers, return_as="generator") as pool:
+        # joblib renews a worker whose memory has grown, and says so: nothing is lost by it.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs")
         results = pool(delayed(_on_one_thread)(function, job) for job in jobs)
         return list(tqdm(results, total=len(jobs), unit="model", leave=False))
 

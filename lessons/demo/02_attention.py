@@ -1,0 +1,816 @@
+# %% [markdown]
+r"""
+# 02 · The spotlight
+
+**Which words matter now?**
+
+In demo 01 the decoder was allowed to look back at its source, and long sentences stopped falling apart. How
+it looks stayed in a black box. This demo opens the box: for each word it writes, the decoder asks every
+source word "how much do you matter now?", and works with a blend of the answers.
+
+You will
+
+- **compute** one step of attention by hand: scores, weights, context, output,
+- **compare** four ways to score, and what they cost,
+- **read** the maps of trained models beside the right answers, and see where they go wrong.
+
+About 30 minutes. Running everything takes a minute or two, nearly all of it for six small models that learn
+near the end. Before each result there is a question: answer it before you run the cell.
+"""
+
+# %%
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+
+import utils
+from utils import attention as library
+from utils.data import Split, load_reviews
+from utils.metrics import alignment_error_rate, bleu, diagonal_links, hard_links
+from utils.models import Seq2Seq, forced_weights, translate
+from utils.plotting import NAMES, Figure, plot_attention
+from utils.text import EncodedCorpus
+from utils.training import in_parallel, seed_everything, train
+
+# %% [markdown]
+r"""
+## A spotlight and a highlighter
+
+Picture the source sentence as actors on a stage. A decoder without attention holds one blurred photograph
+of the whole stage. A decoder with attention has a **spotlight** and can turn it on different actors at
+different moments.
+
+Or picture a human translator at work on "Je suis étudiant", highlighter in hand. For "I" the pen goes over
+*Je*, for "am" over *suis*, for "student" over *étudiant*. A highlighter marks a word or leaves it. The
+decoder's has shades: one whole of attention, shared out over all the source words. These shares are the
+**attention weights**, and since each output word has its own, the picture of the source changes from word to
+word.
+
+**Predict.** The source is "The restaurant was amazing", and the decoder is about to write the second word of
+"Le restaurant était incroyable". Someone has shaded the four source words by hand. Which one has most of the
+ink? And what must the four numbers add up to?
+"""
+
+# %%
+shares = torch.tensor([[0.05, 0.80, 0.05, 0.10]])
+ax = plot_attention(shares, ["The", "restaurant", "was", "amazing"], ["restaurant"], colour_bar=False)
+ax.set_ylabel("")
+print("sum of the row:", round(shares.sum().item(), 4))
+Figure(ax, "One row of four cells, for the output word restaurant. Weights: The 0.05, restaurant 0.80, "
+       "was 0.05, amazing 0.10. The cell of restaurant is by far the brightest.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*One row of a map: what one output word takes from each source word.*
+
+**Reflect.** Most of the light falls on one word, and none of the four is quite dark. The row sums to one:
+a share that one word gains, the others lose. These numbers were made up to show what a row is; in a model
+they are *learned*, since nobody tells it where to look.
+"""
+
+# %% [markdown]
+r"""
+## Query, keys, values
+
+Looking something up needs three things, and so does attention:
+
+- the **query** is what the decoder asks with, its state $s$ at the word it is about to write;
+- each source word has a **key**, with which the query is compared;
+- and a **value**, which is handed over when the key fits.
+
+In our translators a word's key and its value are the same vector, the encoder's state $h_i$ at that word. All
+of these states are kept; in demo 01 all but the last were thrown away.
+
+```
+  The          restaurant        was         amazing
+   |               |              |             |
+  h_1             h_2            h_3           h_4        encoder states: keys and values
+   |               |              |             |
+   +---------------+------+-------+-------------+
+                          |
+  decoder state s  -->  scores     e_i = score(s, h_i)        1. compare the query with each key
+     (query)              |
+      |                weights     a_i = softmax(e)_i         2. share one whole out
+      |                   |
+      |                context     c = sum of a_i h_i         3. blend the values
+      |                   |
+      +--------------> [s ; c]  -->  next word                4. combine, and write
+```
+
+As formulas, for the output word at step $t$, with decoder state $s_t$ and encoder states $h_i$:
+
+$$e_{t,i} = \text{score}(s_t, h_i) \qquad
+\alpha_{t,i} = \frac{\exp(e_{t,i})}{\sum_j \exp(e_{t,j})} \qquad
+c_t = \sum_i \alpha_{t,i}\, h_i \qquad
+\text{output}_t = f([s_t;\, c_t])$$
+
+$[s_t; c_t]$ is the two vectors laid end to end, and $f$ a layer that makes a word of them. In code these are
+`scores`, `weights`, `context` and `logits`. At the next word the query is another one, so the scores, the
+weights and the context are new as well: a **dynamic** context in place of one fixed vector.
+"""
+
+# %% [markdown]
+r"""
+## Four steps by hand
+
+Our translator with the highlighter has written "I" and asks for the next word. The source is "Je suis
+étudiant", and all vectors have two numbers, so that you can do every step on paper.
+
+| source word | state $h$, its key and its value | | |
+| --- | --- | --- | --- |
+| Je | (0, 2) | query | $s = (1, 1)$ |
+| suis | (2, 1) | | |
+| étudiant | (1, 0) | | |
+
+**Predict.** The score is the dot product $s \cdot h$. Work out the three scores. Which word gets the largest
+weight, and is its weight more or less than one half?
+"""
+
+# %%
+states = torch.tensor([[0.0, 2.0], [2.0, 1.0], [1.0, 0.0]])  # Je, suis, étudiant
+query = torch.tensor([1.0, 1.0])
+
+scores = states @ query  # 1. compare
+weights = scores.exp() / scores.exp().sum()  # 2. share out
+context = weights @ states  # 3. blend
+for word, score, weight in zip(["Je", "suis", "étudiant"], scores, weights, strict=True):
+    print(f"{word:<9} score {score:.0f}   exp {score.exp():6.3f}   weight {weight:.3f}")
+print("sum of exp", round(scores.exp().sum().item(), 3), "  context", [round(c, 3) for c in context.tolist()])
+
+# %% [markdown]
+r"""
+**Reflect.** *suis* leads, though not by the sum of its numbers alone: *Je* scores well too, and "am" does
+depend on who is speaking. The context is none of the three states but a blend, nearest to that of *suis*.
+Check one of its numbers: it is the weighted sum of the first numbers 0, 2 and 1.
+
+Step 4 lays $s$ and $c$ end to end and lets a layer choose a word. Ours knows three words and has weights so
+simple that you can follow them.
+
+**Predict.** The layer's row for "am" is (0, 1, 1, 0): it adds the second number of $s$ and the first of $c$.
+Which logit does "am" get?
+"""
+
+# %%
+rows = {"I": [0.0, 0.0, -1.0, 2.0], "am": [0.0, 1.0, 1.0, 0.0], "student": [1.0, 0.0, 0.0, -1.0]}
+both = torch.cat([query, context])  # 4. combine: [s; c], four numbers
+logits = torch.tensor(list(rows.values())) @ both
+chances = logits.softmax(0)
+for word, logit, chance in zip(rows, logits, chances, strict=True):
+    print(f"{word:<8} logit {logit:6.3f}   probability {chance:.3f}")
+
+# %% [markdown]
+r"""
+**Reflect.** "am" wins, and the context had a say in it. A real decoder puts a tanh layer between $[s; c]$ and
+the logits, and learns all its numbers; ours were chosen so that the example comes out.
+"""
+
+# %% [markdown]
+r"""
+## All words and all sentences at once
+
+Nothing in the four steps says that there is one query only. With all queries of a sentence as rows of a
+matrix, steps 1 to 3 are three lines, for a whole batch. This function is the heart of the course.
+
+| | shape |
+| --- | --- |
+| `query` | (batch, tgt_len, hidden) |
+| `keys`, `values` | (batch, src_len, hidden) |
+| `scores`, `weights` | (batch, tgt_len, src_len) |
+| `context` | (batch, tgt_len, hidden) |
+
+The `mask`, which says what is a word and what is padding, has its own section below.
+"""
+
+
+# %%
+def dot_score(query, keys):
+    return query @ keys.transpose(1, 2)  # (batch, tgt_len, src_len)
+
+
+def attend(query, keys, values, mask, score):
+    scores = score(query, keys)
+    if mask is not None:
+        scores = scores.masked_fill(~mask.unsqueeze(1), -math.inf)
+    weights = torch.softmax(scores, dim=-1)
+    context = weights @ values  # (batch, tgt_len, hidden)
+    return context, weights
+
+
+# %%
+by_hand = context, weights
+context, weights = attend(query[None, None], states[None], states[None], None, dot_score)
+assert torch.allclose(context[0, 0], by_hand[0]) and torch.allclose(weights[0, 0], by_hand[1])
+
+torch.manual_seed(0)
+query, keys = torch.randn(5, 4, 7), torch.randn(5, 3, 7)
+mask = torch.tensor([[True, True, True]] * 4 + [[True, False, False]])
+for ours, theirs in zip(
+    attend(query, keys, keys, mask, dot_score),
+    library.attend(query, keys, keys, mask, library.dot_score),
+    strict=True,
+):
+    assert torch.allclose(ours, theirs, atol=1e-6)
+print("the batch form gives the numbers by hand, and those of the course's library")
+
+# %% [markdown]
+r"""
+That check could have failed in two ways: one sentence, one query must give the numbers worked by hand above,
+and five random sentences, the last with padding, must give what `utils.attention` gives. The library adds
+clear errors, and it serves sentences without a single real word.
+"""
+
+# %% [markdown]
+r"""
+## A map of wishes
+
+Stack the rows of all output words and you have the **attention map**: a row for each target word, a column
+for each source word. Before looking at any model, say what you *want* to see.
+
+**Predict.** Take "She loves cats" and "Elle aime les chats". Where should *aime* look? And *les*, which no
+English word says?
+
+<details><summary>One answer</summary>
+
+*aime* should look at "loves". *les* belongs to "cats": English leaves the article out, and it takes "cats" to
+know that the article is plural. So the two rows of *les* and *chats* may well be alike, and a word of the
+source may serve more than one word of the target.
+
+</details>
+"""
+
+# %% [markdown]
+r"""
+Here is such a wish, drawn by hand, for "The cat sat on the mat". Its first three rows are given: *Le*, *chat*
+and *était*.
+
+**Predict.** English has one word, "sat", where French has *était assis*. Which columns should the row of
+*assis* light up? And which should the row of *sur*?
+"""
+
+# %%
+english = ["The", "cat", "sat", "on", "the", "mat"]
+french = ["Le", "chat", "était", "assis", "sur", "le", "tapis"]
+wish = torch.tensor(
+    [
+        [0.9, 0.0, 0.0, 0.0, 0.0, 0.1],  # Le
+        [0.0, 0.9, 0.0, 0.0, 0.0, 0.1],  # chat
+        [0.0, 0.1, 0.8, 0.1, 0.0, 0.0],  # était
+        [0.0, 0.2, 0.8, 0.0, 0.0, 0.0],  # assis: of "sat", masculine as "cat" is
+        [0.0, 0.0, 0.1, 0.7, 0.0, 0.2],  # sur: "on", and what the cat sat on
+        [0.0, 0.0, 0.0, 0.0, 0.7, 0.3],  # le: the second "the", masculine as "mat" is
+        [0.0, 0.0, 0.0, 0.0, 0.1, 0.9],  # tapis
+    ]
+)
+assert torch.allclose(wish.sum(-1), torch.ones(len(french))), "each row shares out one whole"
+Figure(plot_attention(wish, english, french), "A hand-drawn map of 7 French by 6 English words. Bright cells "
+       "run down the diagonal, except that both était and assis are bright at sat; sur is bright at on and "
+       "fainter at mat; the second le is bright at the second the and fainter at mat.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*A hand-drawn wish: where we would like each French word to look.*
+
+**Reflect.** *sur* is the row to argue about. "on" alone does not settle it: in our reviews "on the terrace"
+is *sur la terrasse*, but "on monday" is *lundi*, with no preposition at all. A decoder that peeks at "mat"
+before it writes *sur* is careful, not confused.
+
+Keep three questions from this picture. Is the tenth that *Le* gives to "mat" well placed, when its gender
+comes from "cat"? Does a trained model's map look like the wish? And if it does not, is the model wrong, or
+the wish?
+"""
+
+# %% [markdown]
+r"""
+## Four ways to score
+
+The score is the one part of attention that leaves a choice. Four have become classics. Below, $s$ is the
+query and $h$ a key, and the code is the equation for a whole batch.
+
+| | equation | what is learned |
+| --- | --- | --- |
+| dot | $s \cdot h$ | nothing: query and key must learn to speak one language |
+| scaled dot | $s \cdot h / \sqrt{d}$, with $d$ numbers a vector | nothing |
+| multiplicative (Luong) | $s \cdot (W h)$ | $W$: which numbers of a key should meet which of a query |
+| additive (Bahdanau) | $v \cdot \tanh(W s + U h)$ | $W$, $U$ and $v$: a small network |
+
+The additive one is the oldest (2014), and the scaled dot product (2017) is what Transformers use. You will
+write all four in the exercise; here you only need to see that each is a line or two.
+"""
+
+
+# %%
+def scaled_dot_score(query, keys):
+    return dot_score(query, keys) / math.sqrt(query.shape[-1])
+
+
+class Multiplicative(nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.W = nn.Linear(hidden, hidden, bias=False)
+
+    def forward(self, query, keys):
+        return query @ self.W(keys).transpose(1, 2)
+
+
+class Additive(nn.Module):
+    def __init__(self, hidden):
+        super().__init__()
+        self.W, self.U = (nn.Linear(hidden, hidden, bias=False) for _ in range(2))
+        self.v = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, query, keys):
+        pairs = self.W(query).unsqueeze(2) + self.U(keys).unsqueeze(1)  # (batch, tgt_len, src_len, hidden)
+        return self.v(torch.tanh(pairs)).squeeze(-1)
+
+
+# %% [markdown]
+r"""
+**Predict.** Vectors have 96 numbers, as in the models below. How many numbers does the multiplicative score
+learn? And which of the four will be slowest? (Look for the largest tensor.)
+"""
+
+# %%
+torch.manual_seed(0)
+query, keys = torch.randn(64, 20, 96, requires_grad=True), torch.randn(64, 20, 96, requires_grad=True)
+four = {"dot": dot_score, "scaled": scaled_dot_score, "multiplicative": Multiplicative(96),
+        "additive": Additive(96)}  # fmt: skip
+seconds = {name: [] for name in four}
+for _ in range(15):  # in turns, so that a busy moment of the computer hits all alike
+    for name, score in four.items():
+        started = time.perf_counter()
+        score(query, keys).backward(torch.ones(64, 20, 20))
+        seconds[name].append(time.perf_counter() - started)
+for name, score in four.items():
+    learned = sum(p.numel() for p in score.parameters()) if isinstance(score, nn.Module) else 0
+    ratio = min(seconds[name]) / min(seconds["dot"])
+    print(f"{NAMES[name]:<24}{learned:>7,} parameters   {ratio:5.1f} x the time of dot")
+
+# %% [markdown]
+r"""
+**Reflect.** The parameters are $96^2$ for $W$, and twice that and $v$ for the additive score. The additive
+score is slowest: it makes a vector for every *pair* of a query and a key and sends each of its numbers
+through a tanh, where the others need a matrix product. The ratios are of this computer in this run and of the
+score alone, not of a whole model, and they say nothing yet about quality.
+"""
+
+# %% [markdown]
+r"""
+## What √d is for
+
+A dot product of longer vectors has more terms and wanders further from zero. Why should that matter? Because
+a softmax answers to *differences*: where one score towers above the rest it puts all the weight there, and
+then small changes of the scores change nothing. No change in the output means no gradient.
+
+$$\frac{\partial \alpha_i}{\partial e_j} \;=\; \alpha_i\,(1_{i=j} - \alpha_j)$$
+
+If one weight is 1 and the others 0, every entry of this matrix is 0. The next cell draws random queries and
+ten keys each, with numbers of spread 1, and measures three things for growing $d$.
+
+**Predict.** From $d = 16$ to $d = 1024$, a factor of 64: how much does the spread of the plain dot product
+grow? And what happens to the gradient of its softmax?
+"""
+
+
+# %%
+def saturation(scores):
+    """Spread of the scores, mean largest weight, and mean norm of the softmax's gradient."""
+    weights = torch.softmax(scores, dim=-1)  # (queries, keys)
+    jacobian = torch.diag_embed(weights) - weights[:, :, None] * weights[:, None, :]
+    return scores.std(), weights.max(-1).values.mean(), torch.linalg.matrix_norm(jacobian).mean()
+
+
+torch.manual_seed(0)
+sizes, found = [4, 16, 64, 256, 1024], {"plain": [], "scaled": []}
+for d in sizes:
+    query, keys = torch.randn(500, 1, d), torch.randn(500, 10, d)
+    found["plain"].append(saturation(dot_score(query, keys)[:, 0]))
+    found["scaled"].append(saturation(scaled_dot_score(query, keys)[:, 0]))
+print(f"{'':<16}{'spread':>16}{'largest weight':>18}{'gradient':>16}\n{'d':<16}" + "   plain  scaled" * 3)
+for d, plain, scaled in zip(sizes, found["plain"], found["scaled"], strict=True):
+    print(f"{d:<16}" + "".join(f"{p:>8.3f}{s:>8.3f}" for p, s in zip(plain, scaled, strict=True)))
+
+# %%
+titles = "spread of the scores", "mean largest weight of ten", "norm of the softmax's gradient"
+figure, axes = plt.subplots(1, 3, figsize=(10, 2.9), layout="constrained")
+for i, (ax, title) in enumerate(zip(axes, titles, strict=True)):
+    for name, marker in ("plain", "o"), ("scaled", "s"):
+        ax.plot(sizes, [row[i] for row in found[name]], marker=marker, label=name)
+    ax.set(xscale="log", xlabel="d, numbers a vector", title=title, ylim=(0, None))
+    ax.set_xticks(sizes, sizes)
+axes[0].legend(frameon=False)
+Figure(axes[0], "Three panels against d from 4 to 1024. Plain dot products: the spread climbs steeply, the "
+       "largest weight climbs towards 1, the gradient falls. Scaled: all three stay level.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*With growing vectors the plain dot product saturates the softmax; the scaled one does not.*
+
+**Reflect.** The spread grows like $\sqrt d$: 64 times longer vectors, 8 times the spread. The largest weight
+nears one and the gradient dies, so that a model has nothing to learn from; divided by $\sqrt d$, nothing
+moves. These are random vectors, as at the start of training: a model may still learn to make its vectors
+small, and at the modest size of our translators it may not need the root at all.
+"""
+
+# %% [markdown]
+r"""
+### Temperature: sharp or soft
+
+Dividing scores by a number before the softmax is known as a **temperature** $T$. Cold makes a spotlight,
+warm a floodlight. Here are the three scores worked out by hand above, 2, 3 and 1.
+
+**Predict.** What are the three weights when $T$ is close to 0? And when $T$ is very large?
+"""
+
+# %%
+temperatures = torch.logspace(-1.3, 2, 60)
+weights = torch.softmax(torch.tensor([2.0, 3.0, 1.0]) / temperatures[:, None], dim=-1)  # (60, 3)
+_, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+for i, (word, style) in enumerate([("Je", "--"), ("suis", "-"), ("étudiant", ":")]):
+    ax.plot(temperatures, weights[:, i], style, lw=2, label=word)
+ax.axvline(1, color="0.6", lw=1)
+ax.set(xscale="log", xlabel="temperature T (log axis)", ylabel="weight", ylim=(-0.03, 1.03))
+ax.legend(frameon=False)
+Figure(ax, "Three curves against temperature. At low temperature suis has weight 1 and the others 0. They "
+       "approach each other with rising temperature and meet at one third.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*From a spotlight on one word to the same light for all; the grey line is the softmax as it is.*
+
+**Reflect.** Cold picks the best word, as a hard choice would; warm gives each a third; the order never
+changes. So $\sqrt d$ is a temperature that grows with the vectors. A model can set its own temperature by
+making queries longer or shorter, and trained ones do.
+"""
+
+# %% [markdown]
+r"""
+## Padding: who else is on the stage
+
+Sentences of a batch share one tensor, so "She loves cats" is filled up to the length of its longest
+neighbour. At padding our encoder's states are vectors of zeros. That sounds harmless, but a score of 0 is a
+score like any other, and $\exp(0) = 1$.
+
+**Predict.** Four real words score 0 each, and there are four tokens of padding. Without a mask, which share
+of the attention lands on padding? And does it help that a trained model gives real words *different* scores?
+"""
+
+# %%
+torch.manual_seed(0)
+query, words = torch.randn(300, 1, 16), torch.randn(300, 4, 16)
+print("padding tokens   all scores 0   random scores   with the mask")
+for pads in (0, 4, 12, 36):
+    keys = torch.cat([words, torch.zeros(300, pads, 16)], dim=1)  # (300, 4 + pads, 16)
+    mask = (torch.arange(4 + pads) < 4).expand(300, -1)  # (300, 4 + pads), True = a real token
+    flat = attend(0 * query, keys, keys, None, scaled_dot_score)[1]
+    free = attend(query, keys, keys, None, scaled_dot_score)[1]
+    masked = attend(query, keys, keys, mask, scaled_dot_score)[1]
+    lost = [weights[..., 4:].sum(-1).mean().item() for weights in (flat, free, masked)]
+    print(f"{pads:>14}{lost[0]:>15.2f}{lost[1]:>16.2f}{lost[2]:>16.2f}")
+
+# %% [markdown]
+r"""
+**Reflect.** Without the mask, padding takes its share, and the longer the neighbour, the larger it is: a
+translation would depend on which sentences happen to share the batch. The mask sets these scores to
+$-\infty$ *before* the softmax, so that the share is exactly 0 and the real words still sum to one. Random
+scores are not those of a trained model: it could learn to score real words so high that padding hardly
+counts, but that is effort spent on nothing, and it never reaches 0.
+"""
+
+# %% [markdown]
+r"""
+## Now a real one
+
+Enough made-up vectors. Six translators learn the reviews of one or two clauses: one for each score, one
+whose attention also feeds its cell, and one more that gets help. Apart from that they are alike.
+
+- **dot, scaled, multiplicative, additive** attend *after* the recurrent cell, with its new state as the query
+  (Luong's way).
+- **Bahdanau**'s attends *before* the cell, with the old state as the query, and the context is an input of
+  the cell. Its score is additive.
+- **guided**: a multiplicative one that is also shown where to look, for comparison. More on it below.
+
+The grammar that wrote the reviews knows which French word renders which English one. These **gold links** let
+us do what is rarely possible: measure whether a map is right. Two sentences are added by hand, with their
+links.
+"""
+
+# %%
+LESSON = Split(
+    src=["the restaurant was amazing but the service was slow", "we did not like the cold pizza"],
+    tgt=["le restaurant était incroyable mais le service était lent",
+         "nous n' avons pas aimé la pizza froide"],
+    links=[frozenset((i, i) for i in range(9)),
+           frozenset([(0, 0), (2, 1), (1, 2), (2, 3), (3, 4), (4, 5), (6, 6), (5, 7)])],
+    clauses=[2, 1],
+)  # fmt: skip
+CLAUSES, UPDATES, SEED = 2, 300, 0
+
+
+def short_reviews():
+    """The reviews of at most CLAUSES clauses, without the two sentences of this lesson, which are a split."""
+    corpus, splits = load_reviews(), {"lesson": LESSON}
+    for name, split in corpus.splits.items():
+        short = [i for i, n in enumerate(split.clauses) if n <= CLAUSES and split.src[i] not in LESSON.src]
+        splits[name] = split[short]
+    return EncodedCorpus(replace(corpus, splits=splits))
+
+
+encoded = short_reviews()
+test = encoded.corpus["test"]
+print(f"{len(encoded.corpus['train']):,} pairs to learn from, {len(test)} to test with")
+
+# %% [markdown]
+r"""
+The guided model gets a second loss. Each French word's gold links are made into a row that sums to one, the
+row that an ideal map would have, and cross-entropy pulls the model's weights towards it (Chen et al. 2016):
+
+$$\text{loss} \;=\; -\sum_t \log p(y_t) \;-\; \sum_t \sum_i g_{t,i} \log \alpha_{t,i}$$
+
+where $g$ is the gold row and each sum is taken as a mean over the words of the batch. It sees links of
+*training* pairs only, like everything else it learns from.
+"""
+
+
+# %%
+def link_loss(links, batch, weights):
+    """Cross-entropy between gold rows and the model's weights, a mean over target words."""
+    places = [(i, tgt, src) for i, row in enumerate(batch.rows) for src, tgt in links[row]]
+    gold = torch.zeros_like(weights)  # (batch, tgt_len, src_len)
+    gold[tuple(torch.tensor(places).T)] = 1.0
+    gold = gold / gold.sum(-1, keepdim=True).clamp(min=1)
+    return -(gold * weights.clamp(min=1e-9).log()).sum() / gold.sum()
+
+
+def learn(attention, guided=False):
+    """Train one translator. Return the model, what it writes for the test reviews, and its maps of them."""
+    encoded = short_reviews()
+    links = encoded.corpus["train"].links
+    seed_everything(SEED)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, embed_dim=64, hidden_dim=96)
+    guide = (lambda batch, weights: link_loss(links, batch, weights)) if guided else None
+    train(model, encoded, UPDATES, curriculum=0.6, seed=SEED, guide=guide, progress=False)
+    written = [" ".join(t.tokens) for t in translate(model, encoded, encoded.tokens("test", "src"))]
+    return model, written, forced_weights(model, encoded, "test")
+
+
+# %% [markdown]
+r"""
+This is the cell that takes its time: about a minute on two cores.
+"""
+
+# %%
+jobs = [dict(attention="bahdanau"), dict(attention="additive"), dict(attention="multiplicative", guided=True)]
+jobs += [dict(attention=attention) for attention in ("multiplicative", "scaled", "dot")]
+results = in_parallel(learn, jobs)
+names = ["guided multiplicative" if job.get("guided") else NAMES[job["attention"]] for job in jobs]
+learned = dict(reversed(list(zip(names, results, strict=True))))
+
+# %% [markdown]
+r"""
+### Before and after
+
+First a map of a model that has learned nothing, and one of the same model trained. Both are asked for the
+weights while they write the *right* translation, so that the rows are the same. The framed cells are the gold
+links. (The end token's column is not drawn: a row whose light falls on it stays dark.)
+
+**Predict.** What does the map look like before training: dark, even, or noise?
+"""
+
+# %%
+words = encoded.tokens("lesson", "src")[0], encoded.tokens("lesson", "tgt")[0]
+seed_everything(SEED)
+untrained = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "dot", embed_dim=64, hidden_dim=96)
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+for ax, model, title in zip(axes, (untrained, learned["dot"][0]), ("untrained", "trained"), strict=True):
+    weights = forced_weights(model, encoded, "lesson")[0]
+    plot_attention(weights, *words, LESSON.links[0], ax, annotate=False).set_title(f"dot, {title}")
+print("the trained model itself writes:", *translate(learned["dot"][0], encoded, [words[0]])[0].tokens)
+Figure(axes[0], "Two maps of 9 French by 9 English words on one colour scale. Untrained, the light is spread "
+       "over whole rows without a pattern. Trained, single cells are bright, and framed gold cells run "
+       "along the diagonal.", dpi=64)  # fmt: skip
+
+# %% [markdown]
+r"""
+*"the restaurant was amazing but the service was slow", before and after training, on one colour scale.*
+
+**Reflect.** Before, every row is a faint blur; after, there is a spotlight. Nobody told this model where to
+look: it was only ever told which French word comes next. But one sentence in the order of English proves
+little, for a diagonal is the easiest map there is, so let us measure.
+"""
+
+# %% [markdown]
+r"""
+### How wrong are the maps?
+
+Link each French word to the English word with its largest weight, and compare with the gold links. The
+**alignment error rate** (Och and Ney 2003) is 0 where all agree and 1 where none do. Three things keep us
+honest:
+
+- the **diagonal**, links drawn along it without looking at a word, is a baseline that needs no model;
+- **one link a word** at best cannot reach 0: some French words have two gold links, as *du* ("of the") has;
+- a **shift** of −1 or +1 moves all links one word along the source. A map that fits best when shifted is off
+  by one; the honest reading is shift 0, and it is the one to quote.
+
+**Predict.** BLEU, out of 100, stands next to it. Will the model that translates best have the best map? And
+which row will have the least error?
+"""
+
+
+# %%
+def errors(maps):
+    """Alignment error rate of the largest weights, with links shifted by -1, 0 and +1."""
+    return [alignment_error_rate([hard_links(w, shift) for w in maps], test.links) for shift in (-1, 0, 1)]
+
+
+def as_map(links, like):
+    """A map that has weight 1 at the links, so that baselines are read like any model."""
+    weights = torch.zeros_like(like)
+    weights[tuple(torch.tensor(sorted(links)).T.flip(0))] = 1.0
+    return weights
+
+
+shapes = learned["dot"][2]
+diagonal = [as_map(diagonal_links(w.shape[1], w.shape[0]), w) for w in shapes]
+best = [as_map(links, w) for links, w in zip(test.links, shapes, strict=True)]
+print(f"one seed, {UPDATES} updates{'':<19}BLEU [95% interval]   error at shift -1     0    +1")
+for name, (_, written, maps) in learned.items():
+    score = bleu(written, test.tgt)
+    quality = f"{score.score:.1f} [{score.low:.1f}, {score.high:.1f}]"
+    print(f"{name:<40}{quality:<20}" + "".join(f"{error:>9.2f}" for error in errors(maps)))
+for name, maps in ("the diagonal", diagonal), ("one right link a word", best):
+    print(f"{name:<60}" + "".join(f"{error:>9.2f}" for error in errors(maps)))
+
+# %% [markdown]
+r"""
+**Reflect.** The translations are good and, guidance apart, the maps are not; some hardly beat a diagonal that
+never looked at a word. All fit best unshifted, so none is simply off by one. One seed and a short training
+cannot rank the scores (the intervals are about test sentences, not about seeds), and the guided row had help.
+
+### Why a good translator may have a poor map
+
+Where do the wrong links land? The next cell sorts the links of each model: on a gold word, right next to one,
+or farther off, for articles and for all other words.
+
+**Predict.** If a model made its mistakes at random, most of them would be far off. What do you expect?
+"""
+
+# %%
+ARTICLES = {"le", "la", "l'", "les", "un", "une"}
+
+
+def landings(maps):
+    """How often other words (row 0) and articles (row 1) are linked right, next door, or farther off."""
+    counts = torch.zeros(2, 3)
+    for weights, tokens, gold in zip(maps, encoded.tokens("test", "tgt"), test.links, strict=True):
+        for src, tgt in hard_links(weights):
+            away = min(abs(src - right) for right, word in gold if word == tgt)
+            counts[int(tokens[tgt] in ARTICLES), min(away, 2)] += 1
+    return counts / counts.sum(-1, keepdim=True)
+
+
+print(f"{'':<40}{'other words':^18}   {'articles':^18}   mean largest\n{'':<40}"
+      + " right  next   far   " * 2 + "weight")  # fmt: skip
+for name, (_, _, maps) in learned.items():
+    other, article = ("".join(f"{share:6.0%}" for share in row) for row in landings(maps))
+    sharpness = torch.cat([weights.max(-1).values for weights in maps]).mean()
+    print(f"{name:<40}{other}   {article}{sharpness:9.2f}")
+
+# %% [markdown]
+r"""
+**Reflect.** Without guidance, most wrong links of these other words land next door. Three reasons fit:
+
+- **States smear.** The encoder reads in both directions, so the state at a word also holds its neighbours. A
+  decoder finds "slow" at "was" as well, and nothing in the translation loss prefers one place to the other.
+- **An article asks for its noun.** Whether to write *le* or *la* is decided by the noun, and "the" says
+  nothing about it. To look at the noun is right for translating and wrong for the gold links. The models
+  differ most here: some almost always look at the article, some almost never, and they all translate.
+- **Bahdanau's decoder asks early, and remembers.** Its query is the state from before the last written word
+  was read, and its context goes into the cell: what is looked up at one step can serve a later one.
+
+The last column is √d at work in a real model: without the root, the dot product's spotlight is the narrower
+one. The table shows where links land; it does not prove why. Lesson 04 looks closer.
+
+### One sentence, six maps
+
+In "we did not like the cold pizza" the adjective changes its place, and *n'* and *pas*, both of "not", stand
+around the verb's auxiliary.
+
+**Predict.** Which two gold frames must lie off the diagonal because of *froide*? Which column has two frames?
+"""
+
+# %%
+words = encoded.tokens("lesson", "src")[1], encoded.tokens("lesson", "tgt")[1]
+figure, axes = plt.subplots(2, 3, figsize=(12, 7.6), layout="constrained")
+for ax, (name, (model, _, _)) in zip(axes.flat, learned.items(), strict=True):
+    weights = forced_weights(model, encoded, "lesson")[1]
+    plot_attention(weights, *words, LESSON.links[1], ax, annotate=False, colour_bar=False).set_title(name)
+    ax.set(xlabel="", ylabel="")
+for name, (model, _, _) in learned.items():
+    print(f"{name:<40}", *translate(model, encoded, [words[0]])[0].tokens)
+Figure(axes[0, 0], "Six maps of one sentence, 8 French by 7 English words, on one colour scale. The guided "
+       "model's bright cells lie in the gold frames, with pizza and froide crossing over. In the "
+       "others some bright cells lie beside their frames.", dpi=60)  # fmt: skip
+
+# %% [markdown]
+r"""
+*Six models, one sentence, one colour scale; frames are gold links.*
+
+**Reflect.** *pizza* and *froide* cross over: a map need not be diagonal, and no rule about French adjectives
+was programmed. Where a cell outside the frames is bright, a model wrote *la* or *avons* from a neighbour's
+state, and most of them still wrote it rightly. One sentence shows what can happen, not how often.
+
+### What guidance buys, and costs
+
+Compare the guided map with the plain multiplicative one: the same model, the same reviews, one more loss. Its
+map reads like an alignment because it was *taught* to be one. That took the gold links of every training
+pair, which real text does not come with; there one would take them from a separate alignment tool. And a
+right map is still no proof of what a model did with what it saw.
+"""
+
+# %% [markdown]
+r"""
+### Several seeds
+
+To compare the scores takes longer trainings, all lengths and more than one seed. That was done once, with the
+command in the second line, on the machine in the first.
+
+**Predict.** It is often said that all score functions do about equally well. Do you expect that of BLEU? Of
+the maps?
+"""
+
+# %%
+print((Path(utils.__file__).parents[1] / "benchmarks" / "results" / "scores.txt").read_text())
+
+# %% [markdown]
+r"""
+*Recorded, not run here: mean BLEU and alignment error of each score, and the error of each seed.*
+
+**Reflect.** On short reviews the models are close; on five clauses they are not, and the best translator does
+not have the best map. Where the errors of the seeds overlap, do not rank. All of this is about one small
+world, one size of model and one number of updates: with more training the gaps in BLEU may close.
+
+What of the great promise, that attention lets us see what a model does? A map shows where its contexts came
+from, and that is more than a single vector ever showed. It is a reading aid, not a word alignment.
+"""
+
+# %% [markdown]
+r"""
+## Check yourself
+
+Answer aloud, then unfold.
+
+<details><summary>What are query, keys and values in our translators?</summary>
+
+The query is the decoder's state at one output word. Keys and values are the same vectors, the encoder's
+states, one for each source word: as keys they are compared with the query, as values they are blended.
+
+</details>
+
+<details><summary>What do equal scores say of their weights? And if 5 is added to all scores?</summary>
+
+Equal scores give equal weights. Adding the same number to all changes nothing: a softmax answers to
+differences only.
+
+</details>
+
+<details><summary>Why is the dot product divided by √d, and not by d?</summary>
+
+With independent numbers of spread 1, the dot product of d of them has spread √d. Dividing by d would make the
+scores of long vectors nearly equal, and the weights flat.
+
+</details>
+
+<details><summary>Padding has states of zeros. Why does it need a mask?</summary>
+
+Its score is 0, and exp(0) is 1: it takes a share like any word. Only a score of −∞ before the softmax gives a
+weight of exactly 0.
+
+</details>
+
+<details><summary>A model translates perfectly and its alignment error is 0.3. Is the model wrong?</summary>
+
+Not as a translator. The state at a neighbour may hold what it needed, an article is right to look at its
+noun, and a decoder may remember what it read before. Its largest weights are just not word alignments.
+
+</details>
+
+## Looking back
+
+- A step of attention compares a query with every key, shares one whole out over the words, and blends the
+  values: scores, weights, context, output.
+- The four scores differ in what they learn and cost; √d keeps the softmax awake, and the mask keeps padding
+  off the stage.
+- Trained maps tell a lot, but a good translation does not need a clean map; ours became clean when they were
+  taught to be.
+
+**One thing to try.** Change `SEED` and run the last trainings again. Which rows of the two tables change
+least?
+
+Now build it yourself, in **exercise 02**. And a question to take along: what if the words of *one* sentence
+asked each other which of them matter now? That is self-attention, and it waits in lesson 06.
+"""

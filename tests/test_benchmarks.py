@@ -1,0 +1,61 @@
+"""The measurements run from end to end, here at toy sizes."""
+
+import json
+import re
+
+import pytest
+
+from benchmarks import multi30k, teacher_forcing
+from utils.data import Corpus, load_reviews
+
+
+def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys):
+    monkeypatch.setattr(teacher_forcing, "load_reviews", lambda: load_reviews(300, 5, 5, 5))
+    monkeypatch.setattr("sys.argv", ["x", "--hidden", "96", "--embed", "8", "--steps", "2"])
+    teacher_forcing.main()
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line[:16].strip(): line[16:].split() for line in lines if re.search(r"\d\.\d", line[16:])}
+    assert rows["step by step"][1] == "1.0"
+    assert float(rows["additive"][2]) > float(rows["dot"][2]) > float(rows["none"][2]) > 0
+    assert all(0 < float(rows[name][3]) < 1 for name in ("additive", "dot", "none", "bahdanau"))
+
+
+def test_counted_work_equals_the_arithmetic_of_a_plain_model():
+    """Linear layers and GRUs by hand: two operations a weight and position, three times for training."""
+    encoded = teacher_forcing.EncodedCorpus(load_reviews(50, 5, 5, 5))
+    model = teacher_forcing.Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "none", 6, 10)
+    batch = encoded.batch("train", range(7))
+    src_positions, tgt_positions = int(batch.src_lengths.sum()), batch.tgt_in.numel()
+    encoder = 2 * (6 + 5) * 3 * 5 * src_positions
+    decoder = (6 + 10) * 3 * 10 * tgt_positions + 10 * len(encoded.tgt_vocab) * tgt_positions
+    assert teacher_forcing.flops_of_products(model, batch) == 3 * 2 * (encoder + decoder + 10 * 10 * 7)
+
+
+@pytest.fixture
+def small_multi30k(monkeypatch, tmp_path):
+    """Reviews in the shape of Multi30K, small models, and folders of the test's own."""
+
+    def load(src, tgt, splits):
+        reviews = load_reviews(400, 20, 60, 5)
+        parts = dict(zip(splits, (reviews[name] for name in ("train", "valid", "test")), strict=True))
+        return Corpus("small", src, tgt, parts, "moses", "none", "none")
+
+    monkeypatch.setattr(multi30k, "load_multi30k", load)
+    monkeypatch.setattr(multi30k, "SIZES", {"embed_dim": 8, "hidden_dim": 16, "dropout": 0.1})
+    monkeypatch.setattr(multi30k, "RESULTS", tmp_path / "results" / "multi30k.json")
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_multi30k_trains_scores_records_and_goes_on(small_multi30k, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["x", "--epochs", "2"])
+    multi30k.main()
+    first = json.loads(multi30k.RESULTS.read_text())
+    printed = capsys.readouterr().out
+    assert [row["attention"] for row in first["rows"]] == ["none", "additive"]
+    assert "nrefs:1|" in printed and "| none |" in printed and "| additive |" in printed
+    assert sum(cell["sentences"] for cell in first["rows"][0]["by_length"]) == 60
+    assert f"{first['rows'][1]['bleu']['score']:.1f} [" in printed
+    multi30k.main()  # finished checkpoints are there: the same numbers, without training again
+    again = json.loads(multi30k.RESULTS.read_text())
+    assert again["rows"] == first["rows"]
