@@ -77,7 +77,7 @@ def diagonal_links(src_len, tgt_len):
 
 
 def alignment_error_rate(predicted, sure, possible=None):
-    """Alignment error rate over a corpus: 0 is perfect, 1 is wholly wrong (Och and Ney 2003, equation 7).
+    """Alignment error rate over a corpus: 0 is perfect, 1 is wholly wrong (Och and Ney 2003).
 
     1 - (|A and S| + |A and P|) / (|A| + |S|), where A are predicted, S sure and P possible links:
     each a list with one set of (src, tgt) a sentence. Without `possible`, the sure links are it.

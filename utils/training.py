@@ -85,7 +85,7 @@ class Batches:
     """The training batch of every update, drawn from a seed: the same update always gets the same batch.
 
     In the first `curriculum` share of all updates, batches come from the shorter sentences only, more
-    and more of them (Platanios et al. 2019, equation 6, with sentence length as difficulty and a linear
+    and more of them (Platanios et al. 2019, with sentence length as difficulty and a linear
     pace). After that each epoch has every batch once, in an order of its own.
     """
 
@@ -132,7 +132,7 @@ def train(
     """Train with teacher forcing for a number of updates and return the `History`.
 
     Adam (Kingma and Ba 2015) with a one-cycle learning rate that peaks at `learning_rate` (Smith and
-    Topin 2018), gradients clipped to `max_norm`. `batch_tokens`, `curriculum` and `seed` choose the
+    Topin 2019), gradients clipped to `max_norm`. `batch_tokens`, `curriculum` and `seed` choose the
     batches: see `EncodedCorpus.chunks` and `Batches`. The model is validated every `validate_every`
     updates (default: five times in all). With `patience`, training stops when the validation loss has
     not fallen for that many validations, and the best weights are put back. With `checkpoint`, a file

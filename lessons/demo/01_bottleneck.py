@@ -166,7 +166,7 @@ Figure(
 # %% [markdown]
 r"""
 *BLEU by length: the mean of three seeds, and a band from the worst to the best of them; n is the number of
-sentences.*
+sentences. (The legend names the kind of attention; lesson 02 says what it means.)*
 
 The same by clauses, in numbers:
 """
