@@ -2,13 +2,17 @@
 
     python -m benchmarks.teacher_forcing [--hidden 512] [--batch-tokens 1800] [--corpus reviews|multi30k]
 
-All models have the same sizes and see the same batches, in turns, in one run: trust the ratios. The
-loop is written here the usual way: at each target step it repeats the query along the source,
-projects query and keys together, attends, runs its cell for one step and makes one step's logits.
+All models take turns in one run: trust the ratios. The loop is written here the usual way: at each target
+step it repeats the query along the source, projects query and keys together, attends, runs its cell for
+one step and makes one step's logits. "step by step" has the sizes of the other models and sees the same
+batches, so that only the way of computing differs. "tutorial" is that loop as it is commonly set up: an
+encoder of twice the width (`hidden` in each direction), and batches of as many sentences in random order. The
+table is also written to benchmarks/results/teacher_forcing.txt.
 """
 
 import argparse
 import time
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -19,21 +23,25 @@ from utils.models import Encoder, Seq2Seq
 from utils.text import PAD_ID, EncodedCorpus, lengths_to_mask
 from utils.training import Batches, seed_everything, sequence_loss
 
+RESULTS = Path(__file__).parent / "results" / "teacher_forcing.txt"
+
 
 class StepByStep(nn.Module):
     """Additive attention as a loop over target steps that projects the keys anew at every step."""
 
-    def __init__(self, src_vocab_size, tgt_vocab_size, embed_dim, hidden_dim):
+    def __init__(self, src_vocab_size, tgt_vocab_size, embed_dim, hidden_dim, encoder_dim):
         super().__init__()
-        self.encoder = Encoder(src_vocab_size, embed_dim, hidden_dim, PAD_ID)
+        self.encoder = Encoder(src_vocab_size, embed_dim, encoder_dim, PAD_ID)
+        self.first_state = nn.Linear(encoder_dim, hidden_dim)
         self.embedding = nn.Embedding(tgt_vocab_size, embed_dim, padding_idx=PAD_ID)
-        self.energy = nn.Linear(2 * hidden_dim, hidden_dim)
+        self.energy = nn.Linear(encoder_dim + hidden_dim, hidden_dim)
         self.v = nn.Linear(hidden_dim, 1, bias=False)
-        self.rnn = nn.GRU(embed_dim + hidden_dim, hidden_dim, batch_first=True)
-        self.out = nn.Linear(embed_dim + 2 * hidden_dim, tgt_vocab_size)
+        self.rnn = nn.GRU(embed_dim + encoder_dim, hidden_dim, batch_first=True)
+        self.out = nn.Linear(embed_dim + encoder_dim + hidden_dim, tgt_vocab_size)
 
     def forward(self, src, src_lengths, tgt_in):
-        encoder_states, state = self.encoder(src, src_lengths)
+        encoder_states, summary = self.encoder(src, src_lengths)
+        state = torch.tanh(self.first_state(summary))
         mask = lengths_to_mask(src_lengths, src.shape[1])
         logits = []
         for t in range(tgt_in.shape[1]):
@@ -100,38 +108,47 @@ def main():
     encoded = EncodedCorpus(load_reviews()) if args.corpus == "reviews" else EncodedCorpus(load_multi30k(), 2)
     sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
     seed_everything(0)
-    models = {"step by step": StepByStep(*sizes, args.embed, args.hidden)}
+    models = {
+        "tutorial": StepByStep(*sizes, args.embed, args.hidden, 2 * args.hidden),
+        "step by step": StepByStep(*sizes, args.embed, args.hidden, args.hidden),
+    }
     for name in ("bahdanau", "additive", "multiplicative", "scaled", "dot", "none"):
         models[name] = Seq2Seq(*sizes, name, args.embed, args.hidden)
     optimizers = {name: torch.optim.Adam(model.parameters(), fused=True) for name, model in models.items()}
 
     seconds = dict.fromkeys(models, 0.0)
-    flops = dict.fromkeys(models, 0)
-    tokens, peak = 0, matrix_product_flops()
+    tokens, flops = dict.fromkeys(models, 0), dict.fromkeys(models, 0)
+    peak = matrix_product_flops()
     batches = Batches(encoded, args.steps + 1, args.batch_tokens, seed=0, curriculum=0.0)
+    shuffled = torch.randperm(len(encoded.train_rows)).tolist()
     for step in range(-1, args.steps):
-        batch = batches[step + 1]
+        bucketed = batches[step + 1]
+        rows, shuffled = shuffled[: len(bucketed.rows)], shuffled[len(bucketed.rows) :]
+        random = encoded.batch("train", [encoded.train_rows[row] for row in rows])
         for name, model in models.items():
+            batch = random if name == "tutorial" else bucketed
             took = one_step(model, optimizers[name], batch)
             if step >= 0:  # the first turn warms up
                 seconds[name] += took
-                flops[name] += flops_of_products(model, batch) if name != "step by step" else 0
-        if step >= 0:
-            tokens += int((batch.tgt_out != PAD_ID).sum())
+                tokens[name] += int((batch.tgt_out != PAD_ID).sum())
+                flops[name] += flops_of_products(model, batch) if isinstance(model, Seq2Seq) else 0
     peak = max(peak, matrix_product_flops())
 
-    print(describe())
-    print(
-        f"{encoded.corpus.name}, hidden {args.hidden}, {args.batch_tokens} target tokens a batch, "
-        f"{args.steps} steps a model"
-    )
-    print(f"matrix products of this machine: {peak / 1e9:.0f} GFLOP/s\n")
-    print(f"{'model':<16}{'tokens/s':>10}{'x loop':>8}{'MFLOP/token':>13}{'share of peak':>15}")
+    lines = [
+        f"{describe()}; matrix products {peak / 1e9:.0f} GFLOP/s",
+        f"{encoded.corpus.name}, embedding {args.embed}, hidden {args.hidden}, "
+        f"{args.batch_tokens} target tokens a batch, {args.steps} steps a model",
+        "",
+        f"{'model':<16}  tokens/s  x tutorial  x loop  MFLOP/token  share of peak",
+    ]
+    speed = {name: tokens[name] / seconds[name] for name in models}
     for name in models:
-        speed = tokens / seconds[name]
-        ratio = seconds["step by step"] / seconds[name]
-        work = f"{flops[name] / tokens / 1e6:>13.1f}{flops[name] / seconds[name] / peak:>15.2f}"
-        print(f"{name:<16}{speed:>10,.0f}{ratio:>8.1f}{work if flops[name] else ''}")
+        ratios = f"{speed[name] / speed['tutorial']:>12.1f}{speed[name] / speed['step by step']:>8.1f}"
+        work = f"{flops[name] / tokens[name] / 1e6:>13.1f}{flops[name] / seconds[name] / peak:>15.2f}"
+        lines.append(f"{name:<16}{speed[name]:>10,.0f}{ratios}{work if flops[name] else ''}")
+    print("\n".join(lines))
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

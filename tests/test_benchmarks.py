@@ -2,22 +2,44 @@
 
 import json
 import re
+from pathlib import Path
+from textwrap import indent
 
+import nbformat
 import pytest
 
 from benchmarks import multi30k, teacher_forcing
 from utils.data import Corpus, load_reviews
 
+ROOT = Path(__file__).resolve().parents[1]
 
-def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys):
-    monkeypatch.setattr(teacher_forcing, "load_reviews", lambda: load_reviews(300, 5, 5, 5))
+
+def test_the_readme_shows_what_was_measured():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for name in ("scores.txt", "teacher_forcing.txt"):
+        recorded = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
+        assert indent(recorded, "    ") in readme
+    recorded = json.loads((ROOT / "benchmarks" / "results" / "multi30k.json").read_text("utf-8"))
+    assert multi30k.table(recorded["rows"]).strip() in readme and recorded["machine"] in readme
+    outputs = [
+        output.get("text", "")
+        for cell in nbformat.read(ROOT / "demo" / "01_bottleneck.ipynb", 4).cells
+        for output in cell.get("outputs", [])
+    ]
+    (five,) = re.findall(r"^ +5 +201((?: +\d+\.\d){6})$", "".join(outputs), re.M)
+    assert all(score in readme for score in five.split())
+
+
+def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(teacher_forcing, "RESULTS", tmp_path / "results" / "table.txt")
+    monkeypatch.setattr(teacher_forcing, "load_reviews", lambda: load_reviews(2_000, 5, 5, 5))
     monkeypatch.setattr("sys.argv", ["x", "--hidden", "96", "--embed", "8", "--steps", "2"])
     teacher_forcing.main()
     lines = capsys.readouterr().out.splitlines()
     rows = {line[:16].strip(): line[16:].split() for line in lines if re.search(r"\d\.\d", line[16:])}
-    assert rows["step by step"][1] == "1.0"
-    assert float(rows["additive"][2]) > float(rows["dot"][2]) > float(rows["none"][2]) > 0
-    assert all(0 < float(rows[name][3]) < 1 for name in ("additive", "dot", "none", "bahdanau"))
+    assert rows["tutorial"][1] == rows["step by step"][2] == "1.0"
+    assert float(rows["additive"][3]) > float(rows["dot"][3]) > float(rows["none"][3]) > 0
+    assert all(0 < float(rows[name][4]) < 1 for name in ("additive", "dot", "none", "bahdanau"))
 
 
 def test_counted_work_equals_the_arithmetic_of_a_plain_model():
