@@ -5,7 +5,7 @@ import re
 from nbconvert.filters import strip_ansi
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-NOTE = "# the hidden tests ran here"
+NOTE = "# (tests that you cannot see)"
 
 
 class LeaveOutHiddenTests(NbGraderPreprocessor):

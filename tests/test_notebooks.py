@@ -373,7 +373,7 @@ def test_feedback_reaches_each_student_without_hidden_tests(graded):
     for student in graded.done:
         text = (graded.folder / "feedback" / student / graded.name / f"{graded.name}.html").read_text("utf-8")
         text = html.unescape(re.sub("<[^>]+>", "", text[text.index("<body>") :]))
-        assert f"{graded.name} (Score: " in text and "the hidden tests ran here" in text
+        assert f"{graded.name} (Score: " in text and "tests that you cannot see" in text
         assert [line for line in secret if line in text] == []
 
 

@@ -16,7 +16,8 @@ You will
 - **explain** why this helps, and what the weights do not tell.
 
 About 90 minutes, 17 points: 2 each for exercises 2.1 to 2.4, 3 each for 2.5 and 2.6, and 3 for a written
-answer. Every exercise stands alone: you can do them in any order, and a mistake in one costs nothing in
+answer. Every exercise stands alone: you can do them in any order. Where one needs what another asks
+for, use the course's own version, `library.dot_score` for instance: then a mistake in one costs nothing in
 the next.
 """
 
@@ -129,6 +130,12 @@ dot_score(query, keys)
 # %% test="dot_score" points=2
 import torch
 
+### BEGIN HIDDEN TESTS
+from grading.checks import check
+
+check("dot_score", dot_score)
+### END HIDDEN TESTS
+
 # By hand: the query of "aime" against the keys of "She loves cats".
 query = torch.tensor([[[1.0, 2.0, 0.0, 0.0]]])
 keys = torch.tensor([[[1.0, 0.0, 0.0, 1.0], [0.0, 2.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0]]])
@@ -147,11 +154,7 @@ assert torch.isclose(scores[1, 2, 4], alone), "scores[1, 2, 4] should be query[1
 
 # Zeros: a query of zeros prefers no key.
 assert (dot_score(torch.zeros(2, 3, 7), torch.randn(2, 5, 7)) == 0).all(), "zeros should score 0 with any key"
-### BEGIN HIDDEN TESTS
-from grading.checks import check
-
-check("dot_score", dot_score)
-### END HIDDEN TESTS
+print("2.1: all tests that you can see pass")
 
 # %% [markdown]
 r"""
@@ -202,8 +205,8 @@ Which axis of `query` is `hidden`? `query.shape` has three numbers, and only one
 
 <details><summary>Hint 2</summary>
 
-Start from the dot product of exercise 2.1 and divide by `math.sqrt(...)` of the length of the last axis. If
-2.1 is not done yet, `library.dot_score(query, keys)` gives you the plain scores.
+Divide the dot products by `math.sqrt(...)` of the length of the last axis. `library.dot_score(query, keys)`
+gives you the plain scores. (Your own from 2.1 would do too, but then a mistake there counts here as well.)
 
 </details>
 """
@@ -218,8 +221,8 @@ product with 256? And that of the scaled one?
 # %%
 # A free cell: change the sizes, and see if your rule still holds.
 for hidden in (16, 256):
-    scaled = scaled_dot_score(torch.randn(1, 300, hidden), torch.randn(1, 300, hidden))
-    plain = scaled * math.sqrt(hidden)
+    queries, keys = torch.randn(1, 300, hidden), torch.randn(1, 300, hidden)
+    plain, scaled = library.dot_score(queries, keys), scaled_dot_score(queries, keys)
     print(f"hidden {hidden:>3}: spread {plain.std():5.2f} plain, {scaled.std():4.2f} scaled")
 
 # %% [markdown]
@@ -231,6 +234,12 @@ root must fail, only that its softmax starts out much sharper.
 
 # %% test="scaled_dot_score" points=2
 import torch
+
+### BEGIN HIDDEN TESTS
+from grading.checks import check
+
+check("scaled_dot_score", scaled_dot_score)
+### END HIDDEN TESTS
 
 # By hand: four numbers a vector, so the scores 1, 4, 1 are halved.
 query = torch.tensor([[[1.0, 2.0, 0.0, 0.0]]])
@@ -249,11 +258,7 @@ assert torch.isclose(scores[1, 2, 4], alone, atol=1e-5), "scores[1, 2, 4] should
 # Length one: the root of 1 is 1, so a single number is not changed.
 scores = scaled_dot_score(torch.full((1, 1, 1), 3.0), torch.full((1, 1, 1), 5.0))
 assert scores.tolist() == [[[15.0]]], f"3 times 5 over the root of 1 is 15, not {scores.tolist()}"
-### BEGIN HIDDEN TESTS
-from grading.checks import check
-
-check("scaled_dot_score", scaled_dot_score)
-### END HIDDEN TESTS
+print("2.2: all tests that you can see pass")
 
 # %% [markdown]
 r"""
@@ -312,7 +317,8 @@ class MultiplicativeScore(nn.Module):
 r"""
 <details><summary>Hint 1</summary>
 
-What is the shape of `self.key_proj(keys)`? What is left to do is something that you have done before.
+What is the shape of `self.key_proj(keys)`? What is left to do is a dot product, as in exercise 2.1
+(`library.dot_score` if you would rather not rely on your own).
 
 </details>
 
@@ -330,6 +336,12 @@ MultiplicativeScore(query_dim=4, key_dim=6)(torch.randn(1, 2, 4), torch.randn(1,
 
 # %% test="MultiplicativeScore" points=2
 import torch
+
+### BEGIN HIDDEN TESTS
+from grading.checks import check
+
+check("MultiplicativeScore", MultiplicativeScore)
+### END HIDDEN TESTS
 
 # By hand: q = (1, 2), k = (3, 1, 1), and W of two rows and three columns.
 score = MultiplicativeScore(query_dim=2, key_dim=3)
@@ -353,11 +365,7 @@ assert score.key_proj.weight.grad is not None, "no gradient reaches key_proj: is
 
 # Zeros: keys of zeros score 0, whatever W is.
 assert (score(query, torch.zeros(2, 5, 11)) == 0).all(), "keys of zeros should score 0: W k is zero"
-### BEGIN HIDDEN TESTS
-from grading.checks import check
-
-check("MultiplicativeScore", MultiplicativeScore)
-### END HIDDEN TESTS
+print("2.3: all tests that you can see pass")
 
 # %% [markdown]
 r"""
@@ -447,6 +455,12 @@ score(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[-1.0, 0.0], [1.0, 1.0]]]))
 # %% test="AdditiveScore" points=2
 import torch
 
+### BEGIN HIDDEN TESTS
+from grading.checks import check
+
+check("AdditiveScore", AdditiveScore)
+### END HIDDEN TESTS
+
 # By hand: W and U are identities, v = (1, 2), q = (1, 0), and two keys.
 score, query = AdditiveScore(query_dim=2, key_dim=2, attn_dim=2), torch.tensor([[[1.0, 0.0]]])
 score.query_proj.weight.data, score.key_proj.weight.data = torch.eye(2), torch.eye(2)
@@ -467,11 +481,7 @@ for name, parameter in score.named_parameters():
 
 # Zeros: tanh(0) is 0, so zeros score 0.
 assert (score(torch.zeros(2, 3, 7), torch.zeros(2, 5, 11)) == 0).all(), "zeros should score 0: tanh(0) is 0"
-### BEGIN HIDDEN TESTS
-from grading.checks import check
-
-check("AdditiveScore", AdditiveScore)
-### END HIDDEN TESTS
+print("2.4: all tests that you can see pass")
 
 # %% [markdown]
 r"""
@@ -560,7 +570,7 @@ rows any finite scores before the softmax, and weights of 0 after it.
 """
 
 # %%
-# A free cell: the two sentences above, all scores equal. What do you expect in the second row?
+# A free cell: the two sentences above, all scores equal. What do you expect for the second one?
 mask = torch.tensor([[True, True, True, True], [True, True, True, False]])
 masked_softmax(torch.zeros(2, 1, 4), mask)
 
@@ -569,12 +579,22 @@ import math
 
 import torch
 
+### BEGIN HIDDEN TESTS
+from grading.checks import check
+
+check("masked_softmax", masked_softmax)
+### END HIDDEN TESTS
+
 # By hand: scores 0, ln 3 and 5, the last one padding; with and without the mask.
 scores = torch.tensor([[[0.0, math.log(3), 5.0]]])
 weights = masked_softmax(scores, torch.tensor([[True, True, False]]))
 by_hand = torch.tensor([[[0.25, 0.75, 0.0]]])
 assert torch.allclose(weights, by_hand), f"weights should be [[[0.25, 0.75, 0]]], but are {weights.tolist()}"
 assert torch.allclose(masked_softmax(scores, None), scores.softmax(-1)), "no mask: it is a plain softmax"
+
+# Two sentences with one query each: the mask of a sentence is for all queries of that sentence.
+one_query = masked_softmax(torch.zeros(2, 1, 4), torch.tensor([[True] * 4, [True] * 3 + [False]]))
+assert one_query.shape == (2, 1, 4), f"the shape should be (2, 1, 4), but is {tuple(one_query.shape)}"
 
 # Padding, 2 sentences of 4 and 2 real tokens: rows sum to 1, padding gets 0.
 scores, mask = torch.randn(2, 3, 5), torch.tensor([[True] * 4 + [False], [True] * 2 + [False] * 3])
@@ -593,11 +613,7 @@ weights = masked_softmax(scores, torch.tensor([[False] * 5, [True] * 5]))
 assert (weights[0] == 0).all(), f"nothing to attend to should give zeros, not {weights[0, 0].tolist()}"
 weights.square().sum().backward()
 assert scores.grad.isfinite().all(), "the gradient has NaN in it: keep the row finite before the softmax"
-### BEGIN HIDDEN TESTS
-from grading.checks import check
-
-check("masked_softmax", masked_softmax)
-### END HIDDEN TESTS
+print("2.5: all tests that you can see pass")
 
 # %% [markdown]
 r"""
@@ -630,7 +646,7 @@ exercise does not depend on that one.
 | | key | score | real? | weight | value | weight · value |
 | --- | --- | --- | --- | --- | --- | --- |
 | She | (1, 0) | 0 | yes | ¼ | (4, 0) | (1, 0) |
-| loves | (0, 1) | ln 3 | yes | ¾ | (0, 8) | (0, 6) |
+| loves | (2, 1) | ln 3 | yes | ¾ | (0, 8) | (0, 6) |
 | *padding* | (1, 1) | ln 3 | no | 0 | (9, 9) | (0, 0) |
 
 The last column adds up to the context, **(1, 6)**.
@@ -713,13 +729,22 @@ import torch
 
 from utils import attention as library
 
+### BEGIN HIDDEN TESTS
+from grading.checks import check
+
+check("attend", attend)
+### END HIDDEN TESTS
+
 # By hand: the two words and the padding of the table.
 query, mask = torch.tensor([[[0.0, math.log(3)]]]), torch.tensor([[True, True, False]])
-keys = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
+keys = torch.tensor([[[1.0, 0.0], [2.0, 1.0], [1.0, 1.0]]])
 values = torch.tensor([[[4.0, 0.0], [0.0, 8.0], [9.0, 9.0]]])
 context, weights = attend(query, keys, values, mask, library.dot_score)
 
-# Its weights are 1/4, 3/4 and 0 for the padding, and its context is (1, 6).
+assert context.shape == (1, 1, 2), f"context (1, 1, 2) comes first, but it is {tuple(context.shape)}"
+assert weights.shape == (1, 1, 3), f"weights (1, 1, 3) come second, but they are {tuple(weights.shape)}"
+
+# Its weights are 1/4, 3/4 and 0 for the padding, and its context is (1, 6): the values blended, not the keys.
 right = torch.allclose(weights, torch.tensor([[[0.25, 0.75, 0.0]]]))
 assert right, f"the weights should be [[[0.25, 0.75, 0]]], but are {weights.tolist()}"
 right = torch.allclose(context, torch.tensor([[[1.0, 6.0]]]))
@@ -741,11 +766,7 @@ mask = torch.tensor([[False, False, True, False, False]] * 2)
 context, weights = attend(query, keys, values, mask, library.dot_score)
 alone = values[:, 2:3].expand(2, 3, 11)
 assert torch.allclose(context, alone, atol=1e-5), "with one real key, the context is that key's value"
-### BEGIN HIDDEN TESTS
-from grading.checks import check
-
-check("attend", attend)
-### END HIDDEN TESTS
+print("2.6: all tests that you can see pass")
 
 # %% [markdown] written="why_attention" points=3
 r"""
@@ -754,7 +775,8 @@ r"""
 10 min · ●●○ · 3 points
 
 Explain attention to a classmate who knows recurrent networks but missed this lesson, in five to eight
-sentences. Your text should answer three questions (one point each):
+sentences. A person grades it: until then the feedback counts it as 0. Your text should answer three questions
+(one point each):
 
 1. Without attention, why does translation get worse as sentences get longer?
 2. What does the decoder do differently at each output word, and why can its context change from word to word?

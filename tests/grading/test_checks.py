@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 
@@ -79,7 +80,8 @@ def test_the_graded_cell_of_the_lesson_needs_the_answer_only_and_accepts_every_r
     cell = graded_cells()[name]
     for answer in (CHECKS[name].reference, *RIGHT[name]):
         exec(cell, {name: answer})
-    for tests in cell.split("### BEGIN HIDDEN TESTS"):
+    hidden = re.search("### BEGIN HIDDEN TESTS.*### END HIDDEN TESTS\n", cell, re.DOTALL)[0]
+    for tests in (hidden, cell.replace(hidden, "")):
         with pytest.raises(AssertionError):
             exec(tests, {name: MISCONCEPTIONS[name][0].answer})
 
