@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 
 from utils.data.corpus import Corpus
+from utils.data.reviews import load_reviews
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SPECIALS = (PAD, BOS, EOS, UNK)
@@ -187,3 +188,9 @@ class EncodedCorpus:
         """Yield every pair of a split once, in batches of similar length, from short to long."""
         for rows in self.chunks(split, batch_tokens):
             yield self.batch(split, rows)
+
+
+@lru_cache
+def encoded_reviews():
+    """Give the embedded reviews ready for training, made once in each process."""
+    return EncodedCorpus(load_reviews())

@@ -40,11 +40,10 @@ write from memory.
 # %%
 import torch
 
-from utils.data import load_reviews
 from utils.metrics import bleu_by_length
 from utils.models import Seq2Seq, translate
 from utils.plotting import Figure, plot_by_length, plot_curves
-from utils.text import EncodedCorpus
+from utils.text import encoded_reviews
 from utils.training import in_parallel, seed_everything, train
 
 # %% [markdown]
@@ -59,7 +58,8 @@ as we like.
 """
 
 # %%
-corpus = load_reviews()
+encoded = encoded_reviews()
+corpus = encoded.corpus
 print(corpus, "\n")
 for row in [i for i, clauses in enumerate(corpus["test"].clauses) if clauses == 2][:3]:
     print(corpus["test"].src[row], "\n  ", corpus["test"].tgt[row])
@@ -75,7 +75,6 @@ long one?
 """
 
 # %%
-encoded = EncodedCorpus(corpus)
 reviews = sorted(encoded.tokens("test", "src"), key=len)
 model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "none", embed_dim=64, hidden_dim=96)
 
@@ -112,7 +111,7 @@ BUDGET["validate_every"] = BUDGET["updates"]  # once, at the end
 
 def run(attention, hidden_dim, seed):
     """Train one translator; return it with its translations of the splits test and long."""
-    encoded = EncodedCorpus(load_reviews())
+    encoded = encoded_reviews()
     seed_everything(seed)
     model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 64, hidden_dim)
     train(model, encoded, seed=seed, progress=False, **BUDGET)

@@ -10,6 +10,7 @@ from utils.text import (
     EncodedCorpus,
     Vocabulary,
     detokenize,
+    encoded_reviews,
     lengths_to_mask,
     tokenize,
 )
@@ -100,3 +101,10 @@ def test_long_training_pairs_are_left_out_and_other_splits_stay_whole():
 def test_splits_must_be_parallel():
     with pytest.raises(ValueError, match="src has 2 and tgt has 1"):
         Split(["a", "b"], ["c"])
+
+
+def test_the_reviews_are_made_ready_once():
+    encoded = encoded_reviews()
+    assert encoded is encoded_reviews()
+    assert "restaurant" in encoded.src_vocab and "serveur" in encoded.tgt_vocab
+    assert all(set(tokens) <= set(encoded.src_vocab.tokens) for tokens in encoded.tokens("test", "src"))
