@@ -11,7 +11,8 @@ links are right by construction, whatever the French order. How links are drawn:
 - Negation wraps the French verb: not -> {n', pas}, never -> {n', jamais}, no -> {n', pas, de}.
 - A past tense renders as two words: liked -> {avons, aimé}. Where English has did, the auxiliary is
   did's: did -> avons, like -> aimé.
-- there -> {il, y}, because -> {parce, que}, while -> {tandis, que}, near -> {près, de}.
+- there -> {il, y}, because -> {parce, que}, while -> {tandis, que}, near -> {près, de}, and
+  besides -> {de, plus}.
 - A preposition that French leaves out links to the word it belongs to: on, monday -> lundi; in,
   evening -> soir. An article or preposition that only French has links to the English noun:
   onion soup -> soupe à l' oignon has onion -> {à, l', oignon}.
