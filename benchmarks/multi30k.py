@@ -13,8 +13,6 @@ import argparse
 import json
 from pathlib import Path
 
-import torch
-
 from benchmarks.machine import describe
 from utils.data import load_multi30k
 from utils.data.download import cache_folder
@@ -108,7 +106,7 @@ def main():
         results["rows"].append(train_and_score(encoded, attention, args.epochs, args.seed))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
-    print(f"\n{results['machine']}, torch threads {torch.get_num_threads()}\n")
+    print(f"\n{results['machine']}\n")
     print(table(results["rows"]))
 
 

@@ -16,11 +16,10 @@ from statistics import mean
 import torch
 
 from benchmarks.machine import describe
-from utils.data import load_reviews
 from utils.metrics import alignment_error_rate, bleu_by_length, diagonal_links, hard_links
 from utils.models import Seq2Seq, forced_weights, translate
 from utils.plotting import NAMES
-from utils.text import EncodedCorpus
+from utils.text import encoded_reviews
 from utils.training import in_parallel, seed_everything, train
 
 RESULTS = Path(__file__).parent / "results" / "scores.json"
@@ -40,7 +39,7 @@ def alignment_error(maps, gold):
 
 def measure(attention, seed, updates):
     """Train one model, and read its translations and its maps of the test reviews."""
-    encoded = EncodedCorpus(load_reviews())
+    encoded = encoded_reviews()
     test = encoded.corpus["test"]
     seed_everything(seed)
     model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **SIZES)
@@ -100,7 +99,7 @@ def main():
         for seed in range(args.seeds)
     ]
     runs = in_parallel(measure, jobs, workers=2)
-    test = load_reviews(train=0)["test"]
+    test = encoded_reviews().corpus["test"]
     pairs = zip(test.src, test.tgt, strict=True)
     diagonal = [diagonal_map(len(src.split()), len(tgt.split())) for src, tgt in pairs]
     results = {

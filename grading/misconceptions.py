@@ -194,9 +194,14 @@ _MULTIPLICATIVE = (
 )
 
 
-def _pre(self, q, k):
+def _pre(self, q, k, for_query="query_proj", for_keys="key_proj"):
     """What goes into the tanh of an additive score: (batch, tgt_len, src_len, attn_dim)."""
-    return self.query_proj(q).unsqueeze(2) + self.key_proj(k).unsqueeze(1)
+    return getattr(self, for_query)(q).unsqueeze(2) + getattr(self, for_keys)(k).unsqueeze(1)
+
+
+def _projected(for_query, for_keys):
+    """Additive attention that sends query and keys through these of its layers."""
+    return _additive(lambda self, q, k: self.v(torch.tanh(_pre(self, q, k, for_query, for_keys))).squeeze(-1))
 
 
 def _additive_by(activation):
@@ -265,29 +270,17 @@ _ADDITIVE = (
     Misconception(
         "projections_swapped",
         "the projections are swapped: query_proj is for the query, key_proj for the keys.",
-        _additive(
-            lambda self, q, k: self.v(
-                torch.tanh(self.key_proj(q).unsqueeze(2) + self.query_proj(k).unsqueeze(1))
-            ).squeeze(-1)
-        ),
+        _projected("key_proj", "query_proj"),
     ),
     Misconception(
         "one_projection_for_both",
         _ONE_PROJECTION,
-        _additive(
-            lambda self, q, k: self.v(
-                torch.tanh(self.key_proj(q).unsqueeze(2) + self.key_proj(k).unsqueeze(1))
-            ).squeeze(-1)
-        ),
+        _projected("key_proj", "key_proj"),
     ),
     Misconception(
         "one_projection_for_both",
         _ONE_PROJECTION,
-        _additive(
-            lambda self, q, k: self.v(
-                torch.tanh(self.query_proj(q).unsqueeze(2) + self.query_proj(k).unsqueeze(1))
-            ).squeeze(-1)
-        ),
+        _projected("query_proj", "query_proj"),
     ),
     Misconception(
         "not_squeezed",

@@ -18,7 +18,8 @@ NAMES = {
 }
 PALETTE = sns.color_palette("colorblind")
 COLOURS = dict(zip(NAMES, PALETTE, strict=False))
-MARKERS = dict(zip(NAMES, "os^DvP", strict=True))
+SHAPES = "os^DvP"
+MARKERS = dict(zip(NAMES, SHAPES, strict=True))
 
 
 def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=None, colour_bar=True):
@@ -107,7 +108,14 @@ def plot_curves(curves, x, xlabel, ylabel, ax=None):
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for i, (name, values) in enumerate(curves.items()):
-        ax.plot(x, values, label=name, marker="os^DvP"[i % 6], markersize=4, color=PALETTE[i % len(PALETTE)])
+        ax.plot(
+            x,
+            values,
+            label=name,
+            marker=SHAPES[i % len(SHAPES)],
+            markersize=4,
+            color=PALETTE[i % len(PALETTE)],
+        )
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False)
     sns.despine(ax=ax)
