@@ -43,8 +43,8 @@ A softmax turns them into **weights**, which sum to one, and the values blended 
 | `src_len` | keys: words of each source sentence |
 | `hidden` | numbers in one query or key |
 
-Models learn *through* these functions, so keep to torch operations, and let results keep the dtype of what
-came in.
+Models learn *through* these functions, so keep to torch operations, and let results keep the dtype and the
+device of what came in.
 """
 
 # %%
@@ -129,12 +129,10 @@ dot_score(query, keys)
 
 # %% test="dot_score" points=2
 import torch
-
-### BEGIN HIDDEN TESTS
 from grading.checks import check
 
-check("dot_score", dot_score)
-### END HIDDEN TESTS
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("dot_score", dot_score, cases="visible")
 
 # By hand: the query of "aime" against the keys of "She loves cats".
 query = torch.tensor([[[1.0, 2.0, 0.0, 0.0]]])
@@ -155,6 +153,10 @@ assert torch.isclose(scores[1, 2, 4], alone), "scores[1, 2, 4] should be query[1
 # Zeros: a query of zeros prefers no key.
 assert (dot_score(torch.zeros(2, 3, 7), torch.randn(2, 5, 7)) == 0).all(), "zeros should score 0 with any key"
 print("2.1: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("dot_score", dot_score)
+### END HIDDEN TESTS
 
 # %% [markdown]
 r"""
@@ -234,12 +236,10 @@ root must fail, only that its softmax starts out much sharper.
 
 # %% test="scaled_dot_score" points=2
 import torch
-
-### BEGIN HIDDEN TESTS
 from grading.checks import check
 
-check("scaled_dot_score", scaled_dot_score)
-### END HIDDEN TESTS
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("scaled_dot_score", scaled_dot_score, cases="visible")
 
 # By hand: four numbers a vector, so the scores 1, 4, 1 are halved.
 query = torch.tensor([[[1.0, 2.0, 0.0, 0.0]]])
@@ -259,6 +259,10 @@ assert torch.isclose(scores[1, 2, 4], alone, atol=1e-5), "scores[1, 2, 4] should
 scores = scaled_dot_score(torch.full((1, 1, 1), 3.0), torch.full((1, 1, 1), 5.0))
 assert scores.tolist() == [[[15.0]]], f"3 times 5 over the root of 1 is 15, not {scores.tolist()}"
 print("2.2: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("scaled_dot_score", scaled_dot_score)
+### END HIDDEN TESTS
 
 # %% [markdown]
 r"""
@@ -336,12 +340,10 @@ MultiplicativeScore(query_dim=4, key_dim=6)(torch.randn(1, 2, 4), torch.randn(1,
 
 # %% test="MultiplicativeScore" points=2
 import torch
-
-### BEGIN HIDDEN TESTS
 from grading.checks import check
 
-check("MultiplicativeScore", MultiplicativeScore)
-### END HIDDEN TESTS
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("MultiplicativeScore", MultiplicativeScore, cases="visible")
 
 # By hand: q = (1, 2), k = (3, 1, 1), and W of two rows and three columns.
 score = MultiplicativeScore(query_dim=2, key_dim=3)
@@ -366,6 +368,10 @@ assert score.key_proj.weight.grad is not None, "no gradient reaches key_proj: is
 # Zeros: keys of zeros score 0, whatever W is.
 assert (score(query, torch.zeros(2, 5, 11)) == 0).all(), "keys of zeros should score 0: W k is zero"
 print("2.3: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("MultiplicativeScore", MultiplicativeScore)
+### END HIDDEN TESTS
 
 # %% [markdown]
 r"""
@@ -454,12 +460,10 @@ score(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[-1.0, 0.0], [1.0, 1.0]]]))
 
 # %% test="AdditiveScore" points=2
 import torch
-
-### BEGIN HIDDEN TESTS
 from grading.checks import check
 
-check("AdditiveScore", AdditiveScore)
-### END HIDDEN TESTS
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("AdditiveScore", AdditiveScore, cases="visible")
 
 # By hand: W and U are identities, v = (1, 2), q = (1, 0), and two keys.
 score, query = AdditiveScore(query_dim=2, key_dim=2, attn_dim=2), torch.tensor([[[1.0, 0.0]]])
@@ -482,6 +486,10 @@ for name, parameter in score.named_parameters():
 # Zeros: tanh(0) is 0, so zeros score 0.
 assert (score(torch.zeros(2, 3, 7), torch.zeros(2, 5, 11)) == 0).all(), "zeros should score 0: tanh(0) is 0"
 print("2.4: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("AdditiveScore", AdditiveScore)
+### END HIDDEN TESTS
 
 # %% [markdown]
 r"""
@@ -578,12 +586,10 @@ masked_softmax(torch.zeros(2, 1, 4), mask)
 import math
 
 import torch
-
-### BEGIN HIDDEN TESTS
 from grading.checks import check
 
-check("masked_softmax", masked_softmax)
-### END HIDDEN TESTS
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("masked_softmax", masked_softmax, cases="visible")
 
 # By hand: scores 0, ln 3 and 5, the last one padding; with and without the mask.
 scores = torch.tensor([[[0.0, math.log(3), 5.0]]])
@@ -614,6 +620,10 @@ assert (weights[0] == 0).all(), f"nothing to attend to should give zeros, not {w
 weights.square().sum().backward()
 assert scores.grad.isfinite().all(), "the gradient has NaN in it: keep the row finite before the softmax"
 print("2.5: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("masked_softmax", masked_softmax)
+### END HIDDEN TESTS
 
 # %% [markdown]
 r"""
@@ -729,11 +739,10 @@ import torch
 
 from utils import attention as library
 
-### BEGIN HIDDEN TESTS
 from grading.checks import check
 
-check("attend", attend)
-### END HIDDEN TESTS
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("attend", attend, cases="visible")
 
 # By hand: the two words and the padding of the table.
 query, mask = torch.tensor([[[0.0, math.log(3)]]]), torch.tensor([[True, True, False]])
@@ -767,6 +776,10 @@ context, weights = attend(query, keys, values, mask, library.dot_score)
 alone = values[:, 2:3].expand(2, 3, 11)
 assert torch.allclose(context, alone, atol=1e-5), "with one real key, the context is that key's value"
 print("2.6: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("attend", attend)
+### END HIDDEN TESTS
 
 # %% [markdown] written="why_attention" points=3
 r"""

@@ -1,39 +1,20 @@
-"""What students get wrong, and what they get right in another way.
-
-Each `Misconception` is a wrong answer that runs, with the sentence a teacher would say to it. An answer
-that does the same as one of them on every case is told so by name. One name may stand twice, where the
-same mistake is often written in two ways whose numbers differ. `RIGHT` are correct answers written in
-other ways: every one must pass. The tests hold all of them against their checks.
-"""
+"""Exercise 02: mistakes and right variants of the score functions, the softmax and attend."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
 
+from grading.misconceptions.known import Misconception, with_forward
 from utils.attention import AdditiveScore, MultiplicativeScore, dot_score, masked_softmax, scaled_dot_score
 
 
-@dataclass(frozen=True)
-class Misconception:
-    name: str
-    sentence: str
-    answer: Callable
-
-
-def _module(reference, forward):
-    """The class as students are given it, with another forward."""
-    return type(reference.__name__, (reference,), {"forward": forward})
-
-
 def _multiplicative(forward):
-    return _module(MultiplicativeScore, forward)
+    return with_forward(MultiplicativeScore, forward)
 
 
 def _additive(forward):
-    return _module(AdditiveScore, forward)
+    return with_forward(AdditiveScore, forward)
 
 
 def _of_any_score(score, wrap=lambda answer: answer):
@@ -586,7 +567,7 @@ MISCONCEPTIONS = {
 
 
 def _dot_by_loops(q, k):
-    scores = torch.zeros(q.shape[0], q.shape[1], k.shape[1], dtype=q.dtype)
+    scores = q.new_zeros(q.shape[0], q.shape[1], k.shape[1])
     for b in range(q.shape[0]):
         for t in range(q.shape[1]):
             for s in range(k.shape[1]):
@@ -685,7 +666,7 @@ def _softmax_by_log(scores, mask):
 
 def _attend_by_loops(q, k, v, mask, score):
     weights = masked_softmax(score(q, k), mask)
-    context = torch.zeros(*weights.shape[:2], v.shape[2], dtype=v.dtype)
+    context = v.new_zeros(*weights.shape[:2], v.shape[2])
     for s in range(v.shape[1]):
         context = context + weights[:, :, s, None] * v[:, s, None]
     return context, weights

@@ -1,0 +1,4 @@
+"""Exercise 04."""
+
+MISCONCEPTIONS = {}
+RIGHT = {}

@@ -1,0 +1,4 @@
+"""Exercise 01."""
+
+MISCONCEPTIONS = {}
+RIGHT = {}

@@ -1,0 +1,4 @@
+"""Exercise 06."""
+
+MISCONCEPTIONS = {}
+RIGHT = {}

@@ -1,0 +1,4 @@
+"""Exercise 05."""
+
+MISCONCEPTIONS = {}
+RIGHT = {}

@@ -1,0 +1,4 @@
+"""Exercise 03."""
+
+MISCONCEPTIONS = {}
+RIGHT = {}
