@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grading.calls import Case, Outcome, Unknown, call
+from grading.calls import Outcome, Unknown, call
 from grading.misconceptions import MISCONCEPTIONS
 
 RTOL, ATOL = 1e-4, 1e-5
 FEW = 12  # so many numbers are still worth printing
 LONG = 300  # and so many letters
+STOPPED = ""  # the kind of an error that the judge itself reports
+NOT_WRITTEN = "it is not written yet: put your answer in the place of raise NotImplementedError."
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def examine(name, answer, cases="all", seed=0, call=call):
     if not failed:
         return Verdict(passed=True)
     known = _recognise(name, drawn, got, failed)
-    seen = [i for i in failed if not known or (got[i].outputs and not drawn[i].elsewhere)] or failed
+    seen = [i for i in failed if not drawn[i].elsewhere and (got[i].outputs or not known)] or failed
     shown = next((i for i in seen if drawn[i].visible), seen[0])
     return Verdict(
         passed=False,
@@ -102,14 +104,17 @@ def examine(name, answer, cases="all", seed=0, call=call):
 
 
 def draw(this, seed):
-    """The cases of a check, the smallest first, and last the one on another device."""
+    """The cases of a check: those that students may see, then the others, the smallest of each first.
+
+    What an answer gives in a hidden case can so never come to light in the message on a visible one.
+    """
     rng = np.random.default_rng(seed)
     drawn = [_completed(this, case, rng) for case in this.draw(rng)]
-    drawn.sort(key=Case.size)
+    drawn.sort(key=lambda case: (not case.visible, case.size()))
     if this.device:
-        first = next(case for case in drawn if case.visible)
-        title = f"{first.title}, on another device"
-        drawn.append(replace(first, title=title, pulls=(), elsewhere=True))
+        visible = [case for case in drawn if case.visible]
+        title = f"{visible[0].title}, on another device"
+        drawn.insert(len(visible), replace(visible[0], title=title, pulls=(), elsewhere=True))
     return drawn
 
 
@@ -134,20 +139,34 @@ def _completed(this, case, rng):
 
 
 def _fault(this, case, expected, got):
-    """Say in one sentence which property an outcome breaks first, or None."""
+    """Say in one sentence which property an outcome breaks first, or None.
+
+    What comes from the answer could hold what it was given, so a hidden case is told without it: a pair
+    of sentences has the discreet one second, and a single one ends where its colon stands.
+    """
+    fault = _first_fault(this, case, expected, got)
+    if fault is None:
+        return None
+    full, discreet = fault if isinstance(fault, tuple) else (fault, fault.split(":")[0].rstrip(".") + ".")
+    return full if case.visible else discreet
+
+
+def _first_fault(this, case, expected, got):
     if got.error and not got.outputs:
         kind, message = got.error
         if kind == "NotImplementedError":
-            return "it is not written yet: put your answer in the place of raise NotImplementedError."
+            return NOT_WRITTEN, NOT_WRITTEN
+        if kind == STOPPED:
+            return message, message
         if case.elsewhere:
             return (
                 "it makes a new tensor on the CPU, whatever device its inputs are on, and would fail on a "
                 "GPU: give device=..., or make it from an input, as in x.new_zeros(...)."
             )
-        return f"it raised {kind}: {message}"
+        return f"it raised {kind}: {message}", "it raised an error on an input that you cannot see."
     if len(got.outputs) != len(this.outputs):
         meant = " and ".join(this.outputs)
-        return f"it returned {_things(got.outputs)}, where {meant} were meant."
+        return f"it returned {_things(got.outputs)}, where {meant} were meant.", f"{meant} were meant."
     named = dict(zip(this.outputs, got.outputs, strict=True))
     wanted = expected.outputs or [None] * len(named)
     for (name, what), e in zip(this.outputs.items(), wanted, strict=True):
@@ -163,12 +182,9 @@ def _fault(this, case, expected, got):
         if isinstance(e, np.ndarray) and np.isfinite(e).all() and not np.isfinite(named[name]).all():
             return f"{name} holds NaN or infinity, where every number should be finite."
         if not _close(e, named[name]):
-            right = (
-                "shape, but not the right numbers"
-                if isinstance(e, np.ndarray)
-                else "kind, but not the right value"
-            )
-            return f"{name} has the right {right}."
+            if isinstance(e, np.ndarray):
+                return f"{name} has the right shape, but not the right numbers."
+            return f"{name} is of the right kind, but not what was expected."
     return None if case.elsewhere else _wrong_gradient(expected, got)
 
 
@@ -177,20 +193,28 @@ def _unlike(name, what, e, g):
     if not isinstance(what, str):
         if _is_a(what, g):
             return None
-        return f"{name} should be a {what.__name__}, but is {_kind(g)}."
+        return (
+            f"{name} should be a {what.__name__}, but is {_kind(g)}.",
+            f"{name} should be a {what.__name__}.",
+        )
     if isinstance(g, list | tuple) and g and isinstance(g[0], np.ndarray):
-        return f"it returned {_things(g)}, where {name} was meant."
+        return f"it returned {_things(g)}, where {name} was meant.", f"{name} alone was meant."
     if not isinstance(g, np.ndarray):
-        return f"{name} should be a plain torch.Tensor on the CPU, but is {_kind(g)}."
+        meant = f"{name} should be a plain torch.Tensor on the CPU"
+        return f"{meant}, but is {_kind(g)}.", f"{meant}."
     if e is None:
         return None
     if g.shape != e.shape:
         axes = f"({', '.join(what.split())}) = {e.shape}" if what else "a single number, shape (),"
-        return f"{name} has shape {g.shape}, where {axes} was meant."
+        return (
+            f"{name} has shape {g.shape}, where {axes} was meant.",
+            f"{name} has a shape that was not meant.",
+        )
     if g.dtype != e.dtype and (e.dtype.kind == "f" or e.dtype.kind != g.dtype.kind):
         if e.dtype.kind == "f":
-            return f"{name} is {g.dtype}, where {e.dtype} was meant: keep the dtype of the inputs."
-        return f"{name} is {g.dtype}, where {e.dtype} was meant."
+            keep = f"{e.dtype} was meant: keep the dtype of the inputs."
+            return f"{name} is {g.dtype}, where {keep}", f"{name} has another dtype, where {keep}"
+        return f"{name} is {g.dtype}, where {e.dtype} was meant.", f"{name} should be {e.dtype}."
     return None
 
 
@@ -215,7 +239,8 @@ def _things(outputs):
 
 def _wrong_gradient(expected, got):
     if got.error:
-        return f"the outputs are right, but their gradient fails with {got.error[0]}: {got.error[1]}"
+        fails = "the outputs are right, but their gradient fails"
+        return f"{fails} with {got.error[0]}: {got.error[1]}", f"{fails}."
     for name, e in expected.gradients.items():
         g = got.gradients.get(name)
         if g is None and e is not None and not _close(e, np.zeros_like(e)):

@@ -224,7 +224,7 @@ UNKNOWN = [
         r"shape \(1, 3\), where \(batch, .*\) = \(1, 1, 3\) was meant",
     ),
     ("dot_score", lambda q, k: (q @ k.mT).float(), "scores is float32, where float64 was meant"),
-    ("dot_score", lambda q, k: (q @ k.mT).double(), "scores is float64, where float32 was meant"),
+    ("dot_score", lambda q, k: (q @ k.mT).double(), "another dtype, where float32 was meant"),
     ("dot_score", lambda q, k: 1.1 * (q @ k.mT), "right shape, but not the right numbers"),
     ("dot_score", lambda q, k: (q @ k.mT).log(), "scores holds NaN or infinity"),
     ("dot_score", lambda q, k: (q @ k.mT).detach(), "no gradient reaches query"),

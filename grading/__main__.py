@@ -1,0 +1,64 @@
+"""Grade notebooks from the command line: python -m grading check NOTEBOOK."""
+
+import argparse
+import json
+import sys
+
+from grading.assignments import NotGradable, assignments
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m grading", description="Grade this course's exercises.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    check = commands.add_parser("check", help="grade one notebook and print points and messages")
+    check.add_argument("notebook")
+    check.add_argument("--assignment", help="the exercise it belongs to, where neither name nor cells tell")
+    check.add_argument("--json", action="store_true", help="print the result as JSON")
+    check.add_argument("--require-sandbox", action="store_true", help="refuse to run without bubblewrap")
+    options = parser.parse_args(arguments)
+    from grading.sandbox import SandboxError
+
+    try:
+        return check_one(options)
+    except (NotGradable, SandboxError) as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def check_one(options):
+    from grading.grade import grade
+    from grading.sandbox import Sandbox
+
+    known = assignments()
+    if options.assignment and options.assignment not in known:
+        raise NotGradable(f"no exercise is called {options.assignment}: choose from {', '.join(known)}")
+    with Sandbox(options.require_sandbox) as sandbox:
+        if not sandbox.sandboxed:
+            print(NOT_SANDBOXED, file=sys.stderr)
+        report = grade(options.notebook, sandbox, known.get(options.assignment))
+    print(json.dumps(report.as_json(), indent=2) if options.json else as_text(report))
+    return 0
+
+
+NOT_SANDBOXED = (
+    "NOT SANDBOXED: this system has no working bubblewrap, so the notebook runs with all your rights. "
+    "Check only notebooks that you trust."
+)
+
+
+def as_text(report):
+    """A report for people."""
+    lines = [f"{report.assignment}: {report.score:g} of {report.max_score:g} points"]
+    for check in report.checks:
+        sign = "✓" if check.points == check.max_points else "✗"
+        lines.append(f"{sign} {check.name}: {check.points:g} of {check.max_points:g}")
+        lines += [f"    {line}" for line in check.message.splitlines()]
+    lines += [f"· {w['name']}: up to {w['max_points']:g} points, graded by a person" for w in report.written]
+    lines += [f"Note: {note}" for note in report.notes]
+    if not report.sandboxed:
+        lines.append("Not sandboxed.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,402 @@
+"""The student's side of the grader: it runs cells as a notebook would, and answers calls.
+
+`python -m grading.worker FD` is a fork server: everything a notebook imports is loaded once, and each
+submission gets a fork of its own, in namespaces of its own where `--isolate` says so. Student code never
+runs in the server itself. `python -m grading.worker` serves one submission over its standard streams,
+for systems without fork. What is said here is believed by nobody: the judge looks at arrays only.
+"""
+
+import argparse
+import base64
+import ctypes
+import io
+import os
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import types
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+from grading.wire import LARGEST, WireError, decode, encode
+
+MEMORY = 4 * 2**30  # bytes of address space a process
+PROCESSES, FILES, FILE_SIZE, SCRATCH = 64, 256, 64 * 2**20, 256 * 2**20
+TEXT, PICTURES = 20_000, 8  # what is kept of a cell's output: letters, and pictures
+PICTURE = 400_000  # bytes
+
+
+class Channel:
+    """Messages over a socket or a pair of pipes."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    def of_socket(cls, sock):
+        return cls(sock.makefile("rb"), sock.makefile("wb"))
+
+    def send(self, value):
+        data = encode(value)
+        self.writer.write(struct.pack("<Q", len(data)) + data)
+        self.writer.flush()
+
+    def receive(self):
+        """The next message; EOFError where there is none any more."""
+        (length,) = struct.unpack("<Q", self._exactly(8))
+        if length > LARGEST:
+            raise WireError(f"a message of {length:,} bytes")
+        return decode(self._exactly(length))
+
+    def _exactly(self, count):
+        data = self.reader.read(count)
+        if len(data) < count:
+            raise EOFError
+        return data
+
+
+class Bounded(io.TextIOBase):
+    """Keeps the first letters that are written to it, and drops the rest."""
+
+    encoding = "utf-8"
+
+    def __init__(self, add):
+        self.add, self.left = add, TEXT
+
+    def writable(self):
+        return True
+
+    def write(self, text):
+        if self.left > 0:
+            self.add(str(text[: self.left]))
+            self.left -= len(text)
+            if self.left <= 0:
+                self.add("\n... (the rest of the output was dropped)\n")
+        return len(text)
+
+
+class Notebook:
+    """An IPython shell without a terminal and without a kernel."""
+
+    def __init__(self):
+        from IPython.core.displayhook import CapturingDisplayHook
+        from IPython.core.displaypub import CapturingDisplayPublisher
+        from IPython.core.interactiveshell import InteractiveShell
+        from traitlets.config import Config
+
+        config = Config()
+        config.HistoryManager.enabled = False
+        config.InteractiveShell.colors = "NoColor"
+        config.InteractiveShell.xmode = "Plain"
+
+        class Shell(InteractiveShell):
+            def enable_gui(self, gui=None):
+                """There is no window."""
+
+        class Hook(CapturingDisplayHook):
+            is_active = False
+
+        self.shell = Shell.instance(config=config)
+        self.shell.display_pub = CapturingDisplayPublisher(shell=self.shell)
+        self.shell.enable_matplotlib("inline")
+        self.hook = Hook(shell=self.shell, outputs=[])
+        self.outputs = []
+
+    def run(self, source):
+        """Run a cell: a list of outputs, text or pictures, and the error's name or None."""
+        self.outputs, shown = [], []
+        streams = sys.stdout, sys.stderr
+        self.shell.display_pub.outputs = shown
+        sys.stdout = sys.stderr = Bounded(self._text)
+        self.hook.outputs = shown
+        self.shell.displayhook = self.shell.display_trap.hook = self.hook
+        try:
+            result = self.shell.run_cell(source, store_history=False)
+            error = result.error_before_exec or result.error_in_exec
+        except SystemExit as left:
+            error = left
+        finally:
+            sys.stdout, sys.stderr = streams
+        for item in shown:
+            self._shown(item.get("data", {}))
+        return self.outputs, type(error).__name__ if error else None
+
+    def _text(self, text):
+        if self.outputs and "text" in self.outputs[-1]:
+            self.outputs[-1]["text"] += text
+        else:
+            self.outputs.append({"text": text})
+
+    def _shown(self, data):
+        picture = data.get("image/png")
+        if isinstance(picture, bytes):
+            picture = base64.b64encode(picture).decode()
+        if isinstance(picture, str) and len(picture) <= PICTURE:
+            if sum("png" in output for output in self.outputs) < PICTURES:
+                self.outputs.append({"png": picture})
+        elif "text/plain" in data:
+            self._text(str(data["text/plain"])[:TEXT] + "\n")
+
+    def namespace(self):
+        return self.shell.user_ns
+
+
+def serve(channel, notebook, snapshots=()):
+    """Run cells and take snapshots, until the judge hangs up.
+
+    Each socket of `snapshots` is for one fork of this process: it answers calls with the state that the
+    notebook has at that moment, and nothing that it is told comes back into the cells that follow.
+    """
+    snapshots = list(snapshots)
+    while True:
+        try:
+            order = channel.receive()
+        except EOFError:
+            return
+        if "run" in order:
+            outputs, error = notebook.run(order["run"])
+            channel.send({"outputs": outputs, "error": error})
+        elif "snapshot" in order:
+            sock = snapshots[order["snapshot"]]
+            if os.fork() == 0:
+                for other in {*snapshots} - {sock}:
+                    other.close()
+                channel.reader.close()
+                channel.writer.close()
+                answer(Channel.of_socket(sock), notebook.namespace(), order["seconds"])
+                os._exit(0)
+            sock.close()
+            channel.send({"done": True})
+        else:
+            channel.send(reply(order, notebook.namespace()))
+
+
+def answer(channel, namespace, seconds):
+    """Answer calls until the judge hangs up, or `seconds` of computing are over."""
+    used = sum(os.times()[:2])
+    limit = int(used + seconds) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    with open(os.devnull, "w") as nowhere:
+        sys.stdout = sys.stderr = nowhere
+        while True:
+            try:
+                order = channel.receive()
+            except EOFError:
+                return
+            channel.send(reply(order, namespace))
+
+
+def reply(order, namespace):
+    from grading.calls import call
+
+    if order["call"] not in namespace:
+        return None
+    return call(namespace[order["call"]], order["case"])
+
+
+def preload():
+    """Load what notebooks import, and make a shell."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import importlib
+    import pkgutil
+
+    import torch
+
+    from utils import text
+
+    torch.set_num_threads(1)
+    for package in ("utils", "grading.drives"):
+        for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            importlib.import_module(found.name)
+    for name in ("matplotlib.pyplot", "seaborn", "pandas", "sacrebleu", "tqdm.auto", "grading.calls"):
+        importlib.import_module(name)
+    text.encoded_reviews()
+    stand_in = types.ModuleType("grading.checks")  # tests that a student copied into another cell do nothing
+    stand_in.check = lambda *args, **kwargs: None
+    sys.modules["grading.checks"] = stand_in
+    return Notebook()
+
+
+# The fork server
+
+
+def fork_server(control, isolate, user):
+    """Fork a process for every submission. An order comes with its sockets: lifeline, cells, snapshots."""
+    notebook = preload()
+    _prctl(_SET_DUMPABLE, 0)  # no submission may look into this process
+    control.sendall(b"r")
+    running = {}
+    control.setblocking(True)
+    while True:
+        data, descriptors, *_ = socket.recv_fds(control, 1, 64)
+        if not data:
+            os._exit(0)
+        if data == b"n":
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                submission(notebook, [socket.socket(fileno=fd) for fd in descriptors], isolate, user)
+                os._exit(0)
+            running[pid] = True
+            for descriptor in descriptors:
+                os.close(descriptor)
+        elif data == b"w":  # the judge has hung up on the last one: say so when nothing of it is left
+            while running:
+                pid, _ = os.wait()
+                running.pop(pid, None)
+            control.sendall(b"e")
+
+
+def submission(notebook, sockets, isolate, user):
+    """One submission. The process that runs its cells has an init of its own, which ends all with itself."""
+    lifeline = sockets[0]
+    if isolate:
+        enter_namespaces()
+        init = os.fork()
+        if init:
+            for sock in sockets:
+                sock.close()
+            os.waitpid(init, 0)
+            return
+        hide_and_drop(user)
+    else:
+        os.setsid()
+    cells = os.fork()
+    if cells == 0:
+        lifeline.close()
+        limit_resources(isolate)
+        os.chdir(tempfile.mkdtemp())
+        serve(Channel.of_socket(sockets[1]), notebook, sockets[2:])
+        while True:  # snapshots may still be at work: the lifeline ends them
+            signal.pause()
+    for sock in sockets[1:]:
+        sock.close()
+    lifeline.settimeout(0.5)
+    while True:
+        try:
+            if not lifeline.recv(1):
+                break
+        except TimeoutError:
+            pass
+        reap()
+    if not isolate:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGKILL)
+
+
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def limit_resources(isolate):
+    limits = [
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_FSIZE, FILE_SIZE),
+        (resource.RLIMIT_NOFILE, FILES),
+        (resource.RLIMIT_CORE, 0),
+    ]
+    if isolate:  # elsewhere all processes of the same user count
+        limits.append((resource.RLIMIT_NPROC, PROCESSES))
+    for kind, most in limits:
+        hard = resource.getrlimit(kind)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        try:
+            resource.setrlimit(kind, (most, most))
+        except (ValueError, OSError):  # macOS knows some of them by name only
+            continue
+
+
+# Namespaces (Linux). bubblewrap made the view of the files; here each submission is parted from the others.
+
+_NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
+    *(0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000),
+)
+_REC, _PRIVATE, _NOSUID, _NODEV, _RDONLY = 0x4000, 1 << 18, 2, 4, 1
+_SET_DUMPABLE = 4
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+
+def _libc():
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option, value):
+    if sys.platform == "linux":
+        _libc().prctl(option, value, 0, 0, 0)
+
+
+def _must(result, what):
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def enter_namespaces():
+    """Leave the processes, network and mounts of the fork server behind. The next fork is process 1."""
+    spaces = _NEWNS | _NEWUTS | _NEWIPC | _NEWPID | _NEWNET
+    if os.getuid() == 0:
+        _must(_libc().unshare(spaces), "unshare")
+        return
+    user, group = os.getuid(), os.getgid()
+    _prctl(_SET_DUMPABLE, 1)  # or its own uid_map could not be written
+    _must(_libc().unshare(spaces | _NEWUSER), "unshare")
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{user} {user} 1"),
+        ("gid_map", f"{group} {group} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def hide_and_drop(user):
+    """Give this submission empty folders of its own to write to, hide /proc, and give up every privilege."""
+    libc = _libc()
+    _must(libc.mount(None, b"/", None, _REC | _PRIVATE, None), "mount /")
+    options = f"size={SCRATCH},nr_inodes=20000,mode=1777".encode()
+    for folder in (b"/tmp", b"/dev/shm"):
+        _must(libc.mount(b"tmpfs", folder, b"tmpfs", _NOSUID | _NODEV, options), f"mount {folder}")
+    _must(libc.mount(b"tmpfs", b"/proc", b"tmpfs", _RDONLY, b"size=4096,nr_inodes=2"), "mount /proc")
+    os.environ["HOME"] = "/tmp/home"
+    os.mkdir("/tmp/home", 0o777)
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+    header = struct.pack("=Ii", 0x20080522, 0)
+    _must(libc.syscall(_CAPSET[os.uname().machine], header, struct.pack("=6I", *[0] * 6)), "capset")
+    _prctl(_SET_DUMPABLE, 0)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("control", type=int, nargs="?")
+    parser.add_argument("--isolate", action="store_true")
+    parser.add_argument("--user", type=int, default=65534)
+    arguments = parser.parse_args()
+    if arguments.control is None:
+        reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+        with open(os.devnull, "r+") as nowhere:
+            os.dup2(nowhere.fileno(), 0)
+            os.dup2(nowhere.fileno(), 1)
+        channel = Channel(reader, writer)
+        notebook = preload()
+        channel.send({"ready": True})
+        serve(channel, notebook)
+    else:
+        fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user)
+
+
+if __name__ == "__main__":
+    main()
