@@ -8,13 +8,17 @@ ifneq ($(shell $(PY) -c "" 2>/dev/null && cat $(READY) 2>/dev/null),$(CURDIR))
 $(shell rm -f $(READY))
 endif
 
-.PHONY: lab test notebooks check bench lock clean
+.PHONY: lab start test notebooks check bench lock clean
 
 # Jupyter reads and keeps its settings in .jupyter/ here, so that what lies in the reader's home does not matter.
 lab: $(READY)
 	PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_CONFIG_DIR="$(CURDIR)/.jupyter" JUPYTER_DATA_DIR="$(CURDIR)/.jupyter/data" \
 	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir="$(CURDIR)" \
 	demo/01_bottleneck.ipynb $(ARGS)
+
+# One's own copies of the exercises, to work in: what is there already is left alone.
+start: $(READY)
+	@$(PY) -m grading start $(ARGS)
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)

@@ -1,1 +1,20 @@
-"""What instructors run: checks of answers, the mistakes they know by name, and what nbgrader needs."""
+"""Grading: checks that tell right from wrong, the mistakes they know, and a sandbox for students' code."""
+
+import os
+import subprocess
+import sys
+
+
+def check_notebook(path):
+    """Grade a notebook as it was saved, with all tests, and print points and messages.
+
+    The same as `python -m grading check PATH`, from within a notebook.
+    """
+    if os.environ.get("ATTENTION_GRADING"):
+        print("This notebook is being graded: it does not grade itself as well.")
+        return
+    command = [sys.executable, "-m", "grading", "check", os.fspath(path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, "ATTENTION_GRADING": "1"}
+    )
+    print(done.stdout or done.stderr)

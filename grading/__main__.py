@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import shutil
 import sys
+from pathlib import Path
 
 from grading.assignments import NotGradable, assignments
 
@@ -15,11 +17,14 @@ def main(arguments=None):
     check.add_argument("--assignment", help="the exercise it belongs to, where neither name nor cells tell")
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.add_argument("--require-sandbox", action="store_true", help="refuse to run without bubblewrap")
+    start = commands.add_parser("start", help="copy the exercises, or some, into a folder of your own")
+    start.add_argument("names", nargs="*", metavar="NAME")
+    start.add_argument("--into", default="my", help="the folder, 'my' by default")
     options = parser.parse_args(arguments)
     from grading.sandbox import SandboxError
 
     try:
-        return check_one(options)
+        return start_work(options) if options.command == "start" else check_one(options)
     except (NotGradable, SandboxError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -37,6 +42,22 @@ def check_one(options):
             print(NOT_SANDBOXED, file=sys.stderr)
         report = grade(options.notebook, sandbox, known.get(options.assignment))
     print(json.dumps(report.as_json(), indent=2) if options.json else as_text(report))
+    return 0
+
+
+def start_work(options):
+    """Copy starters into the reader's own folder. What is there already stays as it is."""
+    known = assignments()
+    if unknown := set(options.names) - set(known):
+        raise NotGradable(f"no exercise is called {', '.join(unknown)}: choose from {', '.join(known)}")
+    for name in options.names or known:
+        own = Path(options.into, f"{name}.ipynb")
+        own.parent.mkdir(parents=True, exist_ok=True)
+        if own.exists():
+            print(f"{own} is there already and stays as it is")
+        else:
+            shutil.copyfile(known[name].notebook, own)
+            print(f"{own} is yours: check it with  python -m grading check {own}")
     return 0
 
 

@@ -7,6 +7,7 @@ import sys
 import nbformat
 import pytest
 
+from grading import check_notebook
 from grading.assignments import ROOT, NotGradable, assignments, find_assignment, read_submission
 from grading.grade import grade
 from grading.misconceptions import MISCONCEPTIONS, RIGHT
@@ -196,3 +197,23 @@ def test_the_command_prints_json_and_says_what_it_cannot_grade(tmp_path):
     missing = command("check", tmp_path / "nothing.ipynb")
     assert missing.returncode == 2
     assert missing.stderr.count("\n") == 1 and "there is no" in missing.stderr
+
+
+def test_one_s_own_copy_is_never_overwritten(tmp_path):
+    first = command("start", "02_attention", "--into", tmp_path / "my")
+    own = tmp_path / "my" / "02_attention.ipynb"
+    assert str(own) in first.stdout and own.is_file()
+    own.write_text("my work")
+    again = command("start", "--into", tmp_path / "my")
+    assert "stays as it is" in again.stdout and own.read_text() == "my work"
+    assert {path.stem for path in own.parent.iterdir()} == set(assignments())
+    assert "choose from 0" in command("start", "09_nothing", "--into", tmp_path / "my").stderr
+
+
+def test_a_notebook_can_grade_itself_but_not_while_it_is_graded(tmp_path, monkeypatch, capfd):
+    monkeypatch.delenv("ATTENTION_GRADING", raising=False)
+    check_notebook(ROOT / "exercises/starter/02_attention/02_attention.ipynb")
+    assert "02_attention: 0 of 14 points" in capfd.readouterr().out
+    monkeypatch.setenv("ATTENTION_GRADING", "1")
+    check_notebook("anything.ipynb")
+    assert "being graded" in capfd.readouterr().out
