@@ -24,3 +24,10 @@ c.GenerateFeedback.preprocessors = [
     "grading.feedback.LeaveOutHiddenTests",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+
+# For zip_collect: how Canvas (name_number_file_notebook) and Moodle (name_number_assignsubmission_file) name what
+# was handed in. Two students may share a name, so they are called by the number.
+c.FileNameCollectorPlugin.named_regexp = (
+    r".*/[^/]*?_(?:LATE_)?(?P<student_id>\d+)_(?:\d+|assignsubmission_file)[_/]"
+    r"(?P<file_id>\d\d_[a-z_]+?)(?:-\d+)?\.ipynb$"
+)
