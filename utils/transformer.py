@@ -1,0 +1,116 @@
+"""What a Transformer is made of: self-attention, a causal mask, many heads, positions, the encoder's block.
+
+Everything rests on `utils.attention`, and a mask is as in `masked_softmax`: bool, True = may be looked at,
+(batch, src_len), the same for every query, or (batch, tgt_len, src_len). Two axes always mean
+(batch, src_len), so a causal mask is given a batch axis first: causal_mask(length).expand(batch, -1, -1), or
+src_mask[:, None] & causal_mask(length), which hides padding too.
+"""
+
+import torch
+from torch import nn
+
+from utils.attention import attend, scaled_dot_score
+
+
+def self_attention(x, w_query, w_key, w_value, mask=None):
+    """Let every word of a sentence look at the words of that sentence; give (context, weights).
+
+    x (batch, length, hidden); w_query and w_key (hidden, key_dim), w_value (hidden, value_dim). Query, keys
+    and values are x times their matrix; the scores are divided by the root of key_dim. Give context
+    (batch, length, value_dim) and weights (batch, length, length), a row for each word that looks. A word
+    that may look at nothing gets zeros. Vaswani et al. 2017, equation 1.
+    """
+    return attend(x @ w_query, x @ w_key, x @ w_value, mask, scaled_dot_score)
+
+
+def causal_mask(length):
+    """Say which word may look at which when words are written in order: at itself and those before it.
+
+    Give bool (length, length) on the CPU, True = may look: a row for each word that looks, a column for
+    each that is looked at. Vaswani et al. 2017, section 3.2.3.
+    """
+    return torch.ones(length, length, dtype=torch.bool).tril()
+
+
+class MultiHeadAttention(nn.Module):
+    """Attend in several heads at once, each with its own part of the vectors (Vaswani et al. 2017, 3.2.2).
+
+    forward(query, keys, values, mask=None): query (batch, tgt_len, hidden), keys and values
+    (batch, src_len, hidden). Returns output (batch, tgt_len, hidden) and weights
+    (batch, heads, tgt_len, src_len). A sentence looks at itself with attention(x, x, x), a decoder looks at
+    its source with attention(x, encoder_states, encoder_states). Head h has the h-th run of hidden / heads
+    numbers of each projected vector. There is no bias, so a query with nothing to attend to gets zeros.
+    `hidden_dim` must be a multiple of `heads`.
+    """
+
+    def __init__(self, hidden_dim, heads):
+        super().__init__()
+        if hidden_dim % heads:
+            raise ValueError(
+                f"hidden_dim is shared out evenly among heads, but {hidden_dim} is no multiple of {heads}"
+            )
+        self.heads = heads
+        self.query_proj = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.key_proj = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.value_proj = nn.Linear(hidden_dim, hidden_dim, bias=False)
+        self.out_proj = nn.Linear(hidden_dim, hidden_dim, bias=False)
+
+    def forward(self, query, keys, values, mask=None):
+        batch = query.shape[0]
+        if mask is not None:
+            if mask.shape[0] != batch:
+                raise ValueError(
+                    f"mask must have a row or a table for each of the {batch} sentences, but is "
+                    f"{tuple(mask.shape)}: give one for all of them a batch axis, mask.expand(batch, -1, -1)"
+                )
+            mask = mask.repeat_interleave(self.heads, dim=0)  # (batch * heads, ...)
+        query = self._split(self.query_proj(query))
+        keys, values = self._split(self.key_proj(keys)), self._split(self.value_proj(values))
+        context, weights = attend(query, keys, values, mask, scaled_dot_score)
+        context = context.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)  # (batch, tgt_len, hidden)
+        return self.out_proj(context), weights.unflatten(0, (batch, -1))  # (batch, heads, tgt_len, src_len)
+
+    def _split(self, x):
+        """Share (batch, length, hidden) out among the heads: (batch * heads, length, head_dim)."""
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def positional_encoding(length, hidden_dim):
+    """Give every position a vector of sines and cosines, from waves of many lengths.
+
+    Give (length, hidden_dim), float32, on the CPU, with angles in radians: position p, counted from 0, has
+    sin(p / 10000^(2i / hidden_dim)) in column 2i and the cosine of the same angle in column 2i + 1.
+    `hidden_dim` must be even. Vaswani et al. 2017, section 3.5.
+    """
+    if hidden_dim % 2:
+        raise ValueError(f"sines and cosines come in pairs: make hidden_dim even, not {hidden_dim}")
+    position = torch.arange(length, dtype=torch.float64)[:, None]  # (length, 1)
+    column = torch.arange(0, hidden_dim, 2, dtype=torch.float64)  # (hidden_dim / 2,)
+    angle = position / 10_000 ** (column / hidden_dim)  # (length, hidden_dim / 2)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).float()  # (length, hidden_dim)
+
+
+class TransformerBlock(nn.Module):
+    """Let the words of a sentence look at each other, then let each think for itself.
+
+    forward(x, mask=None): x (batch, length, hidden). Returns output (batch, length, hidden) and the weights
+    of its attention (batch, heads, length, length). The parts are those of Vaswani et al. 2017, section 3.1
+    and equation 2; the norm stands before each part and not after the sum (Xiong et al. 2020, "pre-LN"),
+    which trains without a warm-up of the learning rate. A stack of such blocks ends in one more LayerNorm.
+    """
+
+    def __init__(self, hidden_dim, heads, ff_dim, dropout):
+        super().__init__()
+        self.attention = MultiHeadAttention(hidden_dim, heads)
+        self.attention_norm = nn.LayerNorm(hidden_dim)
+        self.ff_in = nn.Linear(hidden_dim, ff_dim)
+        self.ff_out = nn.Linear(ff_dim, hidden_dim)
+        self.ff_norm = nn.LayerNorm(hidden_dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x, mask=None):
+        normed = self.attention_norm(x)
+        context, weights = self.attention(normed, normed, normed, mask)
+        x = x + self.dropout(context)
+        thought = self.ff_out(torch.relu(self.ff_in(self.ff_norm(x))))
+        return x + self.dropout(thought), weights
