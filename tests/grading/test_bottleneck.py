@@ -1,0 +1,105 @@
+"""Exercise 01: mistakes that no bank knows are told by what they break; the lesson's run shows the fall."""
+
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+import torch
+
+from grading.checks import CHECKS, check, examine
+from grading.checks.bottleneck import _bleu_by_length, _greedy_decode
+from grading.judge import draw
+from utils import models, text
+
+LESSON = Path(__file__).parents[2] / "lessons" / "exercises" / "01_bottleneck.py"
+
+
+def odd_places(lengths, max_len):
+    mask = text.lengths_to_mask(lengths, max_len)
+    return mask & (torch.arange(max_len) != 1)
+
+
+class LeaksAtPadding(models.Encoder):
+    def forward(self, src, src_lengths):
+        states, decoder_state = super().forward(src, src_lengths)
+        real = text.lengths_to_mask(src_lengths, src.shape[1])
+        return torch.where(real.unsqueeze(-1), states, 0.01), decoder_state
+
+
+def second_choice_first(*inputs):
+    ids = _greedy_decode(*inputs)
+    return torch.cat([(ids[:, :1] + 1) % 3, ids[:, 1:]], 1)
+
+
+def second_choice_later(*inputs):
+    ids = _greedy_decode(*inputs).clone()
+    ids[:, 1:2] = 0
+    return ids
+
+
+def one_bin_short(*inputs):
+    return _bleu_by_length(*inputs)[:-1]
+
+
+def scores_alone(*inputs):
+    return [score for _, score in _bleu_by_length(*inputs)]
+
+
+UNKNOWN = [
+    ("lengths_to_mask", odd_places, "another number of True than its length: row .* has 2, .* is 3"),
+    ("Encoder", LeaksAtPadding, "an encoder state at a padded place is not zero"),
+    ("greedy_decode", second_choice_first, "the very first token is wrong"),
+    ("greedy_decode", second_choice_later, "right at first and then go wrong.*right for 1 tokens"),
+    ("greedy_decode", lambda *inputs: _greedy_decode(*inputs).tolist(), "ids should be a plain torch.Tensor"),
+    ("bleu_by_length", one_bin_short, "the rows are not for the right lengths"),
+    ("bleu_by_length", scores_alone, r"a row should be \(\(first, last\), score\)"),
+]
+
+
+@pytest.mark.parametrize("name, answer, message", UNKNOWN)
+def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
+    for seed in range(3):
+        assert examine(name, answer, seed=seed).mistake is None
+        with pytest.raises(AssertionError, match=message):
+            check(name, answer, seed=seed)
+
+
+def test_what_stands_behind_the_end_token_is_not_compared():
+    def noisy(*inputs):
+        ids, eos_id = _greedy_decode(*inputs), inputs[5]
+        behind = (ids == eos_id).cumsum(1) - (ids == eos_id).int() > 0
+        return torch.where(behind, torch.randint_like(ids, 3), ids)
+
+    check("greedy_decode", noisy)
+
+
+def test_translators_are_drawn_until_their_sentences_end_as_the_case_says():
+    for case in draw(CHECKS["greedy_decode"], seed=3):
+        ids, inputs = case.kept["ids"], case.inputs
+        ended = (ids == inputs["eos_id"]).any(1)
+        assert ids.shape[0] == len(inputs["src"]) and ids.shape[1] <= inputs["max_len"]
+        assert ended.all() or ids.shape[1] == inputs["max_len"]
+        assert len({tuple(row) for row in ids}) == len(ids) or inputs["max_len"] == 1
+
+
+def test_what_the_lesson_says_of_its_run_is_what_it_shows(capsys):
+    """BLEU falls from bin to bin, and the last bin has about a third of the first one's."""
+    cells = [cell.source for cell in jupytext.read(LESSON).cells if cell.cell_type == "code"]
+    names = {
+        "Encoder": models.Encoder,
+        "Decoder": models.Decoder,
+        "greedy_decode": _greedy_decode,
+        "bleu_by_length": _bleu_by_length,
+    }
+    start = next(i for i, source in enumerate(cells) if "EncodedCorpus(load_reviews" in source)
+    threads = torch.get_num_threads()
+    try:
+        exec("\n".join([cells[0], *cells[start:]]), names)
+    finally:
+        torch.set_num_threads(threads)
+    printed = capsys.readouterr().out
+    scores = [float(score) for score in re.findall(r"words: BLEU +(\d+\.\d)", printed)]
+    assert len(scores) == 4 and scores == sorted(scores, reverse=True)
+    assert scores[0] > 50 and 0.2 < scores[3] / scores[0] < 0.42
+    assert len(re.findall(r"^source .*\nreference .*\nhypothesis ", printed, re.M)) == 2
