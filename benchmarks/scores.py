@@ -16,7 +16,7 @@ from statistics import mean
 import torch
 
 from benchmarks.machine import describe
-from utils.metrics import alignment_error_rate, bleu_by_length, diagonal_links, hard_links
+from utils.metrics import alignment_error_rate, bleu_by_length, diagonal_links, hard_alignment
 from utils.models import Seq2Seq, forced_weights, translate
 from utils.plotting import NAMES
 from utils.text import encoded_reviews
@@ -32,7 +32,7 @@ TRAINING = dict(batch_tokens=1_500, learning_rate=1e-2, curriculum=0.6)
 def alignment_error(maps, gold):
     """Error of the largest weights of each map, for each shift along the source."""
     return {
-        shift: alignment_error_rate([hard_links(weights, shift) for weights in maps], gold)
+        shift: alignment_error_rate([hard_alignment(weights, shift) for weights in maps], gold)
         for shift in SHIFTS
     }
 

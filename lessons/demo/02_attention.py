@@ -31,7 +31,7 @@ from torch import nn
 import utils
 from utils import attention as library
 from utils.data import Split, load_reviews
-from utils.metrics import alignment_error_rate, bleu, diagonal_links, hard_links
+from utils.metrics import alignment_error_rate, bleu, diagonal_links, hard_alignment
 from utils.models import Seq2Seq, forced_weights, translate
 from utils.plotting import NAMES, Figure, plot_attention
 from utils.text import EncodedCorpus
@@ -624,7 +624,8 @@ which row will have the least error?
 # %%
 def errors(maps):
     """Alignment error rate of the largest weights, with links shifted by -1, 0 and +1."""
-    return [alignment_error_rate([hard_links(w, shift) for w in maps], test.links) for shift in (-1, 0, 1)]
+    shifted = ([hard_alignment(weights, shift) for weights in maps] for shift in (-1, 0, 1))
+    return [alignment_error_rate(links, test.links) for links in shifted]
 
 
 def as_map(links, like):
@@ -667,7 +668,7 @@ def landings(maps):
     """How often other words (row 0) and articles (row 1) are linked right, next door, or farther off."""
     counts = torch.zeros(2, 3)
     for weights, tokens, gold in zip(maps, encoded.tokens("test", "tgt"), test.links, strict=True):
-        for src, tgt in hard_links(weights):
+        for src, tgt in hard_alignment(weights):
             away = min(abs(src - right) for right, word in gold if word == tgt)
             counts[int(tokens[tgt] in ARTICLES), min(away, 2)] += 1
     return counts / counts.sum(-1, keepdim=True)

@@ -4,7 +4,15 @@ import pytest
 import sacrebleu
 import torch
 
-from utils.metrics import alignment_error_rate, bleu, bleu_by_length, diagonal_links, hard_links
+from utils.metrics import (
+    alignment_error_rate,
+    attention_entropy,
+    bleu,
+    bleu_by_length,
+    coverage,
+    diagonal_links,
+    hard_alignment,
+)
 
 REFERENCES = [f"the {a} was {b} and the {c} was cold" for a in "abcd" for b in "efg" for c in "hij"]
 HYPOTHESES = [
@@ -35,11 +43,12 @@ def test_bleu_by_length_parts_the_sentences():
     assert [round(score.score) for _, score in rows] == [100, 0, 100]
 
 
-def test_hard_links_take_the_largest_weight_and_shift():
+def test_hard_alignment_takes_the_largest_weight_and_shift():
     weights = torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
-    assert hard_links(weights) == {(1, 0), (0, 1)}
-    assert hard_links(weights, shift=1) == {(2, 0), (1, 1)}
-    assert hard_links(weights, shift=-1) == {(0, 0)}
+    assert hard_alignment(weights) == {(1, 0), (0, 1)}
+    assert hard_alignment(weights, shift=1) == {(2, 0), (1, 1)}
+    assert hard_alignment(weights, shift=-1) == {(0, 0)}
+    assert hard_alignment(torch.tensor([[0.25, 0.375, 0.375], [0.0, 0.0, 0.0]])) == {(1, 0), (0, 1)}
 
 
 def test_diagonal_goes_from_corner_to_corner():
@@ -58,3 +67,24 @@ def test_alignment_error_rate_by_hand():
     assert alignment_error_rate([{(0, 0)}, {(3, 3)}], [*sure, {(1, 1)}]) == pytest.approx(1 - 2 / 5)
     with pytest.raises(ValueError, match="no link"):
         alignment_error_rate([set()], [set()])
+
+
+MASK = torch.tensor([[True, True, True], [True, True, False], [False, False, False]])
+ROWS = torch.tensor([[[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]]])
+
+
+def test_entropy_by_hand_in_nats_without_padding():
+    found = attention_entropy(ROWS.expand(3, 2, 3), MASK)
+    by_hand = [[0.0, 1.5 * math.log(2)], [0.0, math.log(2)], [0.0, 0.0]]
+    assert torch.allclose(found, torch.tensor(by_hand))
+    assert torch.equal(attention_entropy(ROWS), found[:1])
+    even = attention_entropy(torch.full((2, 3, 5), 0.2, dtype=torch.float64))
+    assert even.shape == (2, 3) and torch.allclose(even, torch.full_like(even, math.log(5)))
+
+
+def test_coverage_adds_up_what_each_source_token_receives():
+    found = coverage(ROWS.expand(3, 2, 3), MASK)
+    assert found.tolist() == [[1.25, 0.25, 0.5], [1.25, 0.25, 0.0], [0.0, 0.0, 0.0]]
+    assert torch.equal(coverage(ROWS), found[:1])
+    weights = torch.rand(2, 3, 5, dtype=torch.float64).softmax(-1)
+    assert torch.allclose(coverage(weights).sum(-1), torch.tensor(3.0, dtype=torch.float64))
