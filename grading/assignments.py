@@ -8,11 +8,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST = 20 * 2**20  # bytes of a notebook
-MOST_CELLS = 2_000
+MOST_CELLS, MOST_CODE = 2_000, 2_000_000
+LONG = 2_000  # letters of a message
 
 
 class NotGradable(Exception):
     """A notebook cannot be graded; the text says why and what to do."""
+
+    def __str__(self):
+        return readable(super().__str__()).replace("\n", " ")  # a file's name may hold anything
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ def read_assignment(path):
 
 def read_submission(path, assignment):
     """The cells of a submitted notebook. Raise NotGradable, with what to do, where it is no notebook."""
+    return parse(read_bytes(path, assignment), path, assignment)
+
+
+def read_bytes(path, assignment):
+    """A submitted file's bytes. Raise NotGradable for what is no plain file, or too large."""
     path = Path(path)
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
@@ -65,22 +74,22 @@ def read_submission(path, assignment):
         raise NotGradable(
             f"{path} cannot be read ({error.strerror}): it must be a file, not a link"
         ) from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise NotGradable(f"{path} is not a file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise NotGradable(f"{path} is not a file")
         if found.st_size > LARGEST:
             raise NotGradable(
                 f"{path} has {found.st_size:,} bytes, more than {LARGEST:,}: clear its outputs and save it"
             )
-        data = file.read(LARGEST + 1)
-    return parse(data, path, assignment)
+        return file.read(LARGEST + 1)
 
 
 def parse(data, path, assignment):
     """The cells of a notebook's bytes."""
     try:
-        cells = json.loads(data.decode("utf-8"))["cells"]
+        cells = json.loads(data.decode("utf-8-sig"))["cells"]
         if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
             raise ValueError("its cells are no list of cells")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -90,12 +99,13 @@ def parse(data, path, assignment):
     if len(cells) > MOST_CELLS:
         raise NotGradable(f"{path} has {len(cells):,} cells, more than {MOST_CELLS:,}")
     tests, written, seen = dict(assignment.tests), dict(assignment.written), set()
-    found = []
+    found, code = [], 0
     for cell in cells:
         name, source = _grade_id(cell), cell.get("source", "")
         if isinstance(source, list):
             source = "".join(line for line in source if isinstance(line, str))
-        source = source if isinstance(source, str) else ""
+        source = source.encode(errors="replace").decode() if isinstance(source, str) else ""
+        code += len(source)
         kind = cell.get("cell_type") if cell.get("cell_type") in ("code", "markdown", "raw") else "raw"
         test = name.removeprefix("test_") if name.startswith("test_") else None
         if test in tests:  # also a copy of a test cell is not run: the grader has its own
@@ -103,9 +113,19 @@ def parse(data, path, assignment):
             seen.add(test)
         else:
             found.append(Cell(kind, source, written=name if name in written else None))
+    if code > MOST_CODE:
+        raise NotGradable(f"{path} holds {code:,} letters, more than {MOST_CODE:,}: keep data in files")
     if not any(cell.test or cell.written for cell in found) and not any(c.kind == "code" for c in found):
         raise NotGradable(f"{path} holds neither code nor a cell of {assignment.name}: is it the right file?")
     return found
+
+
+def readable(text, most=LONG):
+    """A text that students can have written, shortened, without what is not printed: it could play tricks
+    on a terminal.
+    """
+    shown = (letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text[:most])
+    return "".join(shown) + "..." * (len(text) > most)
 
 
 def _grade_id(cell):

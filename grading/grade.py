@@ -6,15 +6,27 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from grading.assignments import find_assignment, read_submission
+from grading.assignments import find_assignment, parse, read_submission, readable
 from grading.calls import Outcome
-from grading.checks import examine
-from grading.judge import STOPPED, Verdict
+from grading.checks import CHECKS, examine
+from grading.judge import STOPPED, Verdict, draw
 from grading.sandbox import Lost
+from grading.worker import MEMORY
 
-CELL_SECONDS, CHECK_SECONDS, ALL_SECONDS = 90, 30, 240
 RESTARTS = 3  # so often a cell may end the process that runs it, and the others still count
 END = ""  # the name of the snapshot after the last cell
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a notebook may take: seconds for a cell, for all cells with all restarts, and for a check, and
+    bytes of memory for all its processes together.
+    """
+
+    cell: float = 90
+    cells: float = 400
+    check: float = 30
+    memory: int = MEMORY
 
 
 @dataclass
@@ -47,21 +59,36 @@ class Report:
         return {name: value for name, value in asdict(self).items() if name != "cells"}
 
 
-def grade(path, sandbox, assignment=None, seed=None):
-    """Grade a notebook and give the `Report`. Raise NotGradable where it is no notebook of this course."""
+def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits()):  # noqa: B008 (frozen)
+    """Grade a notebook and give the `Report`. Raise NotGradable where it is no notebook of this course.
+
+    With `data`, its bytes, the path is only a name in messages.
+    """
     assignment = assignment or find_assignment(path)
-    cells = read_submission(path, assignment)
+    cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
     outputs, lines, notes = {}, {}, []
-    skipped = set()
+    skipped, fatal = set(), {}  # cells, and answers by name, that ended everything
+    until = time.monotonic() + limits.cells
     while True:
-        with sandbox.submission() as submission:
-            culprit, why = _run_cells(cells, skipped, submission, outputs, lines)
-            if culprit is None or len(skipped) >= RESTARTS:
+        started, restarts = time.monotonic(), len(skipped) + len(fatal)
+
+        def may_restart(started=started, restarts=restarts):
+            now = time.monotonic()
+            return restarts < RESTARTS and now + (now - started) < until
+
+        with sandbox.submission(limits.memory) as submission:
+            culprit, why = _run_cells(cells, skipped, submission, outputs, lines, limits, until)
+            if culprit is None or not may_restart():
                 if culprit is not None:
-                    why = "too many cells ended the process that ran them: the rest was not run"
-                notes += [why] if why else []
-                checks = _judge(assignment, lines, seed)
-                break
+                    notes.append(f"cell {culprit + 1} ended it, and the rest was not run: {why}")
+                elif why:
+                    notes.append(why)
+                try:
+                    checks = _judge(assignment, lines, seed, limits, fatal, submission, may_restart)
+                    break
+                except _Over as answer:
+                    fatal[answer.name] = answer.why
+                    continue
         skipped.add(culprit)
         notes.append(f"cell {culprit + 1} was left out: {why}")
     return Report(
@@ -77,64 +104,102 @@ def grade(path, sandbox, assignment=None, seed=None):
     )
 
 
-def _run_cells(cells, skipped, submission, outputs, lines):
+def _run_cells(cells, skipped, submission, outputs, lines, limits, until):
     """Run the cells in order, and take a snapshot where a test stands and one at the end.
 
     Gives the number of the cell that ended the process and why, or None and a note.
     """
     lines.clear()
-    until, last, note = time.monotonic() + ALL_SECONDS, 0, ""
+    last, note = 0, ""
     try:
         for i, cell in enumerate(cells):
             if cell.test:
-                lines[cell.test] = submission.snapshot(CHECK_SECONDS)
+                lines[cell.test] = submission.snapshot(limits.check)
             if cell.kind != "code" or cell.test is not None or i in skipped or not cell.source.strip():
                 continue
             if time.monotonic() > until:
-                note = f"the cells took more than {ALL_SECONDS} seconds: from cell {i + 1} on nothing was run"
+                note = f"the cells took more than {limits.cells:g} seconds: from cell {i + 1} on none was run"
                 break
             last = i
-            outputs[i] = submission.run(cell.source, CELL_SECONDS)
-        lines[END] = submission.snapshot(CHECK_SECONDS)
+            outputs[i] = submission.run(cell.source, limits.cell)
+        lines[END] = submission.snapshot(limits.check)
     except Lost as lost:
         outputs[last] = [{"text": f"(this cell was stopped: {lost})"}], "Stopped"
         return last, str(lost)
     return None, note
 
 
-def _judge(assignment, lines, seed):
-    """Check every answer of the assignment."""
+def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
+    """Check every answer of the assignment, but for those that are known to end all others.
+
+    As long as it may be started anew, an answer that does so is told by `_Over`.
+
+    What a student may see is asked of all answers before any of them is given a hidden input: they share
+    a folder, and one could tell the other.
+    """
+    asked, drawn = {}, {}
+
+    def still_there(name):
+        if name not in fatal and may_restart() and submission.is_over():
+            raise _Over(name, asked[name].over or "it ended the processes of all other answers.")
+
+    for name, _ in assignment.tests:
+        places = [lines[place] for place in (name, END) if place in lines]
+        asked[name] = _Asked(places, limits.check, fatal.get(name))
+        drawn[name] = draw(CHECKS[name], secrets.randbits(32) if seed is None else seed)
+        asked[name].ahead(name, [case for case in drawn[name] if case.visible])
+        still_there(name)
     graded = []
     for name, points in assignment.tests:
-        places = [lines[place] for place in (name, END) if place in lines]
-        drawn = secrets.randbits(32) if seed is None else seed
         try:
-            verdict = examine(name, name, seed=drawn, call=_Asked(places))
+            verdict = examine(name, name, call=asked[name], drawn=drawn[name])
         except Exception as error:  # whatever the answer did to the judge, it has not shown to be right
             verdict = Verdict(False, sentence=f"it could not be judged ({type(error).__name__}).")
+        still_there(name)
         earned = points if verdict.passed else 0
-        graded.append(Graded(name, earned, points, str(verdict), verdict.mistake))
+        graded.append(Graded(name, earned, points, readable(str(verdict)), verdict.mistake))
     return graded
+
+
+class _Over(Exception):
+    """An answer that was called ended all processes of its notebook."""
+
+    def __init__(self, name, why):
+        self.name, self.why = name, why
 
 
 class _Asked:
     """A `call` that asks the worker, where the answer is called by its name in the notebook."""
 
-    def __init__(self, places):
-        self.places, self.until, self.over = list(places), time.monotonic() + CHECK_SECONDS, None
+    def __init__(self, places, seconds, over=None):
+        self.places, self.left, self.over = list(places), seconds, over
+        self.known = []
+
+    def ahead(self, name, cases):
+        """Ask for the first cases now; they are given out when they are called for."""
+        for case in cases:
+            self.known.append(self._ask(name, case))
+            if self.known[-1].error and self.known[-1].error[0] in ("NotImplementedError", STOPPED):
+                return
 
     def __call__(self, name, case):
+        return self.known.pop(0) if self.known else self._ask(name, case)
+
+    def _ask(self, name, case):
         while self.places and not self.over:
+            started = time.monotonic()
             try:
-                left = max(0.1, self.until - time.monotonic())
-                outcome = self.places[0].ask({"call": name, "case": case}, left)
+                outcome = self.places[0].ask({"call": name, "case": case}, max(0.1, self.left))
+                self.left -= time.monotonic() - started
             except Lost as lost:
-                self.over = f"{lost}."
-                break
+                self.left -= time.monotonic() - started
+                if len(self.places) == 1 or self.left <= 0:
+                    self.over = f"{lost}."
+                outcome = None
             if outcome is not None:
                 self.places = self.places[:1]
                 return outcome if _is_outcome(outcome) else _stopped("it sent what is no answer.")
-            self.places.pop(0)  # not defined there: perhaps it is at the end
+            self.places.pop(0)  # not defined there, or ended from elsewhere: perhaps it is at the end
         return _stopped(
             self.over or f"there is no {name} in the notebook: its cell is missing, or it failed."
         )

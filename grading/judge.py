@@ -72,14 +72,16 @@ def checks(name, reference, outputs, properties=(), gradients=True, device=True)
     return register
 
 
-def examine(name, answer, cases="all", seed=0, call=call):
-    """Check an answer and give the `Verdict`. `call` may be another that does the same elsewhere."""
+def examine(name, answer, cases="all", seed=0, call=call, drawn=None):
+    """Check an answer and give the `Verdict`. `call` may be another that does the same elsewhere, and
+    `drawn` what `draw` has given before.
+    """
     if name not in CHECKS:
         raise KeyError(f"no check is called {name!r}: choose from {', '.join(CHECKS)}")
     if cases not in ("all", "visible"):
         raise ValueError(f"cases is 'all' or 'visible', not {cases!r}")
     this = CHECKS[name]
-    drawn = draw(this, seed)
+    drawn = draw(this, seed) if drawn is None else drawn
     drawn = [case for case in drawn if case.visible or cases == "all"]
     expected = [_trusted(this.reference, case) for case in drawn]
     got = []
@@ -366,6 +368,8 @@ def _show(name, value, visible=True):
         if not visible and _hides(value):
             return f"{name} ({len(value)})"
         text = value.kind if isinstance(value, Unknown) else str(_rounded(value))
+        if isinstance(value, set) and value:
+            text = f"{{{', '.join(sorted(map(str, value)))}}}"  # the same text for the same set
         return f"{name} {text}" if len(text) <= LONG else f"{name} {text[:LONG]}..."
     text = f"{name} {value.shape}"
     return text if value.size > FEW or not visible else f"{text} = {_rounded(value)}"

@@ -5,11 +5,13 @@ worker itself, and no network; every submission is then parted from all others. 
 missing, the same worker runs with what limits the system has, and says that it is not sandboxed.
 """
 
+import base64
 import contextlib
 import os
-import queue
+import platform
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,13 +21,15 @@ from pathlib import Path
 
 import psutil
 
-from grading.wire import WireError
-from grading.worker import MEMORY, Channel
+from grading.assignments import readable
+from grading.wire import LARGEST, WireError, decode, frame
+from grading.worker import BEFORE, MEMORY, PICTURE, PICTURES, SYSTEMS, TEXT
 
 ROOT = Path(__file__).resolve().parents[1]
 FOR_THE_WORKER = ("__init__.py", "calls.py", "wire.py", "worker.py", "drives")
 SNAPSHOTS = 24  # as many checks as one notebook may have
 START_SECONDS = 120
+ALL_TEXT, ALL_PICTURES = 10 * TEXT, 5 * PICTURES  # kept of a notebook's output, as of a cell's
 
 
 class Lost(Exception):
@@ -39,7 +43,7 @@ class SandboxError(Exception):
 def bubblewrap():
     """The command that starts a sandbox, or None where this system has none that works."""
     program = shutil.which("bwrap") if sys.platform == "linux" else None
-    if not program:
+    if not program or platform.machine() not in SYSTEMS:
         return None
     trial = [program, *_view(), "--", sys.executable, "-c", "pass"]
     works = subprocess.run(trial, capture_output=True, timeout=60, env=_environment()).returncode == 0
@@ -60,6 +64,7 @@ def _environment():
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "random",
         "ATTENTION_DATA": "/tmp/data",
+        "ATTENTION_GRADING": "1",
     }
 
 
@@ -85,9 +90,18 @@ def _view():
     for parent in parents:
         if parent != "/" and not any(Path(parent).is_relative_to(path) for path in shown):
             options += ["--perms", "0755", "--dir", parent]
-    for path in shown:
-        options += ["--ro-bind-try", path, path]
-    return [*options, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/tmp"]
+    own = [path for path in shown if Path(path).is_relative_to(ROOT)]
+    options += [part for path in shown if path not in own for part in ("--ro-bind-try", path, path)]
+    hidden = []  # what lies in a folder that is shown, and is nobody's to read
+    for path in (str(ROOT), "/usr/local/share/nbgrader", "/usr/local/share/jupyter/nbgrader"):
+        if os.path.isdir(path) and any(Path(path).is_relative_to(other) for other in shown):
+            hidden += [path]
+            options += ["--tmpfs", path]
+    options += [part for path in own for part in ("--ro-bind-try", path, path)]
+    options += ["--dir", BEFORE]
+    for path in (*hidden, "/dev", "/"):
+        options += ["--remount-ro", path]
+    return [*options, "--chdir", "/tmp"]
 
 
 class Sandbox:
@@ -104,7 +118,8 @@ class Sandbox:
                 "(Debian and Ubuntu: apt install bubblewrap), or grade without --require-sandbox"
             )
         self.sandboxed = bool(self.program)
-        self.server = self.control = None
+        self.user = 20_000 + os.getpid() % 40_000  # limits on processes count by user: one for each sandbox
+        self.server = self.control = self.errors = None
 
     def __enter__(self):
         self._start()
@@ -118,67 +133,104 @@ class Sandbox:
         worker = [sys.executable, "-m", "grading.worker", str(theirs.fileno())]
         environment = _environment()
         if self.program:
-            user = 20_000 + os.getpid() % 40_000  # limits on processes count by user: one for each sandbox
-            options = ["--isolate", "--user", str(user)]
+            options = ["--isolate", "--user", str(self.user)]
             command = [self.program, *_view(), "--setenv", "PYTHONPATH", str(ROOT), "--", *worker, *options]
         else:
-            environment = {**os.environ, **{k: v for k, v in environment.items() if k.endswith("THREADS")}}
-            command, environment = worker, {**environment, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
-        with tempfile.TemporaryFile() as errors:
-            self.server = subprocess.Popen(
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                env=environment,
-                start_new_session=True,
-            )
-            theirs.close()
-            self.control.settimeout(START_SECONDS)
-            try:
-                ready = self.control.recv(1) == b"r"
-            except TimeoutError:
-                ready = False
-            if not ready:
-                self._stop()
-                errors.seek(0)
-                said = errors.read().decode(errors="replace").strip()[-2000:]
-                raise SandboxError(f"the sandbox did not start: {said or 'it said nothing'}")
+            names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MPLBACKEND", "ATTENTION_GRADING")
+            environment = {**os.environ, **{name: environment[name] for name in names}}
+            command, environment = worker, {**environment, "PYTHONPATH": str(ROOT)}
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed with the server)
+        self.server = subprocess.Popen(
+            command,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self.errors,
+            env=environment,
+            start_new_session=True,
+        )
+        theirs.close()
+        self.control.settimeout(START_SECONDS)
+        try:
+            ready = self.control.recv(1) == b"r"
+        except OSError:
+            ready = False
+        if not ready:
+            said = self._said()
+            self._stop()
+            raise SandboxError(f"the sandbox did not start: {said}")
+        self.loaded = sum(map(_share, _descendants(self.server.pid)))
+
+    def _said(self):
+        """What the server had to complain of. Students' code cannot write there."""
+        if self.errors is None:
+            return "it was ended"
+        self.errors.seek(0)
+        return self.errors.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
 
     def _stop(self):
         if self.control:
             self.control.close()
+            self.errors.close()
         if self.server:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.server.pid, 9)
             self.server.kill()
             self.server.wait()
-        self.server = self.control = None
+        self.server = self.control = self.errors = None
 
     @contextlib.contextmanager
     def submission(self, memory=MEMORY):
-        """A fresh `Submission`; when the `with` statement ends, nothing of it is left running."""
+        """A fresh `Submission`; when the `with` statement ends, nothing of it is left running.
+
+        Raise SandboxError where none can be had: that is never the student's fault.
+        """
+        try:
+            lines = self._fork(memory)
+        except (OSError, Lost):  # the server was killed, or is broken: a new one, once
+            self._stop()
+            self._start()
+            try:
+                lines = self._fork(memory)
+            except (OSError, Lost) as error:
+                raise SandboxError(f"no sandbox could be made ({error}): {self._said()}") from None
+        try:
+            yield Submission(lines[0], lines[1:])
+        finally:
+            self._end(lines)
+
+    def _fork(self, memory):
+        """The lines to a new submission: to its cells, and to each snapshot to come."""
         if self.server is None or self.server.poll() is not None:
             self._stop()
             self._start()
         ours, theirs = zip(*(socket.socketpair() for _ in range(2 + SNAPSHOTS)), strict=True)
-        try:
-            socket.send_fds(self.control, [b"n"], [sock.fileno() for sock in theirs])
-        finally:
-            for sock in theirs:
-                sock.close()
-        watch = Watch(self.server.pid, memory, lambda: ours[0].shutdown(socket.SHUT_RDWR))
+        watch = Watch(self.server.pid, self.loaded, memory, ours[0])
         lines = [Line(sock, watch) for sock in ours[1:]]
         try:
-            yield Submission(lines[0], lines[1:])
-        finally:
-            watch.stop()
-            for sock in ours:
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-                sock.close()
-            self._wait_for_the_end()
+            try:
+                socket.send_fds(self.control, [b"n"], [sock.fileno() for sock in theirs])
+            finally:
+                for sock in theirs:
+                    sock.close()
+            lines[0].reply(START_SECONDS)  # it greets before any code of the student runs
+        except (OSError, Lost):
+            self._end(lines)
+            raise
+        return lines
+
+    def _end(self, lines):
+        watch = lines[0].watch
+        watch.stop()
+        strays = [] if self.sandboxed else _descendants(self.server.pid)
+        for sock in (watch.lifeline, *(line.sock for line in lines)):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+            sock.close()
+        for process in strays:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self._wait_for_the_end()
 
     def _wait_for_the_end(self):
         try:
@@ -192,68 +244,109 @@ class Sandbox:
 
 
 class Watch:
-    """Calls `end` when the processes below a server hold too much memory together."""
+    """Hangs up the lifeline of a submission whose processes together take too much, and notes why.
 
-    def __init__(self, server, memory, end, every=0.5):
-        self.server, self.memory, self.end, self.every = psutil.Process(server), memory, end, every
-        self.base = max(self._held())  # a fork shares what the server has loaded
-        self.broken, self.done = None, threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
+    That is memory, and processors: one submission may keep one busy, but not all, or those that are
+    graded beside it would run out of time.
+    """
+
+    EVERY, GRACE, PROCESSORS = 0.25, 10, 1.5  # seconds, seconds of computing, and computing a second
+
+    def __init__(self, server, loaded, memory, lifeline):
+        self.server, self.loaded, self.memory, self.lifeline = server, loaded, memory, lifeline
+        self.broken, self.done, self.started = None, threading.Event(), time.monotonic()
+        self.before = {process.pid for process in _descendants(server)}  # the server's own work is no one's
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
 
     def stop(self):
         self.done.set()
-
-    def _held(self):
-        """The memory of every process in bytes."""
-        held = []
-        for process in (self.server, *self.server.children(recursive=True)):
-            with contextlib.suppress(psutil.Error):
-                held.append(process.memory_info().rss)
-        return held
+        self.thread.join()
 
     def _run(self):
-        with contextlib.suppress(psutil.Error):
-            while not self.done.wait(self.every):
-                if sum(max(0, held - self.base) for held in self._held()) > self.memory:
-                    self.broken = f"it used more than {self.memory / 2**30:.0f} GiB of memory in all"
-                    return self.end()
+        computed = {}  # seconds by process: those that have ended count too
+        while not self.done.wait(self.EVERY):
+            processes = _descendants(self.server)
+            for process in processes:
+                with contextlib.suppress(psutil.Error):
+                    if process.pid not in self.before:
+                        computed[process.pid] = sum(process.cpu_times()[:2])
+            allowed = self.GRACE + self.PROCESSORS * (time.monotonic() - self.started)
+            if sum(computed.values()) > allowed:
+                self.broken = "it kept many processes busy at once"
+            if self._held(processes) > self.memory:
+                self.broken = f"it used more than {self.memory / 2**30:.1f} GiB of memory in all"
+            if self.broken:
+                with contextlib.suppress(OSError):
+                    self.lifeline.shutdown(socket.SHUT_RDWR)
+                return
+
+    def _held(self, processes):
+        """Bytes that came on top of what the server has loaded and all share."""
+        most = 0
+        for process in processes:
+            with contextlib.suppress(psutil.Error):
+                most += process.memory_info().rss
+        return most if most <= self.memory else sum(map(_share, processes)) - self.loaded
+
+
+def _descendants(pid):
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _share(process):
+    """A process's memory in bytes, its part of what it shares with others."""
+    try:
+        with open(f"/proc/{process.pid}/smaps_rollup") as file:
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        try:
+            return process.memory_info().rss
+        except psutil.Error:
+            return 0
 
 
 class Line:
-    """A socket to the worker, read with a time limit."""
+    """A socket to the worker. The worker may say anything at any time, or nothing: all waits have an end."""
 
     def __init__(self, sock, watch):
         self.sock, self.watch = sock, watch
-        self.channel = Channel.of_socket(sock)
-        self.replies = queue.SimpleQueue()
-        self.reader = None
 
     def ask(self, order, seconds):
         """Send an order and give the reply. Raise Lost if none comes in time, or nonsense does."""
-        if self.reader is None:
-            self.reader = threading.Thread(target=self._read, daemon=True)
-            self.reader.start()
-        started = time.monotonic()
-        try:
-            self.channel.send(order)
-            reply = self.replies.get(timeout=seconds)
-        except queue.Empty:
-            raise Lost(f"it did not finish within {seconds:.0f} seconds") from None
-        except OSError:
-            reply = EOFError()
-        if isinstance(reply, EOFError | OSError):
-            raise Lost(self.watch.broken or "it ended the process that ran it")
-        if isinstance(reply, Exception):
-            raise Lost("it sent what is no reply")
-        self.seconds = time.monotonic() - started
-        return reply
+        return self.reply(seconds, frame(order))
 
-    def _read(self):
+    def reply(self, seconds, message=b""):
+        until = time.monotonic() + seconds
         try:
-            while True:
-                self.replies.put(self.channel.receive())
-        except (EOFError, OSError, WireError, ValueError, MemoryError) as error:
-            self.replies.put(error)
+            self.sock.settimeout(seconds)
+            self.sock.sendall(message)
+            (length,) = struct.unpack("<Q", self._exactly(8, until))
+            if length > LARGEST:
+                raise WireError(f"a message of {length:,} bytes")
+            return decode(self._exactly(length, until))
+        except TimeoutError:
+            raise Lost(f"it did not finish within {seconds:.0f} seconds") from None
+        except (EOFError, OSError):
+            raise Lost(self.watch.broken or "it ended the process that ran it") from None
+        except (WireError, MemoryError):
+            raise Lost("it sent what is no reply") from None
+
+    def _exactly(self, count, until):
+        data = bytearray()
+        while len(data) < count:
+            left = until - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self.sock.settimeout(left)
+            part = self.sock.recv(min(count - len(data), 2**20))
+            if not part:
+                raise EOFError
+            data += part
+        return bytes(data)
 
 
 class Submission:
@@ -261,19 +354,50 @@ class Submission:
 
     def __init__(self, cells, snapshots):
         self.cells, self.snapshots, self.taken = cells, snapshots, 0
+        self.text, self.pictures = ALL_TEXT, ALL_PICTURES  # that may still come
 
     def run(self, source, seconds):
-        """Run a cell: its outputs and the name of its error, or None."""
+        """Run a cell: its outputs, {"text": ...} or {"png": base64}, and the name of its error, or None."""
         reply = self.cells.ask({"run": source}, seconds)
         if not isinstance(reply, dict):
             raise Lost("it sent what is no reply")
         outputs, error = reply.get("outputs"), reply.get("error")
-        outputs = [o for o in outputs if isinstance(o, dict)] if isinstance(outputs, list) else []
-        return outputs, error if isinstance(error, str) or error is None else "Exception"
+        kept = [k for o in (outputs if isinstance(outputs, list) else []) if (k := self._kept(o))]
+        if error is not None:
+            error = readable(error, 80) if isinstance(error, str) else "Exception"
+        return kept, error
+
+    def _kept(self, output):
+        """An output as it should be, as long as the notebook has not given more than enough; else None."""
+        text, png = (output.get("text"), output.get("png")) if isinstance(output, dict) else (None, None)
+        if isinstance(text, str) and self.text > 0:
+            text = text[: min(self.text, 2 * TEXT)]
+            self.text -= len(text)
+            return {"text": text.encode(errors="replace").decode()}
+        if isinstance(png, str) and self.pictures > 0 and _is_png(png):
+            self.pictures -= 1
+            return {"png": png}
+        return None
 
     def snapshot(self, seconds):
         """Keep the state of the cells as it is now, to call it later: the line to it."""
         line = self.snapshots[self.taken]
-        self.cells.ask({"snapshot": self.taken, "seconds": seconds}, 10)
+        if self.cells.ask({"snapshot": self.taken, "seconds": seconds}, 10) == {"done": False}:
+            raise Lost("it left no process for its tests")
         self.taken += 1
         return line
+
+    def is_over(self):
+        """Has everything ended, not only what was asked last?"""
+        try:
+            self.cells.ask({"call": ""}, 10)
+        except Lost:
+            return True
+        return False
+
+
+def _is_png(text):
+    try:
+        return len(text) <= PICTURE and base64.b64decode(text, validate=True).startswith(b"\x89PNG\r\n")
+    except ValueError:
+        return False

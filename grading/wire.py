@@ -16,7 +16,9 @@ from grading.calls import Case, Outcome, Unknown
 
 KINDS = {kind.__name__: kind for kind in (Case, Outcome, Unknown)}
 DTYPES = {np.dtype(code).str for code in ["?", "b", "B", "h", "H", "i", "I", "q", "Q", "e", "f", "d"]}
-LARGEST = 256 * 2**20  # bytes in a message
+LARGEST = 32 * 2**20  # bytes in a message
+LONGEST = 8 * 2**20  # bytes of its text: Python's objects take many times as much memory
+DEEPEST = 32
 
 
 class WireError(ValueError):
@@ -47,6 +49,12 @@ def encode(value):
     return struct.pack("<I", len(text)) + text + b"".join(array.tobytes() for array in arrays)
 
 
+def frame(value):
+    """A message with its length in front of it, as it is sent."""
+    data = encode(value)
+    return struct.pack("<Q", len(data)) + data
+
+
 def decode(data):
     """The value that `encode` made these bytes of. Raise WireError for anything else."""
     try:
@@ -57,6 +65,7 @@ def decode(data):
         KeyError,
         IndexError,
         AttributeError,
+        OverflowError,
         RecursionError,
         struct.error,
     ) as error:
@@ -65,6 +74,8 @@ def decode(data):
 
 def _decode(data):
     (length,) = struct.unpack_from("<I", data)
+    if length > LONGEST:
+        raise WireError(f"a text of {length:,} bytes")
     at = 4 + length
 
     def array(dtype, shape):
@@ -77,9 +88,11 @@ def _decode(data):
             raise WireError("it ends in the middle of an array")
         found = np.frombuffer(data[at:end], dtype).reshape(shape).copy()
         at = end
-        return found
+        return np.asarray(found.view("u1") != 0) if dtype == "|b1" else found  # True may not be any byte
 
-    def unpack(value):
+    def unpack(value, depth=0):
+        if depth > DEEPEST:
+            raise WireError("it is nested too deeply")
         if not isinstance(value, dict):
             if isinstance(value, list):
                 raise WireError("a bare list")
@@ -88,10 +101,11 @@ def _decode(data):
         if tag == "array":
             return array(*content)
         if tag == "dict":
-            return {unpack(key): unpack(item) for key, item in content}
+            return {unpack(key, depth + 1): unpack(item, depth + 1) for key, item in content}
         if tag in ("list", "tuple", "set"):
-            return {"list": list, "tuple": tuple, "set": set}[tag]([unpack(item) for item in content])
-        return KINDS[tag](**{name: unpack(item) for name, item in content.items()})
+            items = [unpack(item, depth + 1) for item in content]
+            return {"list": list, "tuple": tuple, "set": set}[tag](items)
+        return KINDS[tag](**{name: unpack(item, depth + 1) for name, item in content.items()})
 
     value = unpack(json.loads(bytes(data[4:at])))
     if at != len(data):

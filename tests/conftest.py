@@ -124,3 +124,17 @@ def pytest_runtest_makereport():
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report():
     return no_skip_for_a_need((yield))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """A table of the attacks on the grader: how many of each kind, points gained, and what was harmed."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    attacks = [value for name, value in properties if name == "attack"]
+    if attacks:
+        terminalreporter.section("attacks on the grader")
+        terminalreporter.write_line(f"{'kind':<24} {'attacks':>7} {'points gained':>13} {'harmed':>6}")
+        for kind in [*dict.fromkeys(kind for kind, _, _ in attacks), "all"]:
+            rows = [row for row in attacks if kind in (row[0], "all")]
+            gained, harmed = sum(row[1] for row in rows), sum(row[2] for row in rows)
+            terminalreporter.write_line(f"{kind:<24} {len(rows):>7} {gained:>13g} {harmed:>6}")

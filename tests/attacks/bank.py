@@ -1,0 +1,1396 @@
+"""Attacks on the grader: what a hostile submission of exercise 02 may look like.
+
+Every attack is made of the same submission, of which it is known what it honestly earns (HONEST): three
+answers are right, two wrong, one is not written. An attack must earn exactly that, less what it breaks of
+itself. `shows` is what its own cells must have printed, so that an attack which fails by a slip of its
+own does not pass for one that was repelled; `says` is what the report must say.
+
+What is promised: points go to what the answers compute from fresh inputs, and a submission reads and
+changes nothing outside of itself, whatever it does with the means of Linux as they are documented. What
+is not promised: that the kernel has no holes (a sandbox is one process boundary, not a machine of its
+own); that nothing can be told from how long the processor, which is shared, takes; that code was written
+by the one who hands it in. And the process that holds the answers is the student's: whether an answer
+changes its inputs in place, or mixes devices, is reported by that process, so a notebook that wraps its
+answers such that no such thing can be seen counts as one that does no such thing.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import nbformat
+from nbformat.v4 import new_code_cell
+
+from grading.assignments import ROOT
+from grading.grade import Limits
+
+NAME = "02_attention"
+MARK = "770077"  # what attacks try to smuggle out
+TESTS = {  # and what each is worth
+    **{"dot_score": 2, "scaled_dot_score": 2, "MultiplicativeScore": 2},
+    **{"AdditiveScore": 2, "masked_softmax": 3, "attend": 3},
+}
+HONEST = {"dot_score": 2, "MultiplicativeScore": 2, "attend": 3}
+MISTAKES = {
+    "scaled_dot_score": """def scaled_dot_score(query, keys):
+    return query @ keys.transpose(1, 2)""",
+    "masked_softmax": """def masked_softmax(scores, mask):
+    return torch.softmax(scores, dim=-1)""",
+}
+SHORT = Limits(cell=30, cells=90, check=30, memory=2**30)
+QUICK = Limits(cell=2, check=3, memory=2**30)  # where one must be reached
+
+
+@dataclass(frozen=True)
+class Attack:
+    """A submission of HONEST worth, with cells before and after its answers, answers in the place of some,
+    and changes to the notebook or to its file. In sources COURSE is the folder of the canaries, ROOT that
+    of the real course and PORT an open port of this machine.
+
+    `costs` are the answers that it makes fail; `refused` says that it is no notebook. `then` is a cell of
+    the student who comes next, which must print what `finds` matches.
+    """
+
+    name: str
+    kind: str
+    first: str = ""
+    last: str = ""
+    answers: dict = field(default_factory=dict)
+    change: Callable | None = None
+    limits: Limits = SHORT
+    file: Callable | None = None
+    costs: tuple = ()
+    refused: bool = False
+    shows: str = ""
+    says: str = ""
+    then: str = ""
+    finds: str = ""
+
+    def expected(self):
+        """Points by test."""
+        return {name: 0 if name in self.costs else HONEST.get(name, 0) for name in TESTS}
+
+    def hand_in(self, path, places):
+        """Write the submission to a path."""
+        notebook = submission(MISTAKES, {"AdditiveScore"})
+        for name, source in self.answers.items():
+            answer(notebook, name).source = "import os, time, torch\n" + source
+        notebook.cells.insert(0, new_code_cell(self.first))
+        notebook.cells.append(new_code_cell(self.last))
+        for cell in notebook.cells:
+            for word, place in places.items():
+                cell.source = cell.source.replace(word, place)
+        if self.change:
+            self.change(notebook)
+        path.write_text(json.dumps(notebook), "utf-8")
+        if self.file:
+            self.file(path)
+
+
+def submission(mistakes=(), unwritten=()):
+    """A solution's code cells that matter, with mistakes in some answers and others not written."""
+    notebook = nbformat.read(ROOT / "exercises" / "solution" / NAME / f"{NAME}.ipynb", 4)
+    starter = nbformat.read(ROOT / "exercises" / "starter" / NAME / f"{NAME}.ipynb", 4)
+    first = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    notebook.cells = [cell for cell in notebook.cells if cell is first or "nbgrader" in cell.metadata]
+    for name in mistakes:
+        answer(notebook, name).source = mistakes[name]
+    for name in unwritten:
+        answer(notebook, name).source = answer(starter, name).source
+    return notebook
+
+
+def answer(notebook, name):
+    return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name)
+
+
+def bank():
+    """All attacks, those of a kind together."""
+    return [*ATTACKS]
+
+
+ATTACKS = []
+
+
+def attack(kind, name, **parts):
+    ATTACKS.append(Attack(name, kind, **parts))
+
+
+def softmax(body):
+    """An answer in the place of masked_softmax, wrong before and after."""
+    return {"masked_softmax": f"def masked_softmax(scores, mask):\n    {body}\n"}
+
+
+# Talking to the judge in the worker's place
+
+SOCKETS = """
+import json, os, socket, stat, struct, threading
+def frame(text, arrays=b""):
+    data = struct.pack("<I", len(text)) + text + arrays
+    return struct.pack("<Q", len(data)) + data
+def lines():
+    found = []
+    for fd in range(3, 256):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                found.append(fd)
+        except OSError:
+            pass
+    return found
+"""
+RIGHT = '{"Outcome": {"outputs": {"tuple": []}, "inputs": {"dict": []}}}'
+VERDICT = '{"dict": [["passed", true], ["score", 14], ["points", 14], ["verdict", "passed"]]}'
+
+attack(
+    "forged results",
+    "the checks are replaced",
+    first="""
+import sys, grading.checks, grading.calls
+grading.checks.check = grading.checks.examine = lambda *a, **k: True
+sys.modules['grading.judge'] = sys.modules['grading.grade'] = grading.checks
+print('replaced')""",
+    shows="replaced",
+)
+attack(
+    "forged results",
+    "the worker's call reports that all is well",
+    first="""
+import grading.calls as c
+c.call = lambda answer, case: c.Outcome(outputs=tuple(case.inputs.values())[:1], inputs=case.inputs)
+print('replaced')""",
+    shows="replaced",
+    costs=tuple(HONEST),
+    says="scores has|one thing|shape",
+)
+attack(
+    "forged results",
+    "the worker replies with a verdict",
+    first="""
+import gc, types
+def reply(order, namespace): return {"passed": True, "score": 14, "points": 14}
+for thing in gc.get_objects():
+    if isinstance(thing, types.FunctionType) and thing.__name__ == "reply":
+        thing.__code__ = reply.__code__
+        print("replaced")
+""",
+    shows="replaced",
+    costs=tuple(HONEST),
+    says="it sent what is no answer",
+)
+attack(
+    "forged results",
+    "replies before they are asked",
+    first=SOCKETS
+    + f"""
+many = frame({RIGHT!r}.encode()) * 30
+print('sent', len([os.write(fd, many) for fd in lines()[1:]]))
+""",
+    shows="sent 2[0-9]",
+    costs=tuple(HONEST),
+    says="one thing|0 things|meant",
+)
+attack(
+    "forged results",
+    "verdicts before they are asked",
+    first=SOCKETS
+    + f"""
+many = frame({VERDICT!r}.encode()) * 30
+print('sent', len([os.write(fd, many) for fd in lines()[1:]]))
+""",
+    shows="sent 2[0-9]",
+    costs=tuple(HONEST),
+    says="it sent what is no answer",
+)
+attack(
+    "forged results",
+    "a cell says that it is done before it is",
+    first=SOCKETS
+    + """
+text = b'{"dict": [["outputs", {"list": [{"dict": [["text", "early"]]}]}], ["error", null]]}'
+os.write(lines()[0], frame(text) * 3)
+print('late')""",
+    shows="early",
+)
+attack(
+    "forged results",
+    "an error that only the judge may report",
+    first="import grading.calls as c\n"
+    f"c.call = lambda answer, case: c.Outcome(error=('', '{MARK} all tests passed'))",
+    costs=tuple(HONEST),
+    says="it sent what is no answer",
+)
+attack(
+    "no messages",
+    "a message of 2**62 bytes",
+    first=SOCKETS
+    + """
+for fd in lines()[1:]: os.write(fd, struct.pack('<Q', 2**62))
+print('sent')""",
+    shows="sent",
+    costs=tuple(HONEST),
+    says="it sent what is no reply",
+)
+attack(
+    "no messages",
+    "a message that never ends",
+    limits=QUICK,
+    answers=softmax(
+        """exec(SOCKETS, globals())
+    for fd in lines(): os.write(fd, struct.pack('<Q', 2**24) + b'x')
+    while True:
+        time.sleep(0.2)
+        for fd in lines(): os.write(fd, b'x')"""
+    ),
+    first=f"SOCKETS = {SOCKETS!r}",
+    says="did not finish within",
+)
+attack(
+    "no messages",
+    "bytes that are no message",
+    first=SOCKETS
+    + """
+for fd in lines()[1:]: os.write(fd, struct.pack('<Q', 100) + os.urandom(100))
+print('sent')""",
+    shows="sent",
+    costs=tuple(HONEST),
+    says="it sent what is no reply",
+)
+attack(
+    "no messages",
+    "JSON of a million lists in lists",
+    first=SOCKETS
+    + """
+for fd in lines()[1:]: os.write(fd, frame(b'{"list": [' * 5000 + b']}' * 5000))
+print('sent')""",
+    shows="sent",
+    costs=tuple(HONEST),
+    says="it sent what is no reply",
+)
+attack(
+    "no messages",
+    "an array that is larger than its message",
+    first=SOCKETS
+    + """
+text = b'{"Outcome": {"outputs": {"tuple": [{"array": ["<f8", [1000000, 1000000]]}]}, "error": null}}'
+for fd in lines()[1:]: os.write(fd, frame(text))
+print('sent')""",
+    shows="sent",
+    costs=tuple(HONEST),
+    says="it sent what is no reply",
+)
+attack(
+    "no messages",
+    "a flood of messages on every line",
+    first=SOCKETS
+    + f"""def flood(fd):
+    try:
+        while True: os.write(fd, frame({VERDICT!r}.encode()) * 1000)
+    except OSError: pass
+threads = [threading.Thread(target=flood, args=(fd,), daemon=True) for fd in lines()[1:]]
+for thread in threads: thread.start()
+print('started')""",
+    shows="started",
+    costs=tuple(HONEST),
+    says="it sent what is no (answer|reply)",
+)
+attack(
+    "no messages",
+    "a line that is not read",
+    limits=QUICK,
+    answers=softmax("""import signal
+    while True: signal.pause()"""),
+    says="did not finish within",
+)
+
+# Equality and patches
+
+attack(
+    "equality and patches",
+    "torch.allclose says yes",
+    first="""
+import torch, numpy, math
+for name in ('allclose', 'isclose', 'equal', 'array_equal'):
+    setattr(torch, name, lambda *a, **k: True)
+    setattr(numpy, name, lambda *a, **k: True)
+torch.testing.assert_close = lambda *a, **k: None
+math.isclose = lambda *a, **k: True
+print('patched')""",
+    shows="patched",
+)
+attack(
+    "equality and patches",
+    "torch.Tensor equals everything",
+    first="""
+import torch
+torch.Tensor.__eq__ = lambda a, b: torch.ones((), dtype=torch.bool)
+torch.Tensor.__ne__ = lambda a, b: torch.zeros((), dtype=torch.bool)
+print('patched')""",
+    shows="patched",
+)
+attack(
+    "equality and patches",
+    "an object that equals everything",
+    answers={
+        "masked_softmax": """class Yes:
+    shape, dtype = (1, 1, 3), torch.float64
+    __eq__ = __le__ = __ge__ = __bool__ = lambda *a: True
+    __hash__ = lambda s: 1
+    def __getattr__(s, name): return lambda *a, **k: s
+def masked_softmax(scores, mask): return Yes()"""
+    },
+    says="plain torch.Tensor",
+)
+attack(
+    "equality and patches",
+    "a tensor subclass that answers for itself",
+    answers={
+        "masked_softmax": r"""class Yes(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        return True if function.__name__ in ('allclose', 'eq', 'equal') else\
+            super().__torch_function__(function, types, args, kwargs or {})
+def masked_softmax(scores, mask): return torch.zeros_like(scores).as_subclass(Yes)"""
+    },
+    says="plain torch.Tensor",
+)
+attack(
+    "equality and patches",
+    "a list, a str and an int that equal everything",
+    answers={
+        "masked_softmax": """class Yes(list):
+    __eq__ = lambda *a: True
+    __hash__ = lambda s: 1
+def masked_softmax(scores, mask): return Yes(scores.tolist())""",
+        "scaled_dot_score": """class No(str):
+    __eq__ = lambda *a: True
+    __hash__ = lambda s: 1
+def scaled_dot_score(query, keys): return No('right')""",
+    },
+    says="plain torch.Tensor",
+)
+attack(
+    "equality and patches",
+    "an input transformer strips asserts",
+    first="""
+def strip(lines):
+    return [line for line in lines if 'assert' not in line and 'check(' not in line]
+get_ipython().input_transformers_cleanup.append(strip)
+print('added')""",
+    shows="added",
+)
+attack(
+    "equality and patches",
+    "an AST transformer makes every comparison true",
+    first="""
+import ast
+class Yes(ast.NodeTransformer):
+    def visit_Assert(self, node): return ast.Pass()
+get_ipython().ast_transformers.append(Yes())
+print('added')""",
+    shows="added",
+)
+attack(
+    "equality and patches",
+    "an import hook serves another judge",
+    first="""
+import importlib.abc, importlib.machinery, sys, types
+class Hook(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path, target=None):
+        return importlib.machinery.ModuleSpec(name, self) if name.startswith('grading') else None
+    def create_module(self, spec): return types.ModuleType(spec.name)
+    def exec_module(self, module): module.check = module.examine = lambda *a, **k: True
+sys.meta_path.insert(0, Hook())
+import grading.judge
+print(grading.judge.examine())""",
+    shows="True",
+)
+attack(
+    "equality and patches",
+    "a torch.py beside the notebook",
+    file=lambda path: (path.parent / "torch.py").write_text(
+        """allclose = lambda *a: True
+__version__ = '9'
+"""
+    ),
+    first="""
+import os, sys, torch
+print(os.listdir('.'), torch.__version__ != '9')""",
+    shows=r"\[\] True",
+)
+attack(
+    "equality and patches",
+    "a torch.py and a grading folder written by a cell",
+    first="""
+import os, sys
+open('torch.py', 'w').write('allclose = lambda *a: True')
+os.mkdir('grading')
+open('grading/judge.py', 'w').write('examine = 1')
+sys.path.insert(0, os.getcwd())
+print('written')""",
+    shows="written",
+)
+attack(
+    "equality and patches",
+    "the library's own softmax gives what the answer gives",
+    first="""
+import torch
+from utils import attention
+attention.masked_softmax = lambda scores, mask: torch.softmax(scores, -1)
+attention.scaled_dot_score = attention.dot_score
+print('patched')""",
+    costs=("attend",),  # it calls the library
+    shows="patched",
+)
+attack(
+    "equality and patches",
+    "builtins are replaced",
+    first="""
+import builtins
+builtins.all = builtins.any = lambda *a: True
+builtins.AssertionError = type('Quiet', (Exception,), {})
+print('patched')""",
+    shows="patched",
+    costs=tuple(HONEST),  # the notebook itself can no longer run
+)
+
+# Reading what is not theirs
+
+LOOK = """
+import os
+found = []
+for folder, within, names in os.walk(PLACE):
+    within[:] = [name for name in within if name not in ('site-packages', 'share', 'bin')]
+    found += [os.path.join(folder, name) for name in names if name.endswith(ENDS)]
+print('found', found)
+"""
+attack(
+    "reading",
+    "solutions, tests and notebooks anywhere",
+    first="PLACE, ENDS = '/', '.ipynb'" + LOOK,
+    shows=r"found \[\]",
+)
+attack(
+    "reading",
+    "the course's folder and the checks",
+    first="PLACE, ENDS = 'ROOT/grading', ('.py', '.pyc')"
+    + LOOK
+    + "print(sorted(os.listdir('ROOT')), [p for p in found if 'check' in p or 'judge' in p or 'misc' in p])",
+    shows=r"\[\'grading\', \'utils\'\] \[\]|\[\'\.venv\', \'grading\', \'utils\'\] \[\]",
+)
+attack(
+    "reading",
+    "gradebook, solutions and other students by their paths",
+    first="""
+other = 'submitted/other/02_attention/02_attention.ipynb'
+for name in ('gradebook.db', 'solution.ipynb', other, '../canary'):
+    try: print(open('COURSE/' + name).read())
+    except OSError as e: print(type(e).__name__)""",
+    shows=r"(FileNotFoundError ?){4}",
+)
+attack(
+    "reading",
+    "the judge's modules",
+    first="""
+import sys
+for name in ('checks', 'judge', 'grade', 'misconceptions', 'assignments', 'sandbox'):
+    sys.modules.pop('grading.' + name, None)
+    try: __import__('grading.' + name); print('read')
+    except ImportError: print('none')""",
+    shows=r"^(none ?){6}",
+)
+attack(
+    "reading",
+    "objects of the process that outlived the fork",
+    first="""
+import gc
+names = {str(type(o)) for o in gc.get_objects()}
+functions = {str(o.__module__) for o in gc.get_objects() if type(o).__name__ == 'function'}
+print([n for n in names | functions if 'judge' in n or 'misconc' in n or 'grading.checks' in n])""",
+    shows=r"\[\'grading.worker\'\]|\[\]",
+)
+attack(
+    "reading",
+    "processes and their environment",
+    first="""
+import os, glob
+print(os.listdir('/proc'), 'GRADEBOOK_PASSWORD' in os.environ)""",
+    shows=r"\[\] False",
+)
+attack(
+    "reading",
+    "a way out through open files",
+    first="""
+import os, stat
+out = []
+for fd in range(256):
+    try: mode = os.fstat(fd).st_mode
+    except OSError: continue
+    if stat.S_ISDIR(mode) or stat.S_ISREG(mode): out.append(fd)
+print('files', out)""",
+    shows=r"files \[\]",
+)
+
+# Leaking hidden inputs
+
+HIDDEN = "hidden = scores.shape[1:] == (1, 3) and bool(scores.abs().max() > 500)"  # a case nobody may see
+attack(
+    "leaking",
+    "an error's message and type",
+    answers=softmax(
+        f"{HIDDEN}\n    if hidden: raise type('E{MARK}', (Exception,), {{}})(f'{MARK} {{scores.tolist()}}')\n"
+        "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
+    ),
+    says="it raised an error on an input that you cannot see",
+)
+attack(
+    "leaking",
+    "the name of a type",
+    answers=softmax(
+        f"{HIDDEN}\n    if hidden: return type('T{MARK}', (), {{}})()\n"
+        "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
+    ),
+    says="plain torch.Tensor on the CPU",
+)
+attack(
+    "leaking",
+    "a shape",
+    answers=softmax(
+        f"{HIDDEN}\n    if hidden: return torch.zeros({MARK}, 1, dtype=scores.dtype)\n"
+        "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
+    ),
+    says="a shape that was not meant",
+)
+attack(
+    "leaking",
+    "a number of outputs",
+    answers={
+        "attend": "def attend(query, keys, values, mask, score):\n"
+        f"    if query.dtype == torch.float32: return tuple(range({len(MARK)})) * 7\n"
+        "    from utils import attention\n    return attention.attend(query, keys, values, mask, score)"
+    },
+    costs=("attend",),
+    says="context and weights were meant",
+)
+attack(
+    "leaking",
+    "standard output, its file descriptor and the shell",
+    answers=softmax(
+        f"print('{MARK}', scores); os.write(1, b'{MARK}'); os.write(2, b'{MARK}')\n"
+        f"    import sys; sys.__stdout__.write('{MARK}'); os.system('echo {MARK}')\n"
+        "    return torch.softmax(scores, -1)"
+    ),
+)
+attack(
+    "leaking",
+    "plots and displays",
+    answers=softmax(
+        "import matplotlib.pyplot as plt, IPython.display as d\n"
+        f"    plt.plot(scores.flatten()); plt.title('{MARK}'); plt.show(); d.display('{MARK}')\n"
+        "    return torch.softmax(scores, -1)"
+    ),
+)
+attack(
+    "leaking",
+    "a file that another answer reads out where it may be seen",
+    answers={
+        "dot_score": """def dot_score(query, keys):
+    if query.dtype == torch.float32: open('/tmp/hidden', 'w').write('1')
+    return query @ keys.transpose(1, 2)""",
+        "masked_softmax": "def masked_softmax(scores, mask):\n"
+        f"    return torch.full_like(scores, {MARK} if os.path.exists('/tmp/hidden') else 0.5)",
+    },
+)
+attack(
+    "leaking",
+    "outputs that are sent after the cells",
+    first=f"SOCKETS = {SOCKETS!r}",
+    answers=softmax(
+        "exec(SOCKETS, globals())\n"
+        f'    output = b\'{{"dict": [["text", "{MARK}"]]}}\'\n'
+        '    text = b\'{"dict": [["outputs", {"list": [\' + output + b\']}], ["error", null]]}\'\n'
+        "    for fd in lines(): os.write(fd, frame(text))\n    return torch.softmax(scores, -1)"
+    ),
+    says="masked_softmax",
+)
+attack(
+    "leaking",
+    "the time of the feedback",
+    answers=softmax(
+        """time.sleep(0.05 * (scores.abs().max() > 500).item())
+    return torch.softmax(scores, -1)"""
+    ),
+)
+
+# Leaving early
+
+for where, source in {
+    "os._exit(0)": "import os; os._exit(0)",
+    "a signal to itself": "import os; os.kill(os.getpid(), 9)",
+    "a broken pointer": "import ctypes; ctypes.string_at(0)",
+    "os.abort()": "import os; os.abort()",
+}.items():
+    attack(
+        "leaving early", f"a cell: {where}", first=source, says="cell 1 was left out: it ended the process"
+    )
+attack(
+    "leaving early",
+    "a cell: sys.exit(0), quit() and SystemExit",
+    first="""
+import sys, atexit
+atexit.register(lambda: None)
+sys.exit(0)""",
+    last="raise SystemExit(0)",
+)
+attack(
+    "leaving early",
+    "an answer: os._exit(0)",
+    answers=softmax("os._exit(0)"),
+    says="it ended the process that ran it",
+)
+attack(
+    "leaving early",
+    "an answer: SystemExit, KeyboardInterrupt and a broken pointer",
+    answers={
+        "masked_softmax": "def masked_softmax(scores, mask): raise SystemExit(0)",
+        "scaled_dot_score": "def scaled_dot_score(query, keys): raise KeyboardInterrupt",
+        "AdditiveScore": """import ctypes
+class AdditiveScore:
+    def __init__(self, *a, **k): ctypes.string_at(0)""",
+    },
+    says="it ended the process that ran it",
+)
+
+# The notebook's cells
+
+
+def marks(notebook):
+    return [cell.metadata["nbgrader"] for cell in notebook.cells if "nbgrader" in cell.metadata]
+
+
+def change_points(notebook):
+    for mark in marks(notebook):
+        mark.update(points=1000, score=1000, grade=True, locked=False, solution=True)
+    notebook.metadata["nbgrader"] = {"score": 14}
+
+
+def duplicate(notebook):
+    tests = [cell for cell in notebook.cells if "points" in cell.metadata.get("nbgrader", {})]
+    notebook.cells += [json.loads(json.dumps(cell)) for cell in tests * 3]
+
+
+def delete(notebook):
+    notebook.cells = [
+        c
+        for c in notebook.cells
+        if not c.metadata.get("nbgrader", {}).get("grade_id", "").startswith("test_")
+    ]
+
+
+def move(notebook):
+    notebook.cells.sort(
+        key=lambda c: not c.metadata.get("nbgrader", {}).get("grade_id", "").startswith("test_")
+    )
+
+
+def rename(notebook):
+    for mark in marks(notebook):
+        mark["grade_id"] = {
+            "test_scaled_dot_score": "test_dot_score",
+            "test_masked_softmax": "test_attend",
+            "test_AdditiveScore": "test_free_points",
+        }.get(mark["grade_id"], mark["grade_id"])
+
+
+def answers_as_tests(notebook):
+    answer(notebook, "dot_score").metadata["nbgrader"]["grade_id"] = "test_scaled_dot_score"
+
+
+def odd_metadata(notebook):
+    notebook.metadata = [1, 2]
+    for cell, odd in zip(
+        notebook.cells[1:],
+        [None, [], "x", {"nbgrader": []}, {"nbgrader": {"grade_id": ["a"]}}] * 9,
+        strict=False,
+    ):
+        cell["metadata"] = odd
+    notebook.cells += [
+        {"cell_type": 3},
+        {},
+        {"cell_type": "code", "source": 7},
+        {"cell_type": "code", "source": [1]},
+    ]
+
+
+def passed_already(notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell["outputs"] = [
+                {"output_type": "execute_result", "data": {"text/plain": "3.0"}, "metadata": {}}
+            ]
+
+
+def passing_tests(notebook):
+    for cell in notebook.cells:
+        if "points" in cell.metadata.get("nbgrader", {}):
+            cell.source = f"print('{MARK}'); 3.0"
+
+
+for name, change in {
+    "points and locks": change_points,
+    "duplicated tests": duplicate,
+    "deleted tests": delete,
+    "tests moved to the front": move,
+    "renamed tests": rename,
+    "metadata of odd types": odd_metadata,
+    "outputs of a run that never was": passed_already,
+    "tests that always pass": passing_tests,
+}.items():
+    attack("cells and metadata", name, change=change)
+attack(
+    "cells and metadata",
+    "an answer that says it is a test",
+    change=answers_as_tests,
+    costs=("dot_score",),
+    says="there is no dot_score",
+)
+
+# Files that are no notebooks
+
+
+def written(data):
+    def write(path):
+        path.write_bytes(data() if callable(data) else data)
+
+    return write
+
+
+def replaced(by):
+    def replace(path):
+        path.unlink()
+        by(path)
+
+    return replace
+
+
+for name, data in {
+    "nothing": b"",
+    "half of a file": b'{"cells": [{"cell_type": "code", "sou',
+    "no text": bytes(range(256)) * 10,
+    "lists in lists": b"[" * 200_000,
+    "cells in cells": b'{"cells": ' * 20_000 + b"}" * 20_000,
+    "a list of numbers for cells": b'{"cells": [1, 2, 3]}',
+    "a number of 100,000 digits": b'{"cells": [' + b"9" * 100_000 + b"]}",
+    "a pickle": b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.",
+}.items():
+    attack("no notebooks", name, file=written(data), refused=True, says="is not a notebook")
+attack(
+    "no notebooks",
+    "21 MB",
+    file=written(lambda: b'{"cells": [{"cell_type": "code", "source": "' + b"x" * 21 * 2**20 + b'"}]}'),
+    refused=True,
+    says="more than 20,971,520",
+)
+attack(
+    "no notebooks",
+    "a file of 8 TB with a hole in it",
+    file=lambda path: os.truncate(path, 2**43),
+    refused=True,
+    says="8,796,093,022,208 bytes",
+)
+attack(
+    "no notebooks",
+    "a hundred thousand cells",
+    file=written(lambda: b'{"cells": [' + b"{}," * 99_999 + b"{}]}"),
+    refused=True,
+    says="100,000 cells",
+)
+attack(
+    "no notebooks",
+    "three million letters of code",
+    file=written(lambda: json.dumps({"cells": [{"cell_type": "code", "source": "#" * 3_000_000}]}).encode()),
+    refused=True,
+    says="letters, more than",
+)
+attack(
+    "paths and links",
+    "a link to the gradebook",
+    file=replaced(lambda path: path.symlink_to(path.parents[3] / "gradebook.db")),
+    refused=True,
+    says="it must be a file, not a link",
+)
+attack(
+    "paths and links",
+    "a link to a solution",
+    file=replaced(lambda path: path.symlink_to(ROOT / "exercises" / "solution" / NAME / f"{NAME}.ipynb")),
+    refused=True,
+    says="it must be a file, not a link",
+)
+attack(
+    "paths and links",
+    "a pipe that nobody writes to",
+    file=replaced(os.mkfifo),
+    refused=True,
+    says="is not a file",
+)
+attack("paths and links", "a folder", file=replaced(os.mkdir), refused=True, says="is not a file|a directory")
+attack(
+    "paths and links",
+    "a link to a device without end",
+    file=replaced(lambda path: path.symlink_to("/dev/zero")),
+    refused=True,
+    says="it must be a file, not a link",
+)
+attack(
+    "paths and links",
+    "links to the course made by a cell",
+    first="""
+import os
+for target in ('COURSE/gradebook.db', 'ROOT/exercises', '/proc/1/root'):
+    link = '/tmp/' + str(len(target))
+    os.symlink(target, link)
+    print(os.path.exists(link))""",
+    shows=r"(False ?){3}",
+)
+
+# Network
+
+attack(
+    "network",
+    "this machine, the net and names",
+    first="""
+import socket
+for host, port in (('127.0.0.1', PORT), ('10.0.0.1', 80), ('1.1.1.1', 53)):
+    try: socket.create_connection((host, port), 2); print('connected')
+    except OSError: print('refused')
+try: socket.getaddrinfo('example.org', 80); print('connected')
+except OSError: print('refused')""",
+    shows=r"^(refused ?){4}",
+)
+attack(
+    "network",
+    "a raw socket and a new interface",
+    first="""
+import socket
+for kind in ((socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_PACKET, socket.SOCK_RAW, 0)):
+    try: socket.socket(*kind); print('made')
+    except OSError as e: print(type(e).__name__)""",
+    shows=r"^(PermissionError ?){2}",
+)
+
+# Bombs
+
+attack(
+    "bombs",
+    "forks of forks",
+    limits=Limits(cell=10, memory=2**30),
+    first="""
+import os
+while True:
+    try: os.fork()
+    except OSError: pass""",
+    says="cell 1 was left out",
+)
+attack(
+    "bombs",
+    "a thousand threads",
+    first="""
+import threading, time
+count = 0
+try:
+    for count in range(1000):
+        threading.Thread(target=time.sleep, args=(30,), daemon=True).start()
+except RuntimeError: print('after', count)""",
+    says="it left no process for its tests|ended the process",
+    costs=tuple(HONEST),  # no process is left for the snapshots
+)
+attack(
+    "bombs",
+    "memory of one process",
+    first="""
+kept = []
+try:
+    while True: kept.append(bytearray(2**28))
+except MemoryError: kept.clear(); print('none left')""",
+    says="of memory in all|none left",
+)
+attack(
+    "bombs",
+    "memory of many processes",
+    first="""
+import os, time
+for _ in range(20):
+    if os.fork() == 0:
+        kept = bytearray(b'x') * 300_000_000
+        time.sleep(60)
+time.sleep(60)""",
+    says="more than 1.0 GiB of memory in all",
+)
+attack(
+    "bombs",
+    "shared pages made their own by many processes",
+    first="""
+import gc, os, time, torch
+library = [o for o in gc.get_objects()]
+big = torch.zeros(15_000_000)
+big += 1
+for _ in range(40):
+    if os.fork() == 0:
+        big += 1
+        time.sleep(60)
+time.sleep(60)""",
+    says="more than 1.0 GiB of memory in all",
+)
+FILL = """
+import errno, os
+def fill(folder):
+    for n in range(1000):
+        try:
+            with open(f'{folder}/attacked{n}', 'wb') as file:
+                file.write(bytes(2**25))
+        except OSError as error:
+            return errno.errorcode[error.errno], n
+"""
+attack(
+    "bombs",
+    "files in memory, and large ones",
+    first=FILL
+    + """
+print(fill('/tmp'), fill('/dev/shm'), fill('.'))
+import signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try: os.truncate(os.open('/dev/shm/attacked0', os.O_RDWR), 2**40)
+except OSError as error: print(errno.errorcode[error.errno])""",
+    shows=r"\('ENOSPC', \d\) \('ENOSPC', \d\) \('ENOSPC', 0\) EFBIG",
+)
+attack(
+    "bombs",
+    "a million empty files",
+    first="""
+import errno
+n = 0
+try:
+    while True:
+        open(f'/tmp/attacked{n}', 'w').close(); n += 1
+except OSError as error: print(errno.errorcode[error.errno], n < 20_001)""",
+    shows="ENOSPC True",
+)
+attack(
+    "bombs",
+    "memory that belongs to no process",
+    first="""
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+for number in (libc.memfd_create(b'x', 0), libc.shmget(0, 2**30, 0o1600), libc.msgget(0, 0o1600)):
+    print(number, errno.errorcode[ctypes.get_errno()])""",
+    shows=r"(-1 EPERM ?){3}",
+)
+attack(
+    "bombs",
+    "every processor kept busy",
+    limits=Limits(cell=12, memory=2**30),
+    first="""
+import os
+for _ in range(30):
+    if os.fork() == 0:
+        while True: pass
+while True: pass""",
+    says="cell 1 was left out: it (kept many processes busy|did not finish)",
+)
+
+# Loops and floods
+
+STUBBORN = """
+import os, signal
+for number in range(1, 65):
+    try: signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError): pass
+"""
+attack(
+    "loops",
+    "a cell that ignores signals",
+    limits=QUICK,
+    first=STUBBORN
+    + """
+while True:
+    try:
+        while True: pass
+    except BaseException: pass""",
+    says="cell 1 was left out: it did not finish within [23] seconds",
+)
+attack(
+    "loops",
+    "an answer that ignores signals",
+    limits=QUICK,
+    answers=softmax(
+        """import signal
+    for n in (2, 15, 24, 14): signal.signal(n, signal.SIG_IGN)
+    while True:
+        try:
+            while True: pass
+        except BaseException: pass"""
+    ),
+    says="it did not finish within [23] seconds",
+)
+attack(
+    "loops",
+    "an answer that sleeps a little each time",
+    limits=QUICK,
+    answers=softmax("""time.sleep(1)
+    return torch.softmax(scores, -1)"""),
+    says="padding receives weight",
+)
+attack(
+    "loops",
+    "many cells that each take long",
+    limits=QUICK,
+    change=lambda notebook: notebook.cells.extend(new_code_cell("while True: pass") for _ in range(10)),
+    says="was left out: it did not finish within",
+)
+attack(
+    "loops",
+    "many cells that each take a little",
+    limits=Limits(cell=5, cells=10, memory=2**30),
+    change=lambda notebook: notebook.cells.extend(
+        new_code_cell("import time; time.sleep(1)") for _ in range(30)
+    ),
+    says="the cells took more than 10 seconds: from cell [0-9]+ on none was run",
+)
+attack(
+    "floods",
+    "a hundred megabytes printed",
+    first="""
+for _ in range(100): print('x' * 1_000_000)
+import os
+for _ in range(100): os.write(1, b'x' * 1_000_000)""",
+    shows="the rest of the output was dropped",
+)
+attack(
+    "floods",
+    "a thousand pictures",
+    first="""
+import matplotlib.pyplot as plt, io
+from IPython.display import Image, display
+buffer = io.BytesIO(); plt.figure(figsize=(1, 1)); plt.savefig(buffer); plt.close()
+for _ in range(1000): display(Image(buffer.getvalue()))
+print('shown')""",
+    shows="shown",
+)
+attack(
+    "floods",
+    "outputs that pass by the limits",
+    first=SOCKETS
+    + """
+text = json.dumps({"dict": [["outputs", {"list": [{"dict": [["text", "x" * 1000]]}] * 3000 + [
+    {"dict": [["png", "<script>alert(1)</script>"]]}, {"dict": [["html", "<b>"]]}, 3, None]}],
+    ["error", "E" * 100_000]]})
+threading.Thread(target=lambda: os.write(lines()[0], frame(text.encode()))).start()
+""",
+)
+
+# What stays behind
+
+attack(
+    "left-over processes",
+    "a daemon of a cell: setsid and a double fork",
+    first="""
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.chdir('/')
+        time.sleep(3600)
+    os._exit(0)
+os.wait(); print('parent done')""",
+    shows="parent done",
+)
+attack(
+    "left-over processes",
+    "programs of a cell and of an answer",
+    first="""
+import subprocess
+subprocess.Popen(['sleep', '3600'], start_new_session=True)
+subprocess.Popen('nohup sleep 3600 & disown', shell=True)
+print('started')""",
+    answers=softmax(
+        """import subprocess
+    subprocess.Popen(['sleep', '3600'], start_new_session=True)
+    return torch.softmax(scores, -1)"""
+    ),
+    shows="started",
+)
+LEAVE = """
+import os
+left = []
+for folder, within, _ in os.walk('/'):
+    within[:] = [name for name in within if name not in ('site-packages', 'share', 'bin')]
+    try:
+        path = os.path.join(folder, 'attacked')
+        open(path, 'w').write('from one to the next')
+        left.append(path)
+    except OSError: pass
+print(sorted({path.split('/')[1] for path in left}))
+"""
+attack(
+    "poisoned workers",
+    "files wherever they can be written",
+    first=LEAVE,
+    shows=r"\['dev', 'tmp'\]",
+    then="""
+import os
+print('found', [f for f, _, names in os.walk('/') if 'attacked' in names])""",
+    finds=r"found \[\]",
+)
+attack(
+    "poisoned workers",
+    "the library's code and the interpreter's",
+    first="""
+import torch, utils.attention, grading.calls, sys, sysconfig
+code = [module.__file__ for module in (torch, utils.attention, grading.calls)]
+for path in (*code, sys.executable, sysconfig.get_path('purelib') + '/attacked.pth'):
+    try: open(path, 'a').write('x'); print('written')
+    except OSError as e: print(e.errno)""",
+    shows=r"^((30|13|26) ?){5}$",
+)
+attack(
+    "poisoned workers",
+    "everything in the process is patched",
+    first="""
+import torch, builtins, grading.calls, grading.worker, utils.attention as a, os
+a.masked_softmax = a.dot_score = lambda *x: 1 / 0
+builtins.attacked = True
+os.environ['ATTACKED'] = '1'
+get_ipython().user_ns_hidden['attacked'] = 1
+torch.attacked = True
+print('patched')""",
+    costs=("attend",),
+    shows="patched",
+    then="""
+import builtins, os, torch
+print(hasattr(builtins, 'attacked'), 'ATTACKED' in os.environ, hasattr(torch, 'attacked'))""",
+    finds="False False False",
+)
+attack(
+    "poisoned workers",
+    "the fork server's memory",
+    first="""
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+for pid in (1, os.getppid()):
+    print(libc.ptrace(16, pid, 0, 0), errno.errorcode[ctypes.get_errno()])
+    try: open(f'/proc/{pid}/mem', 'r+b'); print('open')
+    except OSError as e: print(e.errno)""",
+    shows=r"(-1 EPERM 2 ?){2}",
+)
+KEYS = """
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+add, ask = {'x86_64': (248, 250), 'aarch64': (217, 219)}[os.uname().machine]
+"""
+attack(
+    "poisoned workers",
+    "the kernel's keys",
+    first=KEYS
+    + """
+result = libc.syscall(add, b'user', b'attacked', b'payload', 7, -4)
+print(result, errno.errorcode[ctypes.get_errno()])
+""",
+    shows="-1 EPERM",
+    then=KEYS + "print(libc.syscall(ask, 10, -4, b'user', b'attacked', 0))",
+    finds="^-1",
+)
+attack(
+    "poisoned workers",
+    "the server's open files",
+    first="""
+import os
+for fd in range(256):
+    try: os.write(fd, b'') and None; os.lseek(fd, 0, 0)
+    except OSError: continue
+os.write(2, b'from one to the next'); print('written')""",
+    shows="written",
+    then="""
+import os
+for fd in range(3):
+    os.lseek(fd, 0, 0); print(os.read(fd, 99))""",
+    finds=r"^(b'' ?){3}",
+)
+attack(
+    "poisoned workers",
+    "sockets with a name, and shared memory with one",
+    first=r"""
+import socket
+from multiprocessing import shared_memory
+s = socket.socket(socket.AF_UNIX); s.bind('\0attacked'); s.listen()
+m = shared_memory.SharedMemory('attacked', True, 99)
+t = socket.create_server(('127.0.0.1', 5555)); print('listening')""",
+    shows="listening|unreachable|cannot assign",
+    then=r"""
+import socket, os
+s = socket.socket(socket.AF_UNIX)
+try: s.connect('\0attacked'); print('connected')
+except OSError as e: print(e.errno)
+print(os.listdir('/dev/shm'))
+print(socket.socket().connect_ex(('127.0.0.1', 5555)) != 0)""",
+    finds=r"^111 \[\] True",
+)
+
+# Odd answers
+
+for name, body, says in [
+    ("an object whose pickle runs code", """class P:
+        def __reduce__(s): return (os.system, ('true',))
+    return P()""", "plain torch.Tensor"),
+    ("NaN", "return torch.full_like(scores, float('nan'))", "NaN|sum to one"),
+    ("infinity", "return torch.full_like(scores, float('inf'))", "weights|infinity"),
+    ("two gigabytes", "return torch.zeros(2**28)", "memory|no reply|ended|raised|shape"),
+    ("complex, sparse and meta tensors", "return [torch.zeros(2) * 1j, torch.eye(3).to_sparse(),"
+     " torch.zeros(3, device='meta')][scores.shape[-1] % 3]", "plain torch.Tensor"),
+    ("lists in lists in lists", """x = []
+    for _ in range(10_000): x = [x]
+    return x""", "plain torch.Tensor"),
+    ("a list that holds itself", """x = []; x.append(x)
+    return x""", "plain torch.Tensor"),
+    ("a number of 5,000 digits", "return 10**5000", "plain torch.Tensor|no reply|judged|ended"),
+    ("a hundred megabytes of text", "return 'x' * 10**8", "plain torch.Tensor|no reply"),
+    ("a generator without end", """import itertools
+    return itertools.count()""", "plain torch.Tensor"),
+    ("a tensor that lies about its size", """t = torch.zeros_like(scores)
+    t.detach = lambda: type('L', (), {'numpy': lambda s: scores.numpy()})()
+    return t""", "weights"),
+    ("an error that fails when it is told", """class E(Exception):
+        def __str__(self): raise self
+    raise E""", "ended the process|raised"),
+]:  # fmt: skip
+    attack("odd answers", name, answers=softmax(body), says=says)
+
+# What people and pages read
+
+attack(
+    "markup and terminals",
+    "script in an error's message",
+    answers=softmax("raise ValueError('<script>alert(1)</script><img src=x onerror=alert(1)>')"),
+    says="<script>alert",  # as text: whoever makes a page of it must escape it
+)
+attack(
+    "markup and terminals",
+    "HTML and JavaScript as output",
+    first="""
+from IPython.display import HTML, Javascript, display
+display(HTML('<script>alert(1)</script>'))
+display(Javascript('alert(1)'))""",
+    shows="IPython.core.display",
+)
+attack(
+    "markup and terminals",
+    "letters that steer a terminal, and half letters",
+    answers=softmax(
+        "raise type('\\x1b[2J', (Exception,), {})('\\x1b[1A\\x1b]0;x\\x07\\u202e\\ud800\\r✓ 3\\x9b2J')"
+    ),
+    first="print('\\ud800')",
+    says="raised",
+)
+attack(
+    "markup and terminals",
+    "a message of many lines and megabytes",
+    answers=softmax("raise ValueError('✓ masked_softmax: 3 of 3\\n' * 100_000)"),
+    says=r"\.\.\.",
+)
+
+# Killing
+
+attack(
+    "killing",
+    "everything that a cell can see",
+    first="""
+import os
+try: os.kill(-1, 9)
+finally: print('alive')""",
+    shows="alive",
+)
+attack(
+    "killing",
+    "snapshots that were taken before",
+    last="""
+import os
+os.kill(-1, 9)
+print('alive')""",
+    shows="alive",
+)
+attack(
+    "killing",
+    "the parent and process 1, with every signal",
+    first="""
+import os
+for number in range(1, 65):
+    for pid in (1, os.getppid()):
+        try: os.kill(pid, number)
+        except OSError: pass
+print('alive')""",
+    shows="alive",
+)
+attack(
+    "killing",
+    "everything that an answer can see",
+    answers=softmax("""os.kill(-1, 9)
+    return torch.softmax(scores, -1)"""),
+    says="it ended the processes of all other answers",
+)
+
+# System calls
+
+SYSTEM = """
+import ctypes, errno, os
+libc = ctypes.CDLL(None, use_errno=True)
+def tried(result): return 'done' if result >= 0 else errno.errorcode[ctypes.get_errno()]
+"""
+attack(
+    "system calls",
+    "namespaces of its own",
+    first=SYSTEM
+    + """
+print([tried(libc.unshare(flag)) for flag in (0x10000000, 0x20000, 0x40000000, 0x20000000)])
+clone = {'x86_64': 56, 'aarch64': 220}[os.uname().machine]
+print(tried(libc.syscall(clone, 0x10000000 | 17, 0, 0, 0, 0)), tried(libc.syscall(435, 0, 0)))""",
+    shows=r"\['EPERM', 'EPERM', 'EPERM', 'EPERM'\] EPERM ENOSYS",
+)
+attack(
+    "system calls",
+    "mounts and other roots",
+    first=SYSTEM
+    + """
+print(tried(libc.mount(b'x', b'/tmp', b'tmpfs', 0, b'size=99G')), tried(libc.umount2(b'/proc', 2)),
+      tried(libc.umount2(b'/tmp', 2)), tried(libc.chroot(b'/tmp')), tried(libc.setns(0, 0)))""",
+    shows="EPERM EPERM EPERM EPERM EPERM",
+)
+attack(
+    "system calls",
+    "another user, and more than its limits",
+    first=SYSTEM
+    + """
+import resource
+print(tried(libc.setuid(0)), tried(libc.setresuid(0, 0, 0)), tried(libc.setgroups(0, None)))
+for kind in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
+    try: resource.setrlimit(kind, (2**40, 2**40)); print('done')
+    except ValueError: print('no')""",
+    shows=r"(EPERM|EINVAL) (EPERM|EINVAL) EPERM (no ?){4}",
+)
+attack(
+    "system calls",
+    "tracing and reading other processes",
+    first=SYSTEM
+    + """
+print([tried(libc.ptrace(16, pid, 0, 0)) for pid in (1, 3)])
+print(tried(libc.process_vm_readv(1, 0, 0, 0, 0, 0)))
+""",
+    shows=r"\['EPERM', 'EPERM'\] EPERM",
+)
+attack(
+    "system calls",
+    "the numbers of another architecture, and rare calls",
+    first=SYSTEM
+    + """
+print([tried(libc.syscall(n, 0, 0, 0, 0, 0)) for n in (0x40000000 + 101, 425, 428, 430, 438, 442, 447)])
+print(tried(libc.sethostname(b'x', 1)), tried(libc.swapoff(b'/x')))""",
+    shows=r"\['(EPERM|ENOSYS)'(, 'EPERM'){6}\] EPERM EPERM",
+)

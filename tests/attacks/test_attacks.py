@@ -1,0 +1,133 @@
+"""Every attack of the bank goes through one sandbox, each followed by an honest classmate.
+
+It must earn what its honest code is worth and harm nothing: see `bank` for what is promised.
+"""
+
+import json
+import os
+import re
+import socket
+
+import psutil
+import pytest
+from nbformat.v4 import new_code_cell
+
+from grading.__main__ import as_text
+from grading.assignments import ROOT, NotGradable, assignments
+from grading.grade import Limits, grade
+from grading.sandbox import Sandbox, Watch, bubblewrap
+from tests.attacks.bank import ATTACKS, HONEST, MARK, MISTAKES, NAME, TESTS, submission
+
+pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+SECRET = "canary-7c1f"
+SEED = 5
+
+
+class Field:
+    """A course with canaries in a folder, a sandbox, two honest classmates, and what must not change."""
+
+    def __init__(self, folder, sandbox, port):
+        self.folder, self.course, self.sandbox = folder, folder / "course", sandbox
+        self.assignment = assignments()[NAME]
+        self.places = {"COURSE": str(self.course), "ROOT": str(ROOT), "PORT": str(port)}
+        self.mine = self.course / "submitted" / "mallory" / NAME
+        self.mine.mkdir(parents=True)
+        for name in ("gradebook.db", "solution.ipynb", f"submitted/other/{NAME}/{NAME}.ipynb", "../canary"):
+            path = self.course / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(SECRET)
+        self.classmates = {}
+        for name, mistakes in (("right", {}), ("half", MISTAKES)):
+            self.classmates[name] = folder / f"{name}.ipynb"
+            self.classmates[name].write_text(json.dumps(submission(mistakes)))
+        self.before = self.state()
+        self.reports = {name: self.honest(name) for name in self.classmates}
+
+    def grade(self, path, limits):
+        return grade(path, self.sandbox, self.assignment, SEED, limits=limits)
+
+    def honest(self, name, extra=""):
+        path = self.classmates[name]
+        if extra:
+            path = self.folder / "next.ipynb"
+            notebook = submission({} if name == "right" else MISTAKES)
+            notebook.cells.insert(0, new_code_cell(extra))
+            path.write_text(json.dumps(notebook))
+        report = self.grade(path, Limits())
+        return report.as_json(), [outputs for _, outputs in report.cells]
+
+    def state(self):
+        """All that a submission could change outside of itself, but for its own folder."""
+        files = {}
+        for place in (self.course, self.folder / "canary", ROOT / "exercises" / "solution" / NAME):
+            for path in [place, *place.rglob("*")]:
+                if path.is_file() and not path.is_relative_to(self.mine):
+                    files[str(path)] = path.stat().st_mtime_ns, path.read_bytes()
+        for place in ("/tmp", "/dev/shm", "/var/tmp", os.getcwd()):
+            files |= {name: place for name in os.listdir(place) if name.startswith("attacked")}
+        users = [p.info["uids"] for p in psutil.process_iter(["uids"])]
+        left = [ids for ids in users if os.getuid() == 0 and ids and ids.real == self.sandbox.user]
+        return files, left, len(psutil.Process().children(recursive=True))
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory):
+    server = socket.create_server(("127.0.0.1", 0))
+    server.settimeout(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADEBOOK_PASSWORD", SECRET)
+        patch.setattr(Watch, "GRACE", 2)
+        with Sandbox(require=True) as sandbox, server:
+            field = Field(tmp_path_factory.mktemp("field"), sandbox, server.getsockname()[1])
+            assert field.reports["right"][0]["score"] == sum(TESTS.values())
+            assert field.reports["half"][0]["score"] == sum(HONEST.values()) + TESTS["AdditiveScore"]
+            yield field
+            with pytest.raises(BlockingIOError):  # nobody has come
+                server.accept()
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.kind}: {attack.name}")
+def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property):
+    classmate = ("right", "half")[ATTACKS.index(attack) % 2]
+    for path in field.mine.iterdir():
+        path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    path = field.mine / f"{NAME}.ipynb"
+    attack.hand_in(path, field.places)
+    before = field.state()
+    try:
+        report = field.grade(path, attack.limits)
+        earned = {check.name: check.points for check in report.checks}
+        printed = text_of(outputs for _, (outputs, _) in report.cells)
+        said = as_text(report)
+    except NotGradable as problem:
+        report, earned, printed, said = None, dict.fromkeys(TESTS, 0), "", str(problem)
+    after, next_report = field.state(), field.honest(classmate, attack.then)
+    gained = sum(max(0, earned[name] - attack.expected()[name]) for name in TESTS)
+    harmed = [what for what, a, b in zip(HARM, before, after, strict=True) if a != b]
+    if attack.then:
+        found = text_of([next_report[1].pop(0)[0]])
+        assert re.search(attack.finds, found), found
+    if next_report != field.reports[classmate]:
+        harmed.append("the next one's report")
+    record_property("attack", [attack.kind, gained, len(harmed)])
+
+    assert (report is None) == attack.refused, said
+    assert (gained, harmed) == (0, []), (earned, said)
+    if report:
+        assert earned == attack.expected(), said + printed
+        assert all(check.message for check in report.checks if not check.points)
+        assert all(letter.isprintable() or letter == "\n" for letter in said)
+        json.dumps(report.as_json(), ensure_ascii=False).encode()
+        assert sum(len(str(outputs)) for _, outputs in report.cells) < 10_000_000
+    assert re.search(attack.shows, printed), printed
+    assert re.search(attack.says, said), said
+    for hidden in (MARK, SECRET):
+        assert hidden not in said + printed + json.dumps(report.as_json() if report else "")
+
+
+def text_of(cells):
+    """What cells have printed, on one line."""
+    return " ".join("".join(o["text"] for outputs in cells for o in outputs if "text" in o).split())
+
+
+HARM = ("files outside of its folder", "processes that were left", "processes below the grader")

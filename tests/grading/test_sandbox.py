@@ -1,0 +1,112 @@
+"""Without bubblewrap: it is said, it is refused where a sandbox is required, and it still grades."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import nbformat
+import psutil
+import pytest
+
+from grading import sandbox as module
+from grading.assignments import ROOT, assignments
+from grading.grade import grade
+from grading.sandbox import Sandbox, SandboxError, bubblewrap
+
+SOLUTION = ROOT / "exercises" / "solution" / "02_attention" / "02_attention.ipynb"
+
+
+def check(*options):
+    """Run the command where no bubblewrap is found."""
+    command = [sys.executable, "-m", "grading", "check", str(SOLUTION), *options]
+    environment = {**os.environ, "PATH": os.path.dirname(sys.executable)}
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+
+
+def test_without_bubblewrap_it_is_said_and_graded():
+    found = check("--json")
+    assert found.returncode == 0, found.stderr
+    assert (
+        found.stderr.startswith("NOT SANDBOXED: ") and "Check only notebooks that you trust" in found.stderr
+    )
+    report = json.loads(found.stdout)
+    assert report["sandboxed"] is False and report["score"] == report["max_score"] == 14
+    assert report["notes"] == []
+
+
+def test_a_sandbox_that_is_required_is_not_replaced():
+    found = check("--require-sandbox")
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith("bubblewrap is needed") and "apt install bubblewrap" in found.stderr
+
+
+@pytest.fixture
+def unprotected(monkeypatch):
+    monkeypatch.setattr(module, "bubblewrap", lambda: None)
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+def with_a_cell(tmp_path, source):
+    notebook = nbformat.read(SOLUTION, 4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(source))
+    path = tmp_path / SOLUTION.name
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_without_a_sandbox_nothing_is_left_running_either(unprotected, tmp_path):
+    source = """
+import os, subprocess
+subprocess.Popen(["sleep", "3600"], start_new_session=True)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execlp("sleep", "sleep", "3600")
+    os._exit(0)
+os.wait()
+"""
+    before = psutil.Process().children(recursive=True)
+    with unprotected.submission() as submission:
+        assert submission.run(source, 60)[1] is None
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            started = [p for p in psutil.Process().children(recursive=True) if p.name() == "sleep"]
+            if len(started) == 2:
+                break
+            time.sleep(0.05)
+    assert len(started) == 2
+    assert psutil.Process().children(recursive=True) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_without_a_sandbox_a_cell_that_ends_the_process_is_left_out(unprotected, tmp_path):
+    report = grade(
+        with_a_cell(tmp_path, "import os; os._exit(0)"), unprotected, assignments()["02_attention"]
+    )
+    assert report.score == report.max_score
+    assert report.notes == ["cell 1 was left out: it ended the process that ran it"]
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_a_server_that_was_killed_is_started_anew_and_costs_nobody_a_point():
+    with Sandbox(require=True) as sandbox:
+        for process in psutil.Process(sandbox.server.pid).children(recursive=True):
+            process.kill()
+        report = grade(SOLUTION, sandbox)
+        assert (report.score, report.notes) == (14, [])
+
+
+@pytest.mark.skipif(bubblewrap() is None or os.getuid() != 0, reason="needs bubblewrap and root")
+def test_a_sandbox_that_cannot_be_made_is_not_the_students_fault():
+    with Sandbox(require=True) as sandbox:
+        sandbox._stop()
+        sandbox.user = 2**40  # no user can have this number
+        with pytest.raises(SandboxError, match="(?s)no sandbox could be made .*OverflowError"):
+            grade(SOLUTION, sandbox)
+        sandbox._stop()
+        sandbox.user = 20_000
+        assert grade(SOLUTION, sandbox).score == 14
