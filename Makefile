@@ -8,7 +8,7 @@ ifneq ($(shell $(PY) -c "" 2>/dev/null && cat $(READY) 2>/dev/null),$(CURDIR))
 $(shell rm -f $(READY))
 endif
 
-.PHONY: lab start test notebooks check bench lock clean
+.PHONY: lab start test notebooks check grade bench lock clean
 
 # Jupyter reads and keeps its settings in .jupyter/ here, so that what lies in the reader's home does not matter.
 lab: $(READY)
@@ -29,6 +29,11 @@ notebooks: $(READY)
 check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) make_notebooks.py --check
+
+# The example class, in a course folder of its own.
+grade: $(READY)
+	$(PY) examples/make_class.py build/class
+	$(PY) -m grading run 02_attention --course build/class $(ARGS)
 
 bench: $(READY)
 	$(PY) -m benchmarks.teacher_forcing $(ARGS)

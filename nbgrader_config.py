@@ -25,9 +25,13 @@ c.GenerateFeedback.preprocessors = [
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
 
-# For zip_collect: how Canvas (name_number_file_notebook) and Moodle (name_number_assignsubmission_file) name what
-# was handed in. Two students may share a name, so they are called by the number.
+# For zip_collect: how Canvas (name_number_file_notebook) and Moodle (name_number_assignsubmission_file) name
+# what was handed in. Two students may share a name, so they are called by the number.
 c.FileNameCollectorPlugin.named_regexp = (
     r".*/[^/]*?_(?:LATE_)?(?P<student_id>\d+)_(?:\d+|assignsubmission_file)[_/]"
     r"(?P<file_id>\d\d_[a-z_]+?)(?:-\d+)?\.ipynb$"
 )
+
+# What students wrote is shown to others, in feedback and in Formgrader: no script of theirs runs there.
+c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.filters = {"markdown2html": "grading.feedback.markdown"}

@@ -1,4 +1,4 @@
-"""Grade notebooks from the command line: python -m grading check NOTEBOOK."""
+"""Grade notebooks from the command line: python -m grading check NOTEBOOK, or run ASSIGNMENT."""
 
 import argparse
 import json
@@ -20,7 +20,21 @@ def main(arguments=None):
     start = commands.add_parser("start", help="copy the exercises, or some, into a folder of your own")
     start.add_argument("names", nargs="*", metavar="NAME")
     start.add_argument("--into", default="my", help="the folder, 'my' by default")
+    run = commands.add_parser("run", help="grade all that was handed in for an assignment")
+    run.add_argument("assignment", metavar="ASSIGNMENT")
+    run.add_argument("--course", default=".", help="the folder that holds submitted/ (default: this one)")
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=_count, metavar="N", help="processes on this machine (one a core)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="a running dask scheduler: tcp://HOST:8786")
+    run.add_argument("--student", action="append", default=[], metavar="S", help="only this one, or these")
+    run.add_argument("--db", metavar="URL", help="the gradebook (gradebook.db in the course's folder)")
+    run.add_argument("--require-sandbox", action="store_true", help="refuse to run without bubblewrap")
+    run.add_argument("--no-feedback", action="store_true", help="leave the feedback pages for another time")
+    run.add_argument("--again", action="store_true", help="also what was graded already")
+    run.add_argument("--seed", type=int, metavar="N", help="draw the same inputs for every submission")
     options = parser.parse_args(arguments)
+    if options.command == "run":
+        return run_all(options)
     from grading.sandbox import SandboxError
 
     try:
@@ -61,6 +75,33 @@ def start_work(options):
     return 0
 
 
+def _count(text):
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def run_all(options):
+    from grading.run import Run, RunError, as_text
+
+    try:
+        run = Run(options.assignment, options.course, options.db)
+        rows = run.grade(
+            *(options.workers, options.scheduler, options.student),
+            *(options.require_sandbox, options.again, options.seed, not options.no_feedback),
+        )
+    except RunError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped. What was graded is kept: run the same command again for the rest.", file=sys.stderr)
+        return 130
+    print(as_text(rows, run.assignment))
+    print(f"{run.folder}.html is the class report, {run.folder}.csv the table.")
+    return 0
+
+
 NOT_SANDBOXED = (
     "NOT SANDBOXED: this system has no working bubblewrap, so the notebook runs with all your rights. "
     "Check only notebooks that you trust."
@@ -69,7 +110,7 @@ NOT_SANDBOXED = (
 
 def as_text(report):
     """A report for people."""
-    lines = [f"{report.assignment}: {report.score:g} of {report.max_score:g} points"]
+    lines = [f"{report.assignment}: {report.score:g} of {report.max_score:g} points that tests can give"]
     for check in report.checks:
         sign = "✓" if check.points == check.max_points else "✗"
         lines.append(f"{sign} {check.name}: {check.points:g} of {check.max_points:g}")
