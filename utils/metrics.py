@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from sacrebleu.metrics import BLEU
+from sacrebleu.significance import PairedTest
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,12 @@ def bleu_by_length(lengths, hypotheses, references, edges, tokenize="none", n_bo
     return rows
 
 
-def hard_links(weights, shift=0):
+def hard_alignment(weights, shift=0):
     """Link every target position to the source position with the largest weight: a set of (src, tgt).
 
-    `weights` is (tgt_len, src_len). `shift` moves each link along the source, and links that leave
-    the sentence are dropped: 0 is the honest reading, -1 and +1 show whether the map is off by one.
+    `weights` is (tgt_len, src_len); of equal weights the first counts. `shift` moves each link along the
+    source, and links that leave the sentence are dropped: 0 is the honest reading, -1 and +1 show
+    whether the map is off by one.
     """
     src_len = weights.shape[1]
     best = enumerate(weights.argmax(-1).tolist()) if src_len else ()
@@ -90,3 +93,68 @@ def alignment_error_rate(predicted, sure, possible=None):
     if not total:
         raise ValueError("there is no link at all, neither predicted nor gold: an error rate needs some")
     return 1 - hits / total
+
+
+def attention_entropy(weights, mask=None):
+    """Entropy of every row of weights, in nats: 0 for one sharp look, ln(n) for an even look at n tokens.
+
+    weights (batch, tgt_len, src_len) and mask bool (batch, src_len), True = a real token, or None where
+    every token is real, give (batch, tgt_len). Padding is left out of the sum, 0 log 0 counts as 0, and
+    a row with nothing to attend to has entropy 0. Shannon 1948; of attention, Ghader and Monz 2017.
+    """
+    return torch.special.entr(_without_padding(weights, mask)).sum(-1)  # (batch, tgt_len)
+
+
+def coverage(weights, mask=None):
+    """Add up the weight that every source token receives from all target rows together.
+
+    weights (batch, tgt_len, src_len) and mask as in `attention_entropy` give (batch, src_len), 0 at
+    padding. A row for a padded target token counts like any other: leave such rows out, or make them
+    zero. Tu et al. 2016.
+    """
+    return _without_padding(weights, mask).sum(1)  # (batch, src_len)
+
+
+def _without_padding(weights, mask):
+    return weights if mask is None else weights.masked_fill(~mask.unsqueeze(1), 0.0)
+
+
+def compare_systems(references, system_a, system_b, tokenize="none", n_samples=1000):
+    """Say by how much system B beats system A on the same sentences, and whether that may be luck.
+
+    Three lists of sentences in one order, one reference each; `tokenize` as in `bleu`. The numbers are
+    those of sacrebleu's `PairedTest`, test type "bs", over `n_samples` resamplings of the sentences
+    (Koehn 2004). A dict of
+
+    - "bleu_a", "bleu_b": corpus BLEU out of 100, and "difference": B minus A;
+    - "interval_a", "interval_b": (low, high), the mean of the resampled scores minus and plus the half
+      width of their middle 95%, which sacrebleu calls mean and ci;
+    - "p_value": how often resampling alone makes so large a difference;
+    - "within_noise": True where the p-value is not below 0.05, and where the difference is exactly 0,
+      for to two equal systems the test gives a tiny p-value that says nothing.
+
+    Lists of different lengths, or empty ones, are a ValueError.
+    """
+    if not len(references) == len(system_a) == len(system_b) or not references:
+        raise ValueError(
+            f"systems are compared on the same sentences: {len(references)} references, "
+            f"{len(system_a)} sentences of A and {len(system_b)} of B"
+        )
+    test = PairedTest(
+        [("A", system_a), ("B", system_b)],
+        {"BLEU": BLEU(tokenize=tokenize, force=True)},
+        [references],
+        test_type="bs",
+        n_samples=n_samples,
+    )
+    a, b = test()[1]["BLEU"]
+    difference = b.score - a.score
+    return {
+        "bleu_a": a.score,
+        "bleu_b": b.score,
+        "interval_a": (float(a.mean - a.ci), float(a.mean + a.ci)),
+        "interval_b": (float(b.mean - b.ci), float(b.mean + b.ci)),
+        "difference": difference,
+        "p_value": b.p_value,
+        "within_noise": b.p_value >= 0.05 or difference == 0,
+    }

@@ -114,6 +114,24 @@ class Batches:
             self.order = torch.randperm(len(self.chunks), generator=generator).tolist()
 
 
+def train_step(model, batch, optimizer, pad_id=PAD_ID, max_norm=1.0, guide=None):
+    """Update the model once with teacher forcing, and give the batch's loss before the update, a float.
+
+    `batch` is a `Batch` on the model's device; its targets' `pad_id` counts for nothing. Gradients that
+    are there already are dropped, the new ones are clipped to a norm of at most `max_norm` in all.
+    `guide(batch, weights)`, if given, is added to the loss for the update and left out of what is given.
+    Teacher forcing: Williams and Zipser 1989; clipping: Pascanu et al. 2013, algorithm 1.
+    """
+    logits, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
+    loss = sequence_loss(logits, batch.tgt_out, pad_id)
+    objective = loss if guide is None else loss + guide(batch, weights)
+    optimizer.zero_grad(set_to_none=True)
+    objective.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+    optimizer.step()
+    return loss.item()
+
+
 def train(
     model,
     encoded,
@@ -175,15 +193,7 @@ def train(
     bar = tqdm(total=updates, initial=step, unit="update", disable=not progress, leave=False)
     while step < updates and not (patience and stale >= patience):
         batch = batches[step].to(device)
-        logits, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
-        loss = sequence_loss(logits, batch.tgt_out)
-        losses.append(loss.item())
-        if guide is not None:
-            loss = loss + guide(batch, weights)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-        optimizer.step()
+        losses.append(train_step(model, batch, optimizer, max_norm=max_norm, guide=guide))
         schedule.step()
         step += 1
         tokens += int((batch.tgt_out != PAD_ID).sum())

@@ -64,6 +64,7 @@ def _(rng):
     batch, tgt_len, vocab = sizes = rng.permutation(PRIMES[1:4])
     real = rng.permutation(np.linspace(1, tgt_len, batch).round())
     yield case("one sentence, its last token padding", (1, 3, 2), [2], visible=True)
+    yield case("as many steps as words to choose from", (2, 3, 3), rng.permutation([1, 3]), visible=True)
     yield case("two sentences, of one token and of three", (2, 3, 5), rng.permutation([1, 3]), visible=True)
     yield case("sizes that all differ", sizes, real, visible=True)
     yield case("numbers in float32", sizes, real, dtype="float32")
@@ -216,37 +217,45 @@ def right_until(case, outputs):
 
 @checks("greedy_decode", _greedy_decode, {"ids": "batch steps"}, (right_until,), gradients=False)
 def _(rng):
-    width, longest = 5, 8
+    width, longest = 5, 6
+    behind = "-1 marks what follows an end"
 
     def translator(dtype):
         src_vocab, tgt_vocab, embed, half = (int(n) for n in rng.permutation(PRIMES[2:]))
         names = ("src_vocab_size", "tgt_vocab_size", "attention", "embed_dim", "hidden_dim")
         sizes = dict(zip(names, (src_vocab, tgt_vocab, "none", embed, 2 * half), strict=True))
-        return sizes, draw_parameters(rng, models.Seq2Seq, sizes, dtype)
+        parameters = draw_parameters(rng, models.Seq2Seq, sizes, dtype)
+        bos_id = int(rng.integers(1, tgt_vocab))
+        parameters["decoder.out.bias"][bos_id] = -100  # so that no sentence writes it
+        return sizes, parameters, bos_id
 
     def case(title, ends, max_len=longest, dtype="float64", visible=False):
         """Random translators and sentences, until some are translated that end at the steps `ends`.
 
-        None ends at no step. A sentence that ends before the last one goes on with another token.
+        None ends at no step. A sentence that ends before the last one goes on with another token. Padding,
+        begin and end have three ids, and no sentence writes the begin token.
         """
         while True:
-            sizes, parameters = translator(dtype)
+            sizes, parameters, bos_id = translator(dtype)
             with torch.random.fork_rng(devices=[]):
                 model = module(models.Seq2Seq, sizes, parameters)
             lengths = rng.integers(1, width + 1, 60)
             src = _ids(rng, lengths, width, sizes["src_vocab_size"], 0)
-            bos_id, eos_id = (int(n) for n in rng.choice(sizes["tgt_vocab_size"], 2, replace=False))
             free = _greedy_decode(
                 model.encoder, model.decoder, alive(src), alive(lengths), bos_id, -1, longest
             )
-            rows = _that_end(free.numpy(), eos_id, ends, rng)
-            if rows is not None:
+            others = [token for token in range(1, sizes["tgt_vocab_size"]) if token != bos_id]
+            found = [(token, _that_end(free.numpy(), token, ends, rng)) for token in rng.permutation(others)]
+            found = [(int(token), rows) for token, rows in found if rows is not None]
+            if found:
+                eos_id, rows = found[0]
                 break
         inputs = {"src": src[rows], "src_lengths": lengths[rows]}
         inputs |= {"bos_id": bos_id, "eos_id": eos_id, "max_len": max_len}
         steps = min(max_len, max(longest if end is None else end + 1 for end in ends))
         ids = free.numpy()[rows, :steps]
-        ids[(ids == eos_id).cumsum(1) > 0] = eos_id
+        ended = (ids == eos_id).astype(int)
+        ids[ended.cumsum(1) > ended] = -1
         return Case(
             title,
             inputs,
@@ -259,11 +268,11 @@ def _(rng):
         )
 
     yield case("one sentence of a few words", [3], visible=True)
-    yield case("two sentences, the first one ends later", [3, 1], visible=True)
-    yield case("two sentences, the first one ends sooner", [2, 4], visible=True)
+    yield case(f"two sentences, the first one ends later ({behind})", [3, 1], visible=True)
+    yield case(f"two sentences, the first one ends sooner ({behind})", [2, 4], visible=True)
     yield case("three sentences that end one after the other", [2, 4, 3])
     yield case("numbers in float32", [1, 3], dtype="float32")
-    yield case("a sentence that never ends", [2, None], visible=True)
+    yield case(f"a sentence that never ends ({behind})", [2, None], visible=True)
     yield case("room for less than the longest", [1, 5], max_len=4)
     yield case("room for the longest and no more", [1, 3], max_len=4)
     yield case("room for one token", [2, None], max_len=1)
@@ -332,6 +341,9 @@ def _(rng):
             del words[rng.integers(len(words))]
         return " ".join(words)
 
+    def first_word_wrong(reference):
+        return "avec " + reference.split(maxsplit=1)[1]
+
     def case(title, lengths, edges, visible=False, write=translated, end=""):
         sources = [sentence(length) for length in lengths]
         references = [sentence(length + rng.integers(2, 4), end) for length in lengths]
@@ -352,6 +364,7 @@ def _(rng):
     yield case("one sentence of five words", [5], [3, 7], True)
     yield case("two sentences in one bin", rng.permutation([4, 6]).tolist(), [3, 8], True)
     yield case("sentences as long as an edge", rng.permutation([4, 6, 9, 10]).tolist(), [3, 6, 9], True)
+    yield case("a full stop that sticks to its word", [5], [3, 7], True, write=first_word_wrong, end=".")
     yield case("many sentences", lengths, edges)
     yield case("an empty bin", rng.permutation([3, 4, 4, 9, 11]).tolist(), [3, 5, 8, 12], True)
     yield case("sentences shorter or longer than all bins", [*lengths, 2, 3, 12, 15], edges)

@@ -196,7 +196,7 @@ def _(rng):
     small = (1, 3, 2, 2, 3)
     yield case("three words, the last padded", small, LAST_PADDED, visible=True)
     yield case("three words that look back", small, _causal(1, 3), visible=True)
-    yield case("three words in training, where dropout 1 drops all", small, None, "learning", visible=True)
+    yield case("three words in training, with a dropout of 1", small, LAST_PADDED, "learning", visible=True)
     yield case("sizes that all differ", primes, ends, visible=True)
     yield case("no mask", primes, None, visible=True)
     yield case("sizes that all differ, in training", primes, ends, "learning")

@@ -1,1 +1,374 @@
-"""Exercise 03."""
+"""Exercise 03: two decoders with attention, one update, greedy translation, and a trained translator.
+
+Sizes are distinct primes in another order each time, then the odd ones out. The trained translator has
+no reference: it is judged by what it makes of reviews that are written for the occasion.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from grading.calls import Case, call
+from grading.checks.common import (
+    PRIMES,
+    draw_parameters,
+    no_weight_on_padding,
+    nothing_to_attend_to,
+    padded_at_the_end,
+    rows_sum_to_one,
+)
+from grading.judge import checks
+from utils import models, training
+from utils.data import load_reviews
+from utils.metrics import alignment_error_rate, bleu, hard_alignment
+from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS
+
+SPREAD = 0.4  # of parameters: wide enough to see each, and narrow enough for a tanh
+NEVER = -99.0  # the bias of a token that is never the likeliest
+
+
+def _parameters(rng, module, sizes, dtype="float64"):
+    drawn = draw_parameters(rng, module, sizes, dtype)
+    return {name: (SPREAD * value).astype(dtype) for name, value in drawn.items()}
+
+
+# The decoders
+
+
+def _of_weights(holds):
+    """A property of weights under a mask, asked of a decoder's weights."""
+
+    def asked(case, outputs):
+        seen = replace(case, inputs={"mask": case.inputs["src_mask"]})
+        return holds(seen, {"weights": outputs["weights"]})
+
+    return asked
+
+
+DECODED = {
+    "logits": "batch tgt_len vocab",
+    "decoder_state": "batch hidden",
+    "weights": "batch tgt_len src_len",
+}
+WEIGHTS = tuple(map(_of_weights, (nothing_to_attend_to, no_weight_on_padding, rows_sum_to_one)))
+
+
+def _decoding(rng, module):
+    """Cases of a decoder's forward. Sizes: batch, tgt_len, src_len, embed_dim, hidden_dim, vocab_size."""
+
+    def case(title, shape, mask=None, dtype="float64", states=rng.standard_normal, visible=False):
+        batch, tgt_len, src_len, embed_dim, hidden_dim, vocab_size = (int(size) for size in shape)
+        pad_id = int(rng.integers(vocab_size))
+        sizes = dict(vocab_size=vocab_size, embed_dim=embed_dim, hidden_dim=hidden_dim, pad_id=pad_id)
+        written = padded_at_the_end(rng, batch, tgt_len) if batch > 1 else np.ones((1, tgt_len), dtype=bool)
+        return Case(
+            title,
+            inputs={
+                "tgt_in": np.where(written, rng.integers(vocab_size, size=(batch, tgt_len)), pad_id),
+                "decoder_state": states((batch, hidden_dim)).astype(dtype),
+                "encoder_states": states((batch, src_len, hidden_dim)).astype(dtype),
+                "src_mask": np.ones((batch, src_len), dtype=bool) if mask is None else mask,
+            },
+            sizes=sizes,
+            parameters=_parameters(rng, module, sizes, dtype),
+            visible=visible,
+        )
+
+    b, t, s, e, h = (int(size) for size in rng.permutation(PRIMES[:5]))
+    sizes, last = (b, t, s, e, h, 17), np.array([[True, True, False]])
+    ends = padded_at_the_end(rng, b, s)
+    nowhere = ends.copy()
+    nowhere[0] = False
+    yield case("one word, three words to look at, the last padded", (1, 1, 3, 2, 2, 3), last, visible=True)
+    yield case("two words to write", (1, 2, 3, 2, 2, 3), last, visible=True)
+    yield case("sizes that all differ", sizes, ends, visible=True)
+    yield case("one decoding step", (b, 1, s, e, h, 17), ends, visible=True)
+    yield case("numbers in float32", sizes, ends, dtype="float32")
+    yield case("no padding in the source", sizes)
+    yield case("a batch of one", (1, t, s, e, h, 17))
+    yield case("sizes that are all two", (2,) * 6, padded_at_the_end(rng, 2, 2))
+    yield case("a source of one word", (b, t, 1, e, h, 17))
+    yield case("all source words but one padded", sizes, np.arange(s) == rng.integers(0, s, (b, 1)))
+    yield case("states of zero", sizes, ends, states=np.zeros)
+    yield case("a sentence with nothing to attend to", sizes, nowhere)
+
+
+@checks("LuongDecoder", models.LuongDecoder, DECODED, WEIGHTS)
+def _(rng):
+    return _decoding(rng, models.LuongDecoder)
+
+
+@checks("BahdanauDecoder", models.BahdanauDecoder, DECODED, WEIGHTS)
+def _(rng):
+    return _decoding(rng, models.BahdanauDecoder)
+
+
+# One update
+
+
+def _losses_are_numbers(case, outputs):
+    for loss in outputs["losses"]:
+        if not isinstance(loss, int | float) and not (isinstance(loss, np.ndarray) and loss.size == 1):
+            return "train_step should return the loss of the batch, a number."
+    return None
+
+
+def _no_graph_is_held(case, outputs):
+    if outputs["held"]:
+        return (
+            "the loss comes back as a tensor that still holds the graph of the whole model: whoever collects "
+            "such losses fills the memory. Return loss.item(), a plain number."
+        )
+    return None
+
+
+def _update_of_the_library(model, batch, optimizer, pad_id, max_norm):
+    return training.train_step(model, batch, optimizer, pad_id, max_norm)
+
+
+@checks(
+    "train_step",
+    _update_of_the_library,
+    {"losses": list, "parameters": "numbers", "held": bool},
+    (_losses_are_numbers, _no_graph_is_held),
+    gradients=False,
+    device=False,
+)
+def _(rng):
+    def case(title, shape, max_norm, pad_id=PAD_ID, updates=1, attention="dot", full=False, visible=False):
+        batch, tgt_len, src_len, embed_dim, half = (int(size) for size in shape)
+        sizes = dict(
+            src_vocab_size=13,
+            tgt_vocab_size=11,
+            attention=attention,
+            embed_dim=embed_dim,
+            hidden_dim=2 * half,
+        )
+        real = padded_at_the_end(rng, batch, tgt_len) if batch > 1 else np.ones((1, tgt_len), dtype=bool)
+        parameters = _parameters(rng, models.Seq2Seq, sizes)
+        parameters["decoder.out.weight"] *= 8  # so that gradients are longer than any max_norm
+        words = rng.integers(len(SPECIALS), 11, (batch, tgt_len))
+        first = np.full((batch, 1), BOS_ID if pad_id != BOS_ID else EOS_ID)
+        real = real | full
+        return Case(
+            title,
+            inputs={
+                "src": rng.integers(len(SPECIALS), 13, (batch, src_len)),
+                "src_lengths": padded_at_the_end(rng, batch, src_len).sum(1),
+                "tgt_in": np.where(real, np.concatenate([first, words[:, :-1]], axis=1), pad_id),
+                "tgt_out": np.where(real, words, pad_id),
+                "pad_id": pad_id,
+                "max_norm": max_norm,
+                "updates": updates,
+            },
+            library={"model": "models.Seq2Seq"},
+            sizes=sizes,
+            parameters=parameters,
+            drive="translator.update",
+            visible=visible,
+        )
+
+    b, t, s, e, h = (int(size) for size in rng.permutation(PRIMES[:5]))
+    t, b = max(t, 3), max(b, 3)
+    yield case("one pair, nothing to clip", (1, 3, 2, 2, 1), 100.0, visible=True)
+    yield case("two pairs, one padded, nothing to clip", (2, 3, 2, 2, 1), 100.0, visible=True)
+    yield case("gradients to clip", (b, t, s, e, h), 0.25, visible=True)
+    yield case("two updates", (b, t, s, e, h), 0.5, updates=2, visible=True)
+    yield case("three updates, nothing to clip", (b, t, s, e, h), 100.0, updates=3)
+    yield case("padding with another id", (b, t, s, e, h), 100.0, pad_id=BOS_ID)
+    yield case("no padding in the target", (b, t, s, e, h), 0.125, full=True)
+    yield case("a Bahdanau decoder", (b, t, s, e, h), 0.25, attention="bahdanau", updates=2)
+    yield case("a model without attention", (b, t, s, e, h), 0.25, attention="none", updates=2)
+    yield case("one word to write", (b, 1, s, e, h), 0.25)
+
+
+# Greedy translation
+
+
+def _in_eval_mode(case, outputs):
+    if outputs["dropout"]:
+        return (
+            "the model translates in training mode: there its dropout is on, and every translation is a "
+            "matter of luck. Call model.eval() first."
+        )
+    return None
+
+
+def _one_pair_each(case, outputs):
+    found, wanted = len(outputs["words"]), len(case.inputs["sentences"])
+    if found != wanted:
+        return f"each sentence should have one pair, and their number is not right: {found} for {wanted}."
+    return None
+
+
+def _words_alone(case, outputs):
+    for words in outputs["words"]:
+        if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+            return "the words of a translation should be a list of text: encoded.tgt_vocab.decode(ids)."
+        if {"<pad>", "<bos>", "<eos>"} & set(words):
+            return "begin, end and padding are no words: leave them out of the translation."
+    return None
+
+
+def _map_for_map(case, outputs):
+    max_len = case.inputs["max_len"]
+    for sentence, words, weights in zip(
+        case.inputs["sentences"], outputs["words"], outputs["weights"], strict=True
+    ):
+        shape = (min(len(words) + 1, max_len), len(sentence.split()) + 1)
+        if not isinstance(weights, np.ndarray):
+            return "the weights of a translation should be one tensor."
+        if weights.shape != shape:
+            return (
+                f"a map should have one row for each token that was written, and one column for each of the "
+                f"source, end tokens included: {len(words)} words of {len(sentence.split())} source words "
+                f"need {shape} here, and yours is {weights.shape}."
+            )
+        if (np.abs(weights.sum(-1) - 1) > 1e-3).any():
+            return "the rows of a map do not sum to one: something of the attention was cut off."
+    return None
+
+
+def _translations_of_the_library(model, encoded, sentences, max_len):
+    return [(one.tokens, one.weights) for one in models.translate(model, encoded, sentences, max_len)]
+
+
+@checks(
+    "translate",
+    _translations_of_the_library,
+    {"words": list, "weights": list, "dropout": bool},
+    (_in_eval_mode, _one_pair_each, _words_alone, _map_for_map),
+    gradients=False,
+    device=False,
+)
+def _(rng):
+    src_words, tgt_words = [f"en{i:02}" for i in range(13)], [f"fr{i:02}" for i in range(13)]
+
+    def case(title, lengths, max_len, attention="dot", bias=1.0, unknown=(), visible=False):
+        sizes = dict(
+            src_vocab_size=len(SPECIALS) + len(src_words),
+            tgt_vocab_size=len(SPECIALS) + len(tgt_words),
+            attention=attention,
+            embed_dim=5,
+            hidden_dim=14,
+        )
+        # Wide parameters, so that a translation changes from word to word.
+        parameters = {name: 2 * value for name, value in _parameters(rng, models.Seq2Seq, sizes).items()}
+        parameters["decoder.out.bias"][[PAD_ID, BOS_ID]] = NEVER  # a trained model does not write these
+        parameters["decoder.out.bias"][EOS_ID] += bias
+        return Case(
+            title,
+            inputs={
+                "src_words": src_words,
+                "tgt_words": tgt_words,
+                "sentences": [" ".join(rng.choice([*src_words, *unknown], length)) for length in lengths],
+                "max_len": max_len,
+            },
+            library={"model": "models.Seq2Seq"},
+            sizes=sizes,
+            parameters=parameters,
+            drive="translator.sentences",
+            visible=visible,
+        )
+
+    def ending(*args, **kwargs):
+        """A case where some sentence ends after a word or more, and where not all do so at once."""
+        for _ in range(100):
+            drawn = case(*args, **kwargs)
+            lengths = {len(words) for words in call(_translations_of_the_library, drawn).outputs[0][0]}
+            if len(lengths) > 1 and lengths - {0, drawn.inputs["max_len"]}:
+                break
+        return drawn
+
+    yield ending("two sentences", [3, 2], 7, visible=True)
+    yield ending("sentences of different lengths", [5, 2, 7, 3], 20, visible=True)
+    yield case("longer sentences, cut at max_len", [7, 3, 11], 13, bias=NEVER, visible=True)
+    yield ending("words it never saw", [5, 3], 11, unknown=["unheard-of", "unseen"])
+    yield ending("a Bahdanau decoder", [2, 7, 5], 17, "bahdanau")
+    yield ending("an additive score", [7, 2, 5], 17, "additive")
+    yield case("one sentence", [5], 11)
+    yield case("at most one word", [5, 3, 2], 1)
+    yield case("sentences that end at once", [3, 5], 7, bias=-NEVER)
+    yield case("two sentences of one word", [1, 1], 7)
+    yield case("a sentence without words", [3, 0], 7)
+
+
+# A trained translator
+
+BLEU, ERROR = 80, 0.25  # asked of the translator; benchmarks/exercise_03.py measures what it reaches
+CLAUSES = (2, 3, 4, 5)  # shorter reviews could be among those it was trained on
+
+
+def new_reviews(seed, size):
+    """Reviews of two to five clauses, written with a seed of their own."""
+    written = load_reviews(train=0, valid=0, test=size, long=0, seed=seed)["test"]
+    return written[[row for row, clauses in enumerate(written.clauses) if clauses in CLAUSES]]
+
+
+def bleu_of(translations, gold):
+    return bleu(translations, gold, n_bootstrap=0).score
+
+
+def exact(translations, gold):
+    """The rows whose translation is the gold one word for word: only there do gold links fit the map."""
+    return [row for row, pair in enumerate(zip(translations, gold, strict=True)) if pair[0] == pair[1]]
+
+
+def alignment_error_of(rows, maps, links):
+    """Error of the largest weights of these rows; the maps' end tokens are left out."""
+    return alignment_error_rate([hard_alignment(maps[r][:-1, :-1]) for r in rows], [links[r] for r in rows])
+
+
+def _translates_well(case, outputs):
+    gold, texts = case.kept["gold"], outputs["translations"]
+    if len(texts) != len(gold) or not all(isinstance(text, str) for text in texts):
+        return "each review should have one translation, a text."
+    found = bleu_of(texts, gold)
+    if found < BLEU:
+        return (
+            f"its BLEU on {len(gold)} new reviews is {found:.1f}, where at least {BLEU} is asked for: is the "
+            f"attention on, was every batch given to train_step, and does the learning rate rise and fall?"
+        )
+    return None
+
+
+def _looks_where_it_should(case, outputs):
+    gold, maps = case.kept["gold"], outputs["weights"]
+    rows = exact(outputs["translations"], gold)
+    if not maps:
+        return "it has no attention, so there are no weights to look at: choose another decoder."
+    if len(maps) != len(gold) or not rows:
+        return "no translation is right word for word, or some have no map of weights."
+    for row in rows:
+        shape = (len(gold[row].split()) + 1, len(case.inputs["sentences"][row].split()) + 1)
+        weights = maps[row]
+        fits = isinstance(weights, np.ndarray) and weights.shape == shape
+        if not fits or not (np.abs(weights.sum(-1) - 1) < 1e-3).all():
+            return "a row of its weights does not sum to one over the words of the review: is the mask used?"
+    error = alignment_error_of(rows, maps, case.kept["links"])
+    if error > ERROR:
+        return (
+            f"its alignment error is {error:.2f}, where at most {ERROR} is asked for: it translates well, "
+            f"but looks elsewhere. Which scores came closest to the gold links in demo 02?"
+        )
+    return None
+
+
+@checks(
+    "translator",
+    None,
+    {"translations": list, "weights": list},
+    (_translates_well, _looks_where_it_should),
+    gradients=False,
+    device=False,
+)
+def _(rng):
+    for title, size, visible in (("new reviews", 120, True), ("more new reviews", 300, False)):
+        written = new_reviews(int(rng.integers(2**31)), size)
+        yield Case(
+            title,
+            inputs={"sentences": written.src},
+            drive="translator.reviews",
+            kept={"gold": written.tgt, "links": written.links},
+            visible=visible,
+        )

@@ -8,33 +8,35 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-GIVEN, NEW, OLD = "the Axes that was given", "a new Axes", "an Axes that was there before"
+GIVEN, NEW = "the Axes that was given", "a new figure"
+CURRENT, BEFORE = "the current Axes, which is another one", "the current figure, which was there before"
 
 
 def plot_attention(answer, weights, src_tokens, tgt_tokens, given):
     """Draw a map, on an Axes that is given or without one, and read it as it is seen on the screen.
 
-    Another Axes is the current one, and nothing should be drawn there. Gives what was returned (the
-    kind), the place of the map, how many other Axes or figures were drawn into or opened, the numbers from
-    the top left to the bottom right, the label beside each row and each column, what the axis labels
-    name, and the colour limits.
+    Another Axes is the current one, or an empty figure where none is given, and nothing should be drawn
+    there. Gives what was returned (the kind), where the map is, how many other Axes were drawn into, how
+    many figures were opened for nothing, the numbers from the top left to the bottom right, the label
+    beside each row and each column, what the axis labels name, and the colour limits.
     """
     before = plt.get_fignums()
     with _nothing_on_screen():
         try:
-            figure, axes = plt.subplots(1, 2 if given else 1, squeeze=False)  # the last one is current
-            ax = axes[0, 0] if given else None
+            figure = plt.figure()
+            ax = figure.subplots(1, 2)[0] if given else None  # the last one is current
             returned = answer(weights, src_tokens, tgt_tokens, **({"ax": ax} if given else {}))
             opened = [plt.figure(number) for number in plt.get_fignums() if number not in before]
-            there = [*axes.flat, *(other for one in opened for other in one.axes)]
+            there = [other for one in opened for other in one.axes]
             there += [returned] if isinstance(returned, Axes) and returned not in there else []
             there.sort(key=lambda other: (other is not returned, other is not ax))
             found = next((other for other in there if _maps(other)), None)
             if found is None:
                 raise LookupError("no map is drawn: use imshow, pcolormesh or seaborn's heatmap")
-            return _read(found, returned, axes, there, [one for one in opened if one is not figure], ax)
+            return _read(found, returned, there, figure, opened, ax)
         finally:
             for number in set(plt.get_fignums()) - set(before):
                 plt.close(number)
@@ -48,26 +50,34 @@ def _nothing_on_screen():
     with (
         patch.object(plt, "show", lambda *args, **kwargs: None),
         patch.object(FigureCanvasAgg, "draw", lambda self: None),
+        patch.object(Figure, "draw", lambda self, renderer: None),
         plt.ioff(),
     ):
         yield
 
 
-def _read(found, returned, axes, there, opened, given):
+def _read(found, returned, there, figure, opened, given):
     drawn, x, y = _maps(found)[-1]
     columns = _in_view(x, found.get_xlim(), found.transData.transform([(edge, y[0]) for edge in x])[:, 0])
     rows = _in_view(y, found.get_ylim(), -found.transData.transform([(x[0], edge) for edge in y])[:, 1])
     kind = type(returned).__name__
     if isinstance(returned, Axes):
         kind = "Axes" if returned is found else "another Axes"
-    place = GIVEN if found is given else OLD if found in axes else NEW
+    place = GIVEN if found is given else NEW
+    if place == NEW and found.figure is figure:
+        place = CURRENT if given else BEFORE
     bars = [drawn.colorbar.ax] if drawn.colorbar else []
     elsewhere = [other for other in there if other is not found and other not in bars and _touched(other)]
-    needless = [one for one in opened if found not in one.axes and not set(one.axes) & set(elsewhere)]
+    needless = [
+        one
+        for one in opened
+        if one is not figure and found not in one.axes and not set(one.axes) & set(elsewhere)
+    ]
     return (
         kind,
         place,
-        len(elsewhere) + len(needless),
+        len(elsewhere),
+        len(needless),
         torch.from_numpy(_numbers(drawn)[np.ix_(rows, columns)]),
         _labels(found.yaxis, 1, y, rows),
         _labels(found.xaxis, 0, x, columns),
@@ -131,8 +141,10 @@ def _touched(ax):
 
 
 def alignment_error_rate(answer, predicted, sure, possible):
-    """An error rate; NaN where the answer refuses with a ValueError, as it should where nothing is given."""
+    """An error rate; NaN where the answer refuses with a ValueError, infinity where it divides by zero."""
     try:
         return answer(predicted, sure, possible)
     except ValueError:
         return float("nan")
+    except ZeroDivisionError:
+        return float("inf")

@@ -4,8 +4,9 @@ import torch
 
 
 def greedy(answer, src, src_lengths, bos_id, eos_id, max_len, model):
-    """Decode with a model's parts; all that follows a sentence's first end token is made an end token."""
+    """Decode with a model's parts; whatever follows a sentence's first end token becomes -1."""
     ids = answer(model.encoder, model.decoder, src, src_lengths, bos_id, eos_id, max_len)
-    if type(ids) is not torch.Tensor or ids.dim() != 2:
+    if type(ids) is not torch.Tensor or ids.dim() != 2 or not ids.dtype.is_signed:
         return ids
-    return ids.masked_fill((ids == eos_id).cumsum(1) > 0, eos_id)
+    ended = (ids == eos_id).int()
+    return ids.masked_fill(ended.cumsum(1) > ended, -1)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from grading.misconceptions.known import Misconception
+from utils import plotting
 from utils.metrics import alignment_error_rate, attention_entropy, coverage, hard_alignment
 
 # The heat map
@@ -81,6 +82,25 @@ def _ticks_with_pyplot(weights, src_tokens, tgt_tokens, ax=None):
     return ax
 
 
+def _drawn_with_pyplot(labelled):
+    """An Axes is taken as it should be, and the map is drawn with plt; `labelled` sets the rest."""
+
+    def answer(weights, src_tokens, tgt_tokens, ax=None):
+        ax = ax or plt.subplots()[1]
+        plt.imshow(weights, vmin=0, vmax=1)
+        target = plt.gca() if labelled == "with plt" else ax
+        target.set_xticks(range(len(src_tokens)), src_tokens)
+        target.set_yticks(range(len(tgt_tokens)), tgt_tokens)
+        target.set(xlabel="source", ylabel="target")
+        return ax
+
+    return answer
+
+
+_PYPLOT = (
+    "the map is drawn with plt, which means the current Axes, and that may be another one than ax: use "
+    "ax.imshow."
+)
 _UPSIDE_DOWN = (
     "the first target token is at the bottom: a translation is read from the top, so turn the y axis round "
     "(imshow does so by itself, pcolormesh needs ax.invert_yaxis())."
@@ -164,10 +184,12 @@ _PLOT = (
     ),
     Misconception(
         "old_axes_without_ax",
-        "without ax the map lands on an Axes that was there before: plt.gca() gives the current one; "
+        "without ax the map lands in a figure that was there before: plt.gca() gives the current Axes; "
         "plt.subplots() makes a new one.",
         _plot(on=lambda ax: ax or plt.gca()),
     ),
+    Misconception("drawn_with_pyplot", _PYPLOT, _drawn_with_pyplot("with ax")),
+    Misconception("drawn_with_pyplot", _PYPLOT, _drawn_with_pyplot("with plt")),
     Misconception(
         "ticks_on_the_current_axes",
         "the labels are set with plt, which means the current Axes, and that may be another one: use "
@@ -282,6 +304,7 @@ def _with_a_colour_bar(weights, src_tokens, tgt_tokens, ax=None):
 
 _RIGHT_PLOT = (
     _plot(),
+    plotting.plot_attention,
     _by_seaborn,
     _with_a_colour_bar,
     _plot(draw=_inverted_mesh, label=_mid_cell),
@@ -330,14 +353,14 @@ _HARD = (
     ),
     Misconception(
         "best_row_of_each_column",
-        "the largest weight is looked for in each column: every target token has a row, so look along the "
-        "last axis.",
+        "the largest weight is looked for in each column, one for every source token: every target token "
+        "has a row, so look along the last axis.",
         lambda weights: set(enumerate(_best(weights, 0))),
     ),
     Misconception(
         "transposed",
-        "the map is read as if its rows were source tokens: row t is the target token, the place of the "
-        "largest weight in it is the source token. Both the axis and the order of the pair are swapped.",
+        "the largest weight is looked for in each column, and its row is taken for the source token: row t "
+        "is the target token, so look along the last axis, dim=-1.",
         lambda weights: {(t, s) for s, t in enumerate(_best(weights, 0))},
     ),
     Misconception(
@@ -445,13 +468,9 @@ def _over(hits, total):
     return hits / total if total else 0.0
 
 
-def _mean_of_sentences(predicted, sure, possible):
+def _mean_of_sentences(predicted, sure, possible, rate=alignment_error_rate):
     _counts(predicted, sure, possible)
-    rates = [
-        alignment_error_rate([a], [s], [p])
-        for a, s, p in zip(predicted, sure, possible, strict=True)
-        if a or s
-    ]
+    rates = [rate([a], [s], [p]) for a, s, p in zip(predicted, sure, possible, strict=True) if a or s]
     return sum(rates) / len(rates)
 
 
@@ -460,11 +479,9 @@ def _one_bag(predicted, sure, possible):
 
 
 def _sure_not_possible(predicted, sure, possible):
-    hits = sum(len(a & s) + len(a & p) for a, s, p in zip(predicted, sure, possible, strict=True))
-    total = sum(map(len, predicted)) + sum(map(len, sure))
-    if not total:
-        raise ValueError("no link")
-    return 1 - hits / total
+    a, s, _, a_s, _ = _counts(predicted, sure, possible)
+    a_p = sum(len(links & others) for links, others in zip(predicted, possible, strict=True))
+    return 1 - (a_s + a_p) / (a + s)
 
 
 def _where_predicted(predicted, sure, possible):
@@ -485,6 +502,12 @@ def _of_nothing(rate):
         return alignment_error_rate(predicted, sure, possible)
 
     return answer
+
+
+def _divided_by_zero(predicted, sure, possible):
+    if not any(predicted) and not any(sure):
+        return 1 - 0 / 0
+    return alignment_error_rate(predicted, sure, possible)
 
 
 _NOTHING = (
@@ -564,6 +587,12 @@ _ERROR = (
         _mean_of_sentences,
     ),
     Misconception(
+        "mean_of_sentences_and_sure_not_possible",
+        "two things at once: this is the mean of the sentences' rates, where the counts of all sentences "
+        "should be divided once; and a sure link counts as impossible where possible does not repeat it.",
+        lambda *links: _mean_of_sentences(*links, rate=_sure_not_possible),
+    ),
+    Misconception(
         "one_bag_of_links",
         "the links of all sentences are thrown into one set, where (0, 0) of one sentence is taken for (0, "
         "0) of another: compare sentence by sentence, and add up the counts.",
@@ -587,6 +616,12 @@ _ERROR = (
     ),
     Misconception("a_rate_of_nothing", _NOTHING, _of_nothing(0.0)),
     Misconception("a_rate_of_nothing", _NOTHING, _of_nothing(1.0)),
+    Misconception(
+        "divided_by_zero",
+        "a corpus without any link, predicted or sure, is divided by zero: ask for that before you divide, "
+        "and raise ValueError, which says that nothing was compared.",
+        _divided_by_zero,
+    ),
     Misconception(
         "in_percent",
         "the rate comes in percent: give a number between 0 and 1.",
@@ -661,6 +696,14 @@ def _turned_round(function):
     return lambda weights, mask: function(weights, None if mask is None else ~mask)
 
 
+def _minus_infinity(weights, mask):
+    return weights if mask is None else weights.masked_fill(~mask[:, None], -torch.inf)
+
+
+_MINUS_INFINITY = (
+    "padding is set to minus infinity, which is for scores, before a softmax: these are weights already, and "
+    "padding is left out where it is set to 0."
+)
 _NAN = (
     "a weight of 0 gives NaN: 0 times minus infinity is no number for a computer, though 0 log 0 counts as 0."
     " Leave zeros out of the sum, or use a function that knows."
@@ -694,6 +737,21 @@ _ENTROPY = (
         "mask_turned_round",
         "the mask is turned round: True is a real token, and those are the ones to count.",
         _turned_round(attention_entropy),
+    ),
+    Misconception(
+        "padding_minus_infinity",
+        _MINUS_INFINITY,
+        lambda weights, mask: -(lambda w: torch.xlogy(w, w))(_minus_infinity(weights, mask)).sum(-1),
+    ),
+    Misconception(
+        "padding_minus_infinity",
+        _MINUS_INFINITY,
+        lambda weights, mask: torch.special.entr(_minus_infinity(weights, mask)).sum(-1),
+    ),
+    Misconception(
+        "padding_minus_infinity",
+        _MINUS_INFINITY,
+        lambda weights, mask: -torch.xlogy(_minus_infinity(weights, mask), weights).sum(-1),
     ),
     Misconception(
         "only_the_log",
@@ -804,13 +862,19 @@ def _hard_coverage(weights, mask):
     return _silenced(chosen.to(weights), mask).sum(1)
 
 
+def _rows_added_up_then_masked(weights, mask):
+    total = weights.sum(2)
+    return total if mask is None else total.masked_fill(~mask, 0)
+
+
+_ROWS = (
+    "you added up each row, which gives 1 as a rule: add up over the target rows instead, axis 1, so that "
+    "each source token has a number."
+)
+
 _COVERAGE = (
-    Misconception(
-        "summed_over_the_source",
-        "it is added up over the source tokens, so each target row gives its own total, 1 as a rule: add up "
-        "over the target rows, axis 1.",
-        _of_real(lambda weights: weights.sum(-1)),
-    ),
+    Misconception("summed_over_the_source", _ROWS, _of_real(lambda weights: weights.sum(-1))),
+    Misconception("summed_over_the_source", _ROWS, _rows_added_up_then_masked),
     Misconception(
         "mean_over_rows",
         "the mean over the target rows is taken: coverage is their sum.",

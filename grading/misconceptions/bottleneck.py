@@ -109,6 +109,10 @@ _NO_LOG = (
     "the logs of the probabilities are missing: nll_loss only picks a number and turns its sign, so it "
     "wants log_softmax of the logits (cross_entropy does both)."
 )
+_VOCABULARY_LAST = (
+    "cross_entropy wants the vocabulary on axis 1, right behind the batch, and finds the steps there, so it "
+    "raises an error or means another thing: use transpose(1, 2), or flatten batch and steps into one axis."
+)
 _NOT_AVERAGED = "this is one number a token, or one a sentence: the loss is a single number, their mean."
 
 _SEQUENCE_LOSS = (
@@ -178,6 +182,13 @@ _SEQUENCE_LOSS = (
         "the softmax runs over the batch (axis 0): at each step the words of the vocabulary compete, which "
         "are the last axis.",
         lambda logits, targets, pad_id: _of_log_probs(logits.log_softmax(0), targets, pad_id),
+    ),
+    *(
+        Misconception("vocabulary_not_on_axis_1", _VOCABULARY_LAST, answer)
+        for answer in (
+            lambda logits, targets, pad_id: F.cross_entropy(logits, targets, ignore_index=pad_id),
+            lambda logits, targets, pad_id: F.cross_entropy(logits, targets),
+        )
     ),
     Misconception(
         "reshape_for_transpose",
@@ -300,6 +311,14 @@ def _cut_to_the_longest(self, src, src_lengths):
     return states[:, : int(src_lengths.max())], decoder_state
 
 
+def _steps_first(forward):
+    def turned(self, src, src_lengths):
+        states, decoder_state = forward(self, src, src_lengths)
+        return states.transpose(0, 1), decoder_state
+
+    return turned
+
+
 _PADDING_READ = (
     "the GRU reads the padding too: on its way back it comes through the padding before it meets the "
     "sentence, so the states of short sentences depend on it. Pack the sentences with their lengths."
@@ -311,6 +330,13 @@ _OTHER_ACTIVATION = "the activation of the decoder's first state is not tanh."
 _ONE_DIRECTION = (
     "one direction is used twice: last[0] is the forward one, last[1] the backward one, and the decoder "
     "needs both."
+)
+_MEAN = (
+    "the decoder's first state is made of the mean of all states: the last state of each direction is meant."
+)
+_STEPS_FIRST = (
+    "the encoder's states come out as (src_len, batch, hidden): say batch_first=True to pad_packed_sequence "
+    "too."
 )
 _LAST_STATE = (
     "the state at the last place is taken for the summary: there the forward direction has read the whole "
@@ -389,11 +415,15 @@ _ENCODER = (
     ),
     Misconception(
         "mean_of_states",
-        "the decoder's first state is made of the mean of all states: the last state of each direction is "
-        "meant.",
+        _MEAN,
         _summed_up_by(
             lambda self, states, last, lengths: _bridge(self, states.sum(1) / lengths[:, None].to(states))
         ),
+    ),
+    Misconception(
+        "mean_of_states",
+        _MEAN,
+        _summed_up_by(lambda self, states, last, lengths: _bridge(self, states.mean(1))),
     ),
     Misconception(
         "directions_apart",
@@ -406,17 +436,8 @@ _ENCODER = (
         "the decoder's state has one axis too many: it is (batch, hidden), without an axis for layers.",
         _summed_up_by(lambda self, states, last, lengths: _bridge(self, _joined(last))[None]),
     ),
-    Misconception(
-        "not_batch_first",
-        "the encoder's states come out as (src_len, batch, hidden): say batch_first=True to "
-        "pad_packed_sequence too.",
-        _encoder(
-            lambda self, *inputs: (
-                Encoder.forward(self, *inputs)[0].transpose(0, 1),
-                Encoder.forward(self, *inputs)[1],
-            )
-        ),
-    ),
+    Misconception("not_batch_first", _STEPS_FIRST, _encoder(_steps_first(Encoder.forward))),
+    Misconception("not_batch_first", _STEPS_FIRST, _encoder(_steps_first(_cut_to_the_longest))),
     Misconception(
         "cut_to_the_longest",
         "the states end with the longest sentence: the caller's src may be wider, so say "
@@ -519,6 +540,11 @@ def _adds_the_state_later(self, embedded, state):
     return self.out(states + state[:, None]), last[0]
 
 
+def _asks_before_it_reads(self, embedded, state):
+    states, last = self.rnn(embedded, state[None])
+    return self.out(torch.cat([state[:, None], states[:, :-1]], dim=1)), last[0]
+
+
 def _follows_its_own_words(self, tgt_in, state):
     token, logits = tgt_in[:, :1], []
     for _ in range(tgt_in.shape[1]):
@@ -560,6 +586,12 @@ _DECODER = (
         "no_memory_between_steps",
         "every step starts from the state that was given: a step starts where the one before it ended.",
         _written_by(_no_memory_between_steps),
+    ),
+    Misconception(
+        "one_step_late",
+        "each step's logits are made of the state before its word was read, so they come one step too late: "
+        "let the GRU read the word first.",
+        _written_by(_asks_before_it_reads),
     ),
     Misconception(
         "own_words_fed",

@@ -23,6 +23,26 @@ from grading.misconceptions.known import Misconception, with_forward
 from utils.attention import attend, dot_score, masked_softmax, scaled_dot_score
 from utils.transformer import MultiHeadAttention, TransformerBlock, causal_mask, self_attention
 
+_ROWS = (
+    "the mask hides the words that look (axis 1, the rows) instead of those that are looked at: its last "
+    "axis belongs to the keys, which are the columns."
+)
+_THREE_SOFTMAXES = (  # zeros, NaN, or even weights where nothing can be attended to
+    masked_softmax,
+    lambda scores, mask: _filled(scores, mask).softmax(-1),
+    lambda scores, mask: _filled(scores, mask, -1e9).softmax(-1),
+)
+
+
+def _of_rows(weigh):
+    """A softmax that is given a mask of two axes as if it belonged to the words that look."""
+
+    def of_rows(scores, mask):
+        rows = mask is not None and mask.dim() == 2
+        return weigh(scores, torch.broadcast_to(mask.unsqueeze(2), scores.shape) if rows else mask)
+
+    return of_rows
+
 
 def _of_the_weights(wrap):
     """Mistakes between the scores and the weights. `wrap` makes an answer of a function of both."""
@@ -62,14 +82,14 @@ def _of_the_weights(wrap):
         ),
         Misconception(
             "mask_on_the_rows",
-            "the mask hides the words that look instead of those that are looked at: its last axis belongs "
-            "to the keys, which are the columns.",
+            _ROWS,
             wrap(
                 lambda scores, mask: masked_softmax(
                     scores, mask if mask is None else _full(mask, scores.mT).transpose(1, 2)
                 )
             ),
         ),
+        *(Misconception("mask_on_the_rows", _ROWS, wrap(_of_rows(weigh))) for weigh in _THREE_SOFTMAXES),
         *(Misconception("softmax_over_queries", _OVER_QUERIES, wrap(answer)) for answer in _over_axis(1)),
         *(Misconception("softmax_over_batch", _OVER_BATCH, wrap(answer)) for answer in _over_axis(0)),
         Misconception(
@@ -338,6 +358,10 @@ def _split_by_reshape(self, y):
     return y.reshape(y.shape[0], self.heads, y.shape[1], -1)
 
 
+def _split_in_turn(self, y):
+    return y.unflatten(2, (-1, self.heads)).permute(0, 3, 1, 2)
+
+
 def _every_head(self, y):
     return y.unsqueeze(1).expand(-1, self.heads, -1, -1)
 
@@ -348,6 +372,10 @@ def _merged(context):
 
 def _merged_by_reshape(context):
     return context.reshape(context.shape[0], context.shape[2], -1)
+
+
+def _merged_in_turn(context):
+    return context.permute(0, 2, 3, 1).flatten(2)
 
 
 def _in_each_head(weigh):
@@ -394,6 +422,11 @@ def _mask_tiled(scores, mask):
     return masked_softmax(scores.flatten(0, 1), tiled).unflatten(0, (-1, heads))
 
 
+def _with_any_softmax(name, sentence, **steps):
+    """A mistake with the heads, together with each way to treat a query that has nothing to attend to."""
+    return (Misconception(name, sentence, _by_head(weigh, **steps)) for weigh in _THREE_SOFTMAXES)
+
+
 _OVER_HEADS = (
     "the softmax runs over the heads (axis 1), so heads compete with each other: each head shares its own "
     "attention out over the keys, which are the last axis."
@@ -402,6 +435,10 @@ _NO_TRANSPOSE = (
     "the vectors are split by a reshape straight to (batch, heads, length, head_dim), which deals words out "
     "to heads: split the last axis only, (batch, length, heads, head_dim), then swap two axes with "
     "transpose(1, 2)."
+)
+_IN_TURN = (
+    "the numbers are dealt out to the heads in turn, as cards are: head 0 has the first hidden / heads "
+    "numbers, head 1 the next, so split the last axis as (heads, head_dim)."
 )
 _AVERAGED = (
     "the heads are averaged: put them side by side (concatenate), so that out_proj can tell what each of "
@@ -413,36 +450,23 @@ _WHOLE_VECTOR = (
 )
 
 _MULTI_HEAD = (
-    Misconception(
-        "split_without_transpose",
-        _NO_TRANSPOSE,
-        _heads(split=_split_by_reshape, merge=_merged),
+    *_with_any_softmax("split_without_transpose", _NO_TRANSPOSE, split=_split_by_reshape),
+    *_with_any_softmax(
+        "split_without_transpose", _NO_TRANSPOSE, split=_split_by_reshape, merge=_merged_by_reshape
     ),
-    Misconception(
-        "split_without_transpose",
-        _NO_TRANSPOSE,
-        _heads(split=_split_by_reshape, merge=_merged_by_reshape),
-    ),
-    Misconception(
+    *_with_any_softmax(
         "merged_without_transpose",
         "the heads are put together by a reshape straight from (batch, heads, tgt_len, head_dim), which "
         "mixes up words: swap back with transpose(1, 2) first, then flatten the last two axes.",
-        _heads(merge=_merged_by_reshape),
+        merge=_merged_by_reshape,
     ),
-    Misconception(
-        "dealt_out_in_turn",
-        "the numbers are dealt out to the heads in turn, as cards are: head 0 has the first hidden / heads "
-        "numbers, head 1 the next, so split the last axis as (heads, head_dim).",
-        _heads(
-            split=lambda self, y: y.unflatten(2, (-1, self.heads)).permute(0, 3, 1, 2),
-            merge=lambda context: context.permute(0, 2, 3, 1).flatten(2),
-        ),
-    ),
+    *_with_any_softmax("dealt_out_in_turn", _IN_TURN, split=_split_in_turn),
+    *_with_any_softmax("dealt_out_in_turn", _IN_TURN, split=_split_in_turn, merge=_merged_in_turn),
     Misconception(
         "merged_in_turn",
         "the heads' numbers come out in turn, one of each head and then the next: out_proj expects all of "
         "head 0, then all of head 1.",
-        _heads(merge=lambda context: context.permute(0, 2, 3, 1).flatten(2)),
+        _heads(merge=_merged_in_turn),
     ),
     Misconception(
         "heads_and_head_dim_swapped",
@@ -544,6 +568,17 @@ _MULTI_HEAD = (
         ),
     ),
     Misconception(
+        "values_by_key_proj",
+        "the values go through key_proj: they have a layer of their own, value_proj.",
+        _heads(
+            project=lambda self, query, keys, values: (
+                self.query_proj(query),
+                self.key_proj(keys),
+                self.key_proj(values),
+            )
+        ),
+    ),
+    Misconception(
         "keys_and_values_ignored",
         "keys and values are made of the query: use what is passed in, which may be another sentence.",
         _heads(project=lambda self, query, keys, values: _all_projected(self, query, query, query)),
@@ -615,6 +650,18 @@ def _positions(**wrong):
     return lambda length, hidden_dim: _woven(_angle(length, hidden_dim, **wrong))
 
 
+def _multiplied_in_float32():
+    """Angles so large that every way to compute them in float32 gives other sines."""
+    rates = (
+        lambda column, d: 10_000 ** (column / d),
+        lambda column, d: torch.exp(column * (math.log(10_000.0) / d)),
+    )
+    for rate in rates:
+        yield lambda length, hidden_dim, rate=rate: _woven(
+            torch.arange(length)[:, None] * rate(torch.arange(0, hidden_dim, 2), hidden_dim)
+        )
+
+
 def _of_each_column(length, hidden_dim, exponent):
     """Sines and cosines of angles that are worked out for every column."""
     column = torch.arange(hidden_dim, dtype=torch.float64)
@@ -623,6 +670,10 @@ def _of_each_column(length, hidden_dim, exponent):
 
 
 _WRONG_BASE = "the base is not 10000: the slowest wave should be about that many times slower than the first."
+_MULTIPLIED = (
+    "the position is multiplied by 10000 to the 2i / hidden_dim: divide by it, so that later columns "
+    "turn more slowly."
+)
 _ONE_FUNCTION = "all columns hold the same function: even columns hold sines, odd columns cosines."
 
 _POSITIONAL = (
@@ -658,11 +709,9 @@ _POSITIONAL = (
         "with the exponent 2i / hidden_dim.",
         lambda length, hidden_dim: _of_each_column(length, hidden_dim, lambda column, d: column / d),
     ),
-    Misconception(
-        "multiplied",
-        "the position is multiplied by 10000 to the 2i / hidden_dim: divide by it, so that later columns "
-        "turn more slowly.",
-        _positions(exponent=lambda i, d: -2 * i / d),
+    *(
+        Misconception("multiplied", _MULTIPLIED, answer)
+        for answer in (_positions(exponent=lambda i, d: -2 * i / d), *_multiplied_in_float32())
     ),
     Misconception(
         "one_wave_only",

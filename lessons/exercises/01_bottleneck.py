@@ -178,7 +178,8 @@ is not `pad_id`, and $N$ counts the real places.
 | out: the loss | (), a single number |
 
 Logits may lie hundreds apart, and the loss must stay finite: `log_softmax` and `cross_entropy` of torch can
-deal with that, the log of a softmax cannot.
+deal with that, the log of a softmax cannot. Mind the axes: `cross_entropy` wants the vocabulary on axis 1,
+right behind the batch, and ours is the last axis.
 
 **By hand.** A vocabulary of four, and `pad_id` 0. The first sentence has two real tokens. At each, the right
 word has the logit $\ln 3$ and the other three have 0, so its probability is $3 / (3+1+1+1) = \tfrac12$. The
@@ -228,7 +229,8 @@ should not count, neither above nor below the fraction?
 <details><summary>Hint 2</summary>
 
 `nn.functional.cross_entropy(numbers, classes)` wants (n, vocab) and (n,), and takes the softmax itself.
-`tensor.flatten(0, 1)` makes one axis of the first two. Look up its argument `ignore_index`.
+`tensor.flatten(0, 1)` makes one axis of the first two. With more axes the vocabulary must be on axis 1:
+"Expected target size ..." says that it is not. Look up the argument `ignore_index`.
 
 </details>
 """
@@ -303,7 +305,14 @@ it is at the last word, and the backward direction when it is at the *first* one
 **Padding must not be read.** Above all the backward direction would come through it *before* it meets the
 sentence. torch has a pair of functions for this: `pack_padded_sequence` makes a bundle that holds the real
 words only, a GRU reads such a bundle like any other input, and `pad_packed_sequence` turns the bundle of
-states that comes out into a padded tensor again. They were imported above; the hints tell their arguments.
+states that comes out into a padded tensor again. They were imported above:
+
+`bundle = pack_padded_sequence(embedded, src_lengths, batch_first=True, enforce_sorted=False)`
+
+`states, _ = pad_packed_sequence(bundle, batch_first=True, total_length=src.shape[1])`
+
+`enforce_sorted=False` says that the sentences need not come in order of length, and `total_length` that the
+result is as wide as `src` also where no sentence is.
 
 **By hand.** Make a GRU that counts: with all weights 0 and one bias very large, its state goes half of the
 way to 1 at each word, whatever the word is: 0.5, 0.75, 0.875. Let each direction have one such number, let
@@ -370,11 +379,10 @@ and the state of each direction at its end. Which of the two is the decoder's st
 
 </details>
 
-<details><summary>Hint 2: pack and unpack</summary>
+<details><summary>Hint 2: what goes into what</summary>
 
-`pack_padded_sequence(embedded, src_lengths, batch_first=True, enforce_sorted=False)`: the last argument says
-that the sentences need not come in order of length.
-`states, _ = pad_packed_sequence(bundle, batch_first=True, total_length=src.shape[1])` fills up with zeros.
+`self.rnn(bundle)` returns two things. The first is a bundle again: it goes into `pad_packed_sequence`, which
+fills up with zeros. The second is a plain tensor, of sentences in the order in which they came.
 
 </details>
 
@@ -843,8 +851,18 @@ and trains it for a short time, on restaurant reviews of up to 20 words, in Engl
 the course's: it repeats a call of both parts, the loss of exercise 1.2, and a step of an optimiser, 500
 times. It takes about ten seconds, longer on a busy machine.
 
-(If one of your parts is not ready, the course's own does its work: leave out the line marked "yours". For
-exercise 1.5, write `ids = model.greedy(batch.src, batch.src_lengths, 60)[0]` in the cell after it.)
+If one of your parts is not ready, the course's own does its work. For exercises 1.3 and 1.4, leave out the
+line marked "yours". For 1.5, write `ids = model.greedy(batch.src, batch.src_lengths, 60)[0]` in the cell
+after it. For 1.6, put this before the last loop of that cell, which can then stay as it is:
+
+```python
+from utils import metrics
+
+def bleu_by_length(sources, hypotheses, references, edges):
+    lengths = [len(source.split()) for source in sources]
+    rows = metrics.bleu_by_length(lengths, hypotheses, references, edges, n_bootstrap=0)
+    return [(row, result.score) for row, result in rows]
+```
 """
 
 # %%
@@ -863,7 +881,7 @@ print("loss on the training sentences:", [round(loss, 2) for loss in history.col
 r"""
 **Predict.** The model has seen reviews of all lengths up to 20 words. We translate other reviews and score
 them in four bins: 3 to 6 words, 7 to 10, 11 to 14, and 15 to 20. Will the last bin have three quarters of the
-first one's BLEU, half of it, or nearer to a third?
+first one's BLEU, half of it, or less than a third?
 """
 
 # %%
@@ -879,10 +897,14 @@ for (first, last), score in bleu_by_length(sources, hypotheses, references, [3, 
 
 # %% [markdown]
 r"""
-**Reflect.** BLEU falls from bin to bin, and the last bin has about a third of the first one's. What this
+<details><summary>Reflect</summary>
+
+BLEU falls from bin to bin, and the last bin has between a quarter and a third of the first one's. What this
 short run does *not* show is how much of the fall is the vector's fault. Long sentences are also harder for
 other reasons, and training had only begun; the comparison in demo 01, with and without attention at the same
 budget, is what separates the two.
+
+</details>
 
 Here are a short and a long one. Look at what the model writes where it does not know: good French, about
 another meal.
@@ -899,39 +921,54 @@ r"""
 
 10 min · ●●○ · 3 points
 
-A classmate looks at the four bins above. Answer their three questions, in five to eight sentences in all. A
-person grades it: until then the feedback counts it as 0. One point each:
+A classmate builds the same translator for weather reports: 5 to 40 words, all put together from the same few
+dozen phrases. Its BLEU is the same at all lengths. "So a single vector is enough", she says, and lets it
+translate novels, where BLEU falls with length. Answer three questions, in five to eight sentences in all, one
+point each. The check at the end counts the tests only; a person grades this answer.
 
-1. What does `decoder_state` have to hold before the first word is written, and why does that become harder as
-   the sentence grows?
-2. BLEU falls with length. Name one reason for this *other* than the single vector. How could you find out
-   how much of the fall is the vector's fault?
-3. "Then make `hidden_dim` twice as large, and the problem is solved." Is it?
+1. What must `decoder_state` hold for a report of 40 words, and what for 40 words of a novel? Say why the one
+   fits and the other does not, though both have the same length.
+2. With a novel, mistakes also add up: the decoder reads its own words, and one wrong word misleads the next
+   ones. How could she find out how much of the fall comes from this and how much from the vector, *without*
+   training another model?
+3. "Then make `hidden_dim` twice as large, and novels are solved." Are they? Say what the curve of BLEU by
+   length would look like.
 
 <!-- ### BEGIN SOLUTION -->
-**A possible answer.** The decoder never sees the source, so its first state has to hold everything that the
-translation will need: all words, which of them belong together, and their order. The number of words grows
-with the sentence, but the vector has `hidden_dim` numbers for any sentence, so details get lost. There are
-other reasons for a fall: the decoder reads its own words, and one wrong word misleads all that follow, of
-which a long sentence has more. To separate the two, change only the vector's part: train a model that may
-look back at all encoder states, with the same sizes, data and number of updates, and compare the curves.
-What is left of the fall then is not the vector's fault. A wider vector helps, but it is still of one size
-for all sentences, so the cliff moves to longer ones; and it costs memory and time for the short ones too.
+**A possible answer.** The decoder never sees the source, so its first state has to hold all that the
+translation needs. For a report that is which of the known phrases come, in which order, with which numbers:
+little to remember, since the decoder knows the phrases themselves by heart. In a novel nearly every word is
+news, so what must be held grows with the length, while the vector has `hidden_dim` numbers for any sentence.
+To separate the two causes I would feed the decoder the right words, as in training, so that no mistake of its
+own can mislead it, and look at the loss of a word, or the share of words it gets right, by the length of the
+source: what still becomes worse with length is not due to its own mistakes. (Or I would score only the first
+five words of each translation: few mistakes have added up there, but the vector has had to hold the whole
+source.) A wider vector helps, but it is still of one size for all sentences: the curve falls later, and it
+falls.
 
 **Rubric**, one point a question. Half a point where the idea is there but half of it is missing.
 
-1. Full: everything about the source that the translation needs, in a vector of *fixed size*. Half: only one
-   of the two. None: "it holds the context", or "long sentences are harder".
-2. Full: another reason (own mistakes add up, long sentences are rarer or need more training, their grammar is
-   harder) *and* a comparison that takes one of the two causes away and keeps the rest (attention or another
-   width at the same budget; the right words fed instead of its own). Half: one of the two. None: only
-   repeats the single vector.
-3. Full: no; it moves the length at which quality falls and does not remove the limit (a price may be named).
-   Half: "no" with the price only, or "it helps a little". None: yes.
+1. Full: what counts is how much there is to know (not the number of words), *and* that the vector is of
+   *fixed size*. Half: only one of the two. None: "novels are harder", or "it holds the context".
+2. Full: a measurement that switches one of the two causes off and leaves the other (right words fed instead
+   of its own; only the first words of each translation; the same output with more or less source to
+   remember), *with* what it would tell. Half: the measurement without what it tells, or a comparison that
+   needs another model. None: only repeats the two causes.
+3. Full: no; the fall begins at longer sentences and does not go away (a price may be named). Half: "no" with
+   the price only, or "it helps a little". None: yes.
 
 Other correct reasons count as much as these. Language is not graded; more than ten sentences lose nothing.
 <!-- ### END SOLUTION -->
 """
+
+# %% [markdown]
+r"""
+When you have written all that you want to hand in, let the grader look at the whole notebook.
+"""
+
+# %%
+# Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
+# from grading import check_notebook; check_notebook("01_bottleneck.ipynb")
 
 # %% [markdown]
 r"""
@@ -942,8 +979,18 @@ r"""
 - Padding is everywhere and must count nowhere: not in the mask, not in the loss, not in the backward reading.
 - One BLEU for all sentences would have hidden the fall. Sorted by the length of the source, it is plain.
 
-**One thing to try.** Change `hidden_dim` from 128 to 32 in "Put it together", in both of your lines, then
-train and translate again. Which bin loses the largest part of its score?
+**One thing to try.** In "Put it together", make all three 128 into 256, that of `Seq2Seq` and those of your
+two lines, then train and translate again. Which bins gain the largest part of their score? And does the first
+bin, with its short sentences, gain nothing?
+
+<details><summary>What we saw</summary>
+
+With one seed, BLEU rose from 65 to 76, 43 to 53, 25 to 32, and 18 to 24: the two long bins gained about a
+third, the first a sixth. That even short sentences gain shows that this is not memory alone: a wider model
+also learned more in its 500 updates. To see memory alone, one would have to train both for as long as it
+helps.
+
+</details>
 
 Which mistake in this exercise raised no error and still made everything wrong? Write yourself a line about
 how you found it. Then go on to lesson 02, where the book is opened.

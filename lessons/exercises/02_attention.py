@@ -821,6 +821,15 @@ Other correct reasons count as much as these. Language is not graded; more than 
 
 # %% [markdown]
 r"""
+When you have written all that you want to hand in, let the grader look at the whole notebook.
+"""
+
+# %%
+# Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
+# from grading import check_notebook; check_notebook("02_attention.ipynb")
+
+# %% [markdown]
+r"""
 ### Looking back
 
 - A score compares a query with a key; a masked softmax shares one whole of attention out over the real keys;

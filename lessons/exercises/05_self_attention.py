@@ -17,7 +17,7 @@ You will
 - **predict** what each part can and cannot do, and run it to see,
 - **explain** what is lost together with the recurrent network, and what brings it back.
 
-About 110 minutes, 17 points: 2 each for exercises 5.1 and 5.2, 4 for 5.3, 3 each for 5.4 and 5.5, and 3 for
+About 105 minutes, 17 points: 2 each for exercises 5.1 and 5.2, 4 for 5.3, 3 each for 5.4 and 5.5, and 3 for
 a written answer. Every exercise stands alone: you can do them in any order. Where one needs what another asks
 for, use the course's own version, `library.causal_mask` for instance: then a mistake in one costs nothing in
 the next.
@@ -84,6 +84,10 @@ $c_t$ is `context[b, t]`.
 | out: `context` | (batch, length, value_dim) |
 | out: `weights` | (batch, length, length), a row for each word that looks |
 
+A word that may look at nothing gets zeros, in `context` and in `weights`, never NaN. You may use what was
+imported above: `attend(query, keys, values, mask, score)` with `scaled_dot_score` as its last argument is the
+attention of exercise 02. It returns context and weights, takes both kinds of mask, and gives such zeros.
+
 **By hand.** Three words, two numbers each: the first says "a living being", the second "a pronoun". Let
 
 $$W_q = \begin{pmatrix} 0 & 0 \\ \sqrt2 \ln 3 & 0 \end{pmatrix}, \qquad
@@ -129,7 +133,7 @@ def self_attention(x, w_query, w_key, w_value, mask=None):
 r"""
 <details><summary>Hint 1</summary>
 
-Which part of this is new, compared with exercise 2.6? `attend` and `scaled_dot_score` are imported above.
+Which part of this is new, compared with attention in a translator? Only what stands before `attend` is.
 
 </details>
 
@@ -181,10 +185,14 @@ for last in ("tired", "wide"):
 
 # %% [markdown]
 r"""
-**Reflect.** The first look goes to the last word in both sentences; only the second goes to the animal in one
+<details><summary>Reflect</summary>
+
+The first look goes to the last word in both sentences; only the second goes to the animal in one
 and to the street in the other. A query is made of one word's own vector, so "it" cannot ask the right
 question before it has learned what is said of it: this is why Transformers stack such layers. The numbers
 were made up, so this shows what self-attention can do, not how a trained model settles the matter.
+
+</details>
 """
 
 # %% test="self_attention" points=2
@@ -289,8 +297,8 @@ Draw the table for four words. Which corner is True, and what about the diagonal
 # %% [markdown]
 r"""
 **Predict.** A sentence has 5 words, so there are 25 pairs of a word that looks and a word that is looked at.
-How many of them does the mask allow? And in the second half of the output, where the fourth word has been
-replaced by another: which words' contexts change with the mask, and which without?
+How many of them does the mask allow? Now we replace the fourth word by another. Whose contexts change with
+the mask? And whose without it?
 """
 
 # %%
@@ -311,9 +319,13 @@ for name, rule in (("with the mask", mask.unsqueeze(0)), ("without it", None)):
 
 # %% [markdown]
 r"""
-**Reflect.** 1 + 2 + 3 + 4 + 5 = 15 pairs are allowed. With the mask only the fourth and the fifth word notice
+<details><summary>Reflect</summary>
+
+1 + 2 + 3 + 4 + 5 = 15 pairs are allowed. With the mask only the fourth and the fifth word notice
 that the fourth is another; without it all do. So what a decoder computes for the first words of a target
 stays right whatever comes later. (An encoder, which has its whole sentence before it, needs no such mask.)
+
+</details>
 """
 
 # %% test="causal_mask" points=2
@@ -378,7 +390,8 @@ The root in the scaled score is that of head_dim, the length of the vectors that
 
 A sentence looks at itself with `attention(x, x, x)`, and a decoder looks at its source with
 `attention(x, encoder_states, encoder_states)`: one class serves both, so query, keys and values come in
-separately.
+separately. A query that may look at nothing gets zeros, in every head, never NaN. You may use the imported
+`attend` and `scaled_dot_score` here too: one call serves one head.
 
 **By hand.** Two heads, hidden 4, and all projections change nothing (identity matrices). The query is
 $(\sqrt2 \ln 3,\, 0 \,|\, 0,\, 0)$, and head_dim is 2.
@@ -476,9 +489,13 @@ print("one key left, the first word in the first three heads:", weights[0, :3, 0
 
 # %% [markdown]
 r"""
-**Reflect.** Both have 4 · 64 · 64 = 16384: heads share the same matrices out, so more heads are narrower
+<details><summary>Reflect</summary>
+
+Both have 4 · 64 · 64 = 16384: heads share the same matrices out, so more heads are narrower
 heads, not more of everything. With one key left all heads must look at it, with a weight of 1. Whether heads
 of a trained model then specialise is another question; nothing in this layer forces them to.
+
+</details>
 """
 
 # %% test="MultiHeadAttention" points=4
@@ -547,7 +564,7 @@ $p / 10000^{2/4} = p / 100$.
 | position | 0: $\sin p$ | 1: $\cos p$ | 2: $\sin \frac{p}{100}$ | 3: $\cos \frac{p}{100}$ |
 | --- | --- | --- | --- | --- |
 | 0 | 0 | 1 | 0 | 1 |
-| 1 | 0.8415 | 0.5403 | 0.0100 | 1.0000 |
+| 1 | 0.8415 | 0.5403 | 0.0100 | 0.99995 |
 | 2 | 0.9093 | −0.4161 | 0.0200 | 0.9998 |
 """
 
@@ -620,9 +637,13 @@ bar = figure.colorbar(picture)
 
 # %% [markdown]
 r"""
-**Reflect.** Without positions the two contexts are the same, but for rounding: who bites whom is lost, in any
+<details><summary>Reflect</summary>
+
+Without positions the two contexts are the same, but for rounding: who bites whom is lost, in any
 number of layers. With them they differ. In the picture the top columns change from word to word, those at the
 bottom hardly at all. That contexts differ does not mean that a model uses it well: that it must learn.
+
+</details>
 """
 
 # %% test="positional_encoding" points=3
@@ -635,7 +656,7 @@ check("positional_encoding", positional_encoding, cases="visible")
 # By hand: three positions, four columns.
 positions = positional_encoding(3, 4)
 by_hand = torch.tensor(
-    [[0.0, 1.0, 0.0, 1.0], [0.8415, 0.5403, 0.0100, 1.0000], [0.9093, -0.4161, 0.0200, 0.9998]]
+    [[0.0, 1.0, 0.0, 1.0], [0.8415, 0.5403, 0.0100, 0.99995], [0.9093, -0.4161, 0.0200, 0.9998]]
 )
 assert positions.shape == (3, 4), f"the shape should be (3, 4), but is {tuple(positions.shape)}"
 assert torch.allclose(positions, by_hand, atol=1e-4), f"they should be as in the table, not {positions}"
@@ -752,7 +773,8 @@ things does `self.attention` return?
 r"""
 **Predict.** The next cell trains your block to turn sequences of 7 random letters round: the first word of
 the answer is the last of the input, and so on. It does so twice, without positions and with them, for 300
-steps each. What share of the letters will each get right?
+steps each. There are ten letters, so blind guessing gets 10% right. What share will each of the two get
+right?
 """
 
 
@@ -787,10 +809,14 @@ for name, positions in (("without", torch.zeros(7, 32)), ("with", library.positi
 
 # %% [markdown]
 r"""
-**Reflect.** With positions all letters are right, and the second map, a mean over the heads, shows why: every
+<details><summary>Reflect</summary>
+
+With positions all letters are right, and the second map, a mean over the heads, shows why: every
 place looks mostly at its mirror image. Without them about a third is right: the block knows which letters are
 there, but not where, and all places look alike. Over ten seeds we saw 31 to 32% without and 100% with. One
 short task shows that positions *can* be used by a block; language asks for more than places.
+
+</details>
 """
 
 # %% test="TransformerBlock" points=3
@@ -833,40 +859,52 @@ r"""
 
 10 min · ●●○ · 3 points
 
-Explain self-attention to a classmate who knows attention in a translator but missed this lesson, in five to
-eight sentences. A person grades it: until then the feedback counts it as 0. Your text should answer three
-questions (one point each):
+Three classmates build something with your parts. Answer the question of each, in five to eight sentences in
+all, one point each. The check at the end counts the tests only; a person grades this answer.
 
-1. What is the same as in the translator's attention, and where do query, keys and values come from now?
-2. What does a model lose when self-attention takes the place of a recurrent network, how would you notice,
-   and what brings it back?
-3. A decoder that is trained on whole targets needs a causal mask. What would go wrong without one, in
-   training and when it translates? Why can an encoder do without?
+1. **Captions.** A model writes a sentence about a picture. Each word it writes looks at the regions of the
+   picture, and also at the words written so far. Which of the two looks is self-attention? Say for both where
+   query, keys and values come from, and what they have in common.
+2. **Reviews.** A model that adds no positions tells good restaurant reviews from bad ones, almost as well as
+   one that does. How can it manage, and which reviews must it confuse? Make up two. Why would a recurrent
+   network have had no need of positions?
+3. **Tunes.** A model learns to predict the next note. It is trained on whole tunes at once, without a causal
+   mask. Its training loss falls to almost nothing, and the tunes that it writes are noise. Explain both. Does
+   the model of question 2 need such a mask?
 
 <!-- ### BEGIN SOLUTION -->
-**A possible answer.** The steps are the same: scores, softmax, and a weighted sum of values. In the
-translator the query came from the decoder and keys and values from the source; now all three are made of the
-words of one sentence, each by a matrix of its own, so that every word asks which others matter for it. A
-recurrent network reads in order, and self-attention does not: if the words are shuffled, the same vectors
-come out, shuffled, so "dog bites man" and "man bites dog" cannot be told apart. Position vectors, added to
-the words, bring the order back. In training the decoder is given the whole target. Without a causal mask each
-place would see the next word, which it is to predict: it would learn to copy it, and the loss would fall for
-the wrong reason. When it translates, the next word is not there, and what it has learned is of no use. An
-encoder predicts nothing in its sentence, and all of that sentence is known from the start, so its words may
-look both ways.
+**A possible answer.** The look at the words written so far is self-attention: query, keys and values are made
+of the same words, each by a matrix of its own. In the look at the picture only the query comes from the word,
+and keys and values come from the regions. Scores, softmax and the sum of values are the same in both. Without
+positions the review model sees a bag of words, and words such as "awful" and "delicious" tell most of the
+verdict wherever they stand. It must confuse "good, not bad" with "bad, not good": the same vectors come out
+in another order. A recurrent network reads word after word, so its states depend on the order anyway. The
+tune model could look at the next note itself, which is the answer, so it learned to copy it: hence the low
+loss. When it writes, the next note is not there yet, and it has learned nothing else. The review model
+predicts none of its own words, and the whole review is known from the start, so its words may look both ways.
 
 **Rubric**, one point a question. Half a point where the idea is there but half of it is missing.
 
-1. Full: the same scores, softmax and sum; *and* all three from the same words, by three matrices. Half: one
-   of the two, or no mention that they are projected. None: "a word attends to itself".
-2. Full: the order of the words, *and* a way to notice (shuffling, two sentences with the same words), *and*
-   positions as the cure. Half: two of the three. None: only "it loses memory" or "it is less exact".
-3. Full: the answer is seen in training and missing in use; *and* the encoder's sentence is all known. Half:
-   one of the two. None: "to save time" or "because of padding".
+1. Full: the right look is named, *and* all three from the same words against keys and values from the
+   picture, *and* scores, softmax and sum in both. Half: two of the three. None: "both look at words".
+2. Full: single words tell most of it, *and* two reviews of the same words with opposite verdicts, *and* that
+   a recurrent network reads in order. Half: two of the three. None: only "it is less exact".
+3. Full: the answer is seen in training and missing when it writes; *and* no mask in question 2, since the
+   whole review is given and none of its words is predicted. Half: one of the two. None: "to save time" or
+   "because of padding".
 
 Other correct reasons count as much as these. Language is not graded; more than ten sentences lose nothing.
 <!-- ### END SOLUTION -->
 """
+
+# %% [markdown]
+r"""
+When you have written all that you want to hand in, let the grader look at the whole notebook.
+"""
+
+# %%
+# Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
+# from grading import check_notebook; check_notebook("05_self_attention.ipynb")
 
 # %% [markdown]
 r"""
@@ -878,8 +916,17 @@ r"""
 - It has no sense of order of its own. Positions bring order in, and the causal mask decides who may see whom.
 - A block only ever adds to its words: what they find in the others first, and then what each makes of it.
 
-**One thing to try.** Take both norms out of your block, then the residual around the attention instead, and
-let it learn to reverse again. Does this small task miss them? What would a task have to be like that does?
+**One thing to try.** In exercise 5.5, give the block of `read` a mask, so that it learns to reverse while no
+place sees the future: `block(embedding(src) + positions, library.causal_mask(7).expand(len(src), 7, 7))`.
+Which places can still know their letter, and what share of all letters does that make, with positions? Work
+it out before you run it.
+
+<details><summary>What we saw</summary>
+
+61%: place 0 needs the letter of place 6, which it may not see, and so do places 1 and 2 with theirs. They
+guess, and one guess in ten is right. The other four get all: (4 + 3 · 0.1) / 7 = 0.61.
+
+</details>
 
 Which of the five parts would you have expected to matter least, and did a run change your mind? Write
 yourself a line about it. Then go on to lesson 06, where attention meets real text.

@@ -78,6 +78,18 @@ def test_the_figures_of_the_notebook_stay_as_they_are():
     assert plt.gcf() is current.figure and not mine.has_data() and not current.has_data()
 
 
+def test_a_map_drawn_elsewhere_is_told_from_a_wrong_return():
+    def on_the_last(weights, src_tokens, tgt_tokens, ax=None):
+        if ax is None:
+            return right(weights, src_tokens, tgt_tokens)
+        right(0.9 * weights, src_tokens, tgt_tokens, ax.figure.axes[-1])
+        return ax
+
+    assert examine("plot_attention", on_the_last, seed=0).mistake is None
+    with pytest.raises(AssertionError, match="but the map is not on it: .* ax.imshow, not plt.imshow"):
+        check("plot_attention", on_the_last, cases="visible", seed=1)
+
+
 def rate_of_nothing(predicted, sure, possible):
     nothing = not any(predicted) and not any(sure)
     return 0.25 if nothing else metrics.alignment_error_rate(predicted, sure, possible)
@@ -94,6 +106,11 @@ def rate_of_nothing(predicted, sure, possible):
         ("attention_entropy", lambda w, m: -1 - w.sum(-1), "an entropy is negative"),
         ("coverage", lambda w, m: 0 * w.sum(1) + 1, "padding is covered"),
         ("coverage", lambda w, m: 0.5 * metrics.coverage(w, m), "weight is lost or made"),
+        (
+            "alignment_error_rate",
+            lambda a, s, p: 1 - sum(map(len, a)) / sum(map(len, a + s)),
+            "it divides by zero where there is no link at all",
+        ),
     ],
 )
 def test_an_unknown_mistake_is_told_by_what_it_breaks(name, answer, message):

@@ -68,6 +68,46 @@ def waves_by_whole_division(length, hidden_dim):
     return positions
 
 
+def waves_that_grow_faster(length, hidden_dim):
+    angle = torch.arange(length).unsqueeze(1) * 10_000 ** (torch.arange(0, hidden_dim, 2) / hidden_dim)
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
+
+
+def heads_by(split, split_back):
+    """Many heads with their numbers hidden by -1e9, which is wrong where nothing is left."""
+
+    def forward(self, query, keys, values, mask=None):
+        values = self.value_proj(values)
+        query, keys, values = (
+            split(y, self.heads) for y in (self.query_proj(query), self.key_proj(keys), values)
+        )
+        scores = query @ keys.mT / query.shape[-1] ** 0.5
+        if mask is not None:
+            scores = scores.masked_fill(~(mask if mask.dim() == 3 else mask[:, None])[:, None], -1e9)
+        return self.out_proj(split_back(scores.softmax(-1) @ values)), scores.softmax(-1)
+
+    return of_heads(forward)
+
+
+def straight(y, heads):
+    return y.reshape(y.shape[0], heads, y.shape[1], -1)
+
+
+def interleaved(y, heads):
+    return y.reshape(*y.shape[:2], -1, heads).permute(0, 3, 1, 2)
+
+
+def side_by_side(y):
+    return y.transpose(1, 2).flatten(2)
+
+
+def mask_of_the_rows(x, w_query, w_key, w_value, mask=None):
+    scores = (x @ w_query) @ (x @ w_key).mT / w_key.shape[1] ** 0.5
+    if mask is not None:
+        scores = scores.masked_fill(~(mask if mask.dim() == 3 else mask.unsqueeze(-1)), -torch.inf)
+    return scores.softmax(-1) @ (x @ w_value), scores.softmax(-1)
+
+
 def masked_with_zero(x, w_query, w_key, w_value, mask=None):
     scores = (x @ w_query) @ (x @ w_key).mT / w_key.shape[1] ** 0.5
     if mask is not None:
@@ -79,6 +119,10 @@ def masked_with_zero(x, w_query, w_key, w_value, mask=None):
     ("name", "answer", "mistake"),
     [
         ("self_attention", masked_with_zero, "hidden_scored_zero"),
+        ("self_attention", mask_of_the_rows, "mask_on_the_rows"),
+        ("MultiHeadAttention", heads_by(straight, side_by_side), "split_without_transpose"),
+        ("MultiHeadAttention", heads_by(interleaved, side_by_side), "dealt_out_in_turn"),
+        ("positional_encoding", waves_that_grow_faster, "multiplied"),
         ("causal_mask", lambda n: torch.arange(n)[:, None] > torch.arange(n), "excludes_itself"),
         ("causal_mask", lambda n: nn.Transformer.generate_square_subsequent_mask(n), "added_to_the_scores"),
         ("MultiHeadAttention", of_heads(scaled_by_all_numbers), "root_of_hidden"),

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from utils.training import (
     seed_everything,
     sequence_loss,
     train,
+    train_step,
     validation_loss,
 )
 
@@ -41,6 +43,54 @@ def test_loss_is_the_mean_over_real_tokens():
     logits[0, 0, 2] = 100.0
     targets = torch.tensor([[2, 3, 0], [4, 0, 0]])
     assert sequence_loss(logits, targets).item() == pytest.approx(2 * math.log(5) / 3)
+
+
+@pytest.mark.parametrize("max_norm", [0.25, 1e6])
+def test_a_step_follows_the_gradient_no_further_than_max_norm(encoded, max_norm):
+    model, twin = make(encoded, dropout=0.0), make(encoded, dropout=0.0)
+    batch = encoded.batch("train", [0, 1, 2])
+    logits, _ = twin(batch.src, batch.src_lengths, batch.tgt_in)
+    expected = sequence_loss(logits, batch.tgt_out)
+    expected.backward()
+    gradient = torch.cat([p.grad.flatten() for p in twin.parameters()])
+    assert 0.25 < gradient.norm() < 1e6
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)  # left by somebody else
+    loss = train_step(model, batch, torch.optim.SGD(model.parameters(), lr=0.5), max_norm=max_norm)
+    assert type(loss) is float and loss == pytest.approx(expected.item())
+    moved = parameters(twin) - parameters(model)
+    assert torch.allclose(moved, 0.5 * gradient * min(1.0, max_norm / gradient.norm()), atol=1e-6)
+
+
+def test_another_padding_and_a_guide(encoded):
+    """The guide moves the parameters, and is left out of the loss that is given."""
+    batch = encoded.batch("train", [0, 1, 2])
+    other = replace(batch, tgt_out=batch.tgt_out.masked_fill(batch.tgt_out == 0, 1))
+    found = []
+    for given, pad_id, guide in (
+        (batch, 0, None),
+        (other, 1, None),
+        (batch, 0, lambda batch, weights: 9 * weights.square().mean()),
+    ):
+        model = make(encoded, dropout=0.0)
+        step = train_step(model, given, torch.optim.SGD(model.parameters(), lr=0.5), pad_id, guide=guide)
+        found.append((step, parameters(model)))
+    assert found[0][0] == found[1][0] == found[2][0]
+    assert torch.equal(found[0][1], found[1][1]) and not torch.allclose(found[0][1], found[2][1])
+
+
+def test_training_is_a_loop_of_such_steps(encoded):
+    whole, by_hand = make(encoded), make(encoded)
+    history = train(whole, encoded, updates=20, batch_tokens=80, validate_every=20, progress=False)
+    optimizer = torch.optim.Adam(by_hand.parameters(), fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, 20, pct_start=0.2)
+    seed_everything(0)
+    batches, losses = Batches(encoded, 20, 80, seed=0, curriculum=0.0), []
+    for update in range(20):
+        losses.append(train_step(by_hand, batches[update], optimizer))
+        schedule.step()
+    assert history.column("train_loss") == pytest.approx([sum(losses) / 20])
+    assert torch.equal(parameters(whole), parameters(by_hand))
 
 
 def test_training_lowers_the_loss_and_the_same_seed_repeats_it(encoded):

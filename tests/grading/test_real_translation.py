@@ -1,0 +1,118 @@
+"""What is said of mistakes in exercise 06 that the bank does not know, and what its machine refuses."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from grading.checks import CHECKS, check, examine
+from grading.drives import real_translation
+from utils.decoding import beam_search
+from utils.metrics import compare_systems
+
+
+def another_score(*args):
+    ids, score = beam_search(*args)
+    return ids, score - 1
+
+
+def end_in_the_middle(step, state, bos_id, eos_id, *rest):
+    ids, score = beam_search(step, state, bos_id, eos_id, *rest)
+    return [eos_id, *ids], score
+
+
+def too_many(*args):
+    ids, score = beam_search(*args)
+    return ids + [max(set(range(4)) - set(args[2:4]))] * (args[5] + 1), score
+
+
+def no_ids(*args):
+    ids, score = beam_search(*args)
+    return [float(i) + 0.5 for i in ids] or [-1], score
+
+
+def never_stops(step, state, bos_id, *rest):
+    while True:
+        _, state = step(torch.tensor([bos_id]), state)
+
+
+def state_left_behind(step, state, bos_id, eos_id, beam_size, *rest):
+    _, state = step(torch.tensor([bos_id]), state)
+    step(torch.tensor([bos_id] * 2), state)
+
+
+def a_token_too_flat(step, state, bos_id, *rest):
+    step(bos_id, state)
+
+
+def without_p(*args):
+    return {key: value for key, value in compare_systems(*args).items() if key != "p_value"}
+
+
+def half_a_point_more(*args):
+    found = compare_systems(*args)
+    return found | {"bleu_a": found["bleu_a"] + 0.5}
+
+
+UNKNOWN = [
+    ("beam_search", another_score, "the score is not the one that these ids have"),
+    ("beam_search", end_in_the_middle, "ids still holds the end token"),
+    ("beam_search", too_many, "ids are returned, more than max_len"),
+    ("beam_search", no_ids, "ids should be token ids"),
+    ("beam_search", never_stops, "RuntimeError: step was called .* does the search stop"),
+    ("beam_search", state_left_behind, "step got 2 tokens, but a state of 1 and 1 rows"),
+    ("beam_search", a_token_too_flat, "step wants tokens as a tensor of one axis"),
+    ("beam_search", lambda *args: beam_search(*args)[0], "it returned one thing, where ids and score"),
+    ("compare_systems", without_p, "the dict lacks p_value"),
+    ("compare_systems", lambda *args: compare_systems(*args) | {"t": 1}, "the dict has t besides"),
+    ("compare_systems", half_a_point_more, "bleu_a is not sacrebleu's corpus BLEU"),
+    (
+        "compare_systems",
+        lambda *a: compare_systems(*a) | {"interval_b": 3.0},
+        "interval_b should be two numbers",
+    ),
+    ("compare_systems", lambda *args: list(compare_systems(*args).values()), "comparison should be a dict"),
+]
+
+
+@pytest.mark.parametrize("name, answer, message", UNKNOWN)
+def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
+    assert examine(name, answer, seed=0).mistake is None
+    with pytest.raises(AssertionError, match=message):
+        check(name, answer, seed=1)
+
+
+def test_the_machine_of_tables_moves_with_its_state():
+    log_probs = torch.tensor([[0.0, -1.0, -2.0], [-3.0, -4.0, -5.0]])
+    goes_to = torch.tensor([[0, 0, 1], [1, 1, 0]])
+    seen = []
+
+    def answer(step, state, *settings):
+        seen.append(step(torch.tensor([0]), state))
+        _, (node, table) = seen[0]
+        pair = torch.tensor([0, 0])
+        seen.append(step(torch.tensor([1, 2]), (node[pair], table[pair])))
+        return torch.tensor([2]), 0.5
+
+    assert real_translation.decode(answer, log_probs, goes_to, 0, 1, 2, 3, 1.0) == [[2], 0.5]
+    assert torch.equal(seen[0][0], log_probs[:1])
+    assert torch.equal(seen[1][0], log_probs)  # one stayed at node 0, the other went to node 1
+
+
+def test_the_seed_of_the_resampling_is_not_the_machines(monkeypatch):
+    monkeypatch.setenv("SACREBLEU_SEED", "7")
+    assert examine("compare_systems", CHECKS["compare_systems"].reference, seed=0).passed
+    assert real_translation.compare(lambda: os.environ["SACREBLEU_SEED"]) == "12345"
+    assert os.environ["SACREBLEU_SEED"] == "7"
+
+
+def test_no_case_of_beam_search_is_decided_by_rounding():
+    """Less precise tables lead to the same words."""
+    for seed in range(10):
+        for case in CHECKS["beam_search"].draw(np.random.default_rng(seed)):
+            inputs = list(case.inputs.values())
+            double = [torch.from_numpy(v) if hasattr(v, "dtype") else v for v in inputs]
+            single = [double[0].float(), *double[1:]]
+            first, second = (real_translation.decode(beam_search, *args) for args in (double, single))
+            assert first[0] == second[0] and first[1] == pytest.approx(second[1], abs=1e-4)

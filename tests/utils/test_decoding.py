@@ -1,0 +1,151 @@
+from itertools import product
+
+import pytest
+import torch
+
+from utils.decoding import beam_search
+from utils.models import Seq2Seq, translate
+from utils.text import BOS_ID, EOS_ID, encoded_reviews
+
+BOS, EOS = 0, 1
+
+
+def machine(seed, vocab=4, nodes=5):
+    """A step that walks from node to node by tokens, and its tables. Begin tokens are next to impossible."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(nodes, vocab, generator=generator, dtype=torch.float64) * 1.5
+    logits[:, BOS] = -60
+    log_probs = logits.log_softmax(-1)
+    goes_to = torch.randint(nodes, (nodes, vocab), generator=generator)
+
+    def step(tokens, state):
+        (node,) = state
+        assert tokens.shape == node.shape
+        node = goes_to[node, tokens]
+        return log_probs[node], (node,)
+
+    return step, log_probs, goes_to
+
+
+def search(seed, beam_size, max_len, penalty):
+    return beam_search(machine(seed)[0], (torch.tensor([0]),), BOS, EOS, beam_size, max_len, penalty)
+
+
+def score_of(ids, seed, penalty):
+    """The score of a finished hypothesis, token by token."""
+    _, log_probs, goes_to = machine(seed)
+    node, total = goes_to[0, BOS], 0.0
+    for token in [*ids, EOS]:
+        total += log_probs[node, token].item()
+        node = goes_to[node, token]
+    return total / (len(ids) + 1) ** penalty
+
+
+def best_of_all(seed, max_len, penalty):
+    """The best of all finished hypotheses that max_len allows, by trying each."""
+    every = (list(ids) for length in range(max_len) for ids in product((2, 3), repeat=length))
+    return max(every, key=lambda ids: score_of(ids, seed, penalty))
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.6, 1.0])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_beam_that_holds_everything_finds_the_best_of_all(seed, penalty):
+    ids, score = search(seed, beam_size=4**4, max_len=4, penalty=penalty)
+    assert ids == best_of_all(seed, 4, penalty)
+    assert score == pytest.approx(score_of(ids, seed, penalty), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_beam_of_one_is_greedy(seed):
+    _, log_probs, goes_to = machine(seed)
+    node, ids = goes_to[0, BOS], []
+    while len(ids) < 12:
+        ids.append(log_probs[node].argmax().item())
+        if ids[-1] == EOS:
+            break
+        node = goes_to[node, ids[-1]]
+    assert search(seed, 1, 12, 0.7)[0] == [i for i in ids if i != EOS]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_beam_is_better_than_the_best_of_all_and_every_score_is_its_hypothesis_own(seed):
+    best = score_of(best_of_all(seed, 5, 1.0), seed, 1.0)
+    for beam_size in (2, 3, 5, 8):
+        ids, score = search(seed, beam_size, 5, 1.0)
+        if len(ids) < 5:  # it has finished
+            assert score <= best + 1e-6
+            assert score == pytest.approx(score_of(ids, seed, 1.0), abs=1e-6)
+
+
+def tree(*, first, after):
+    """A step whose first token is drawn from `first` and every later one from `after` of the token before."""
+
+    def step(tokens, state):
+        rows = [first if token == BOS else after[token] for token in tokens.tolist()]
+        return torch.tensor(rows, dtype=torch.float64).log(), state
+
+    return step, (torch.zeros(1, 1),)
+
+
+def test_greedy_misses_what_two_places_find():
+    step, state = tree(first=[0, 0.1, 0.5, 0.4], after={2: [0, 0.4, 0.3, 0.3], 3: [0, 0.9, 0.05, 0.05]})
+    ids, score = beam_search(step, state, BOS, EOS, 1, 5, 0.0)
+    assert ids == [2] and score == pytest.approx(torch.tensor(0.5 * 0.4).log().item())
+    ids, score = beam_search(step, state, BOS, EOS, 2, 5, 0.0)
+    assert ids == [3] and score == pytest.approx(torch.tensor(0.4 * 0.9).log().item())
+
+
+def test_the_penalty_decides_between_short_and_long():
+    step, state = tree(first=[0, 0.4, 0.6, 0], after={2: [0, 0, 0, 1], 3: [0, 0.5, 0.5, 0]})
+    assert beam_search(step, state, BOS, EOS, 2, 9, 0.0)[0] == []  # 0.4 against 0.6 * 0.5
+    ids, score = beam_search(step, state, BOS, EOS, 2, 9, 1.0)
+    assert ids == [2, 3] and score == pytest.approx(torch.tensor(0.3).log().item() / 3)
+
+
+def test_unfinished_hypotheses_count_only_where_none_has_finished():
+    step, state = tree(first=[0, 0.1, 0.9, 0], after={2: [0, 0.01, 0.99, 0]})
+    assert beam_search(step, state, BOS, EOS, 2, 3, 0.0)[0] == []  # 0.1, though the other has 0.88
+    ids, score = beam_search(step, state, BOS, EOS, 1, 3, 1.0)
+    assert ids == [2, 2, 2]
+    assert score == pytest.approx(torch.tensor(0.9 * 0.99**2).log().item() / 3)
+
+
+def test_a_finished_hypothesis_keeps_its_place():
+    calls = []
+    step, state = tree(first=[0, 0.6, 0.3, 0.1], after={2: [0, 0.2, 0.4, 0.4], 3: [0, 0.5, 0.25, 0.25]})
+
+    def counting(tokens, state):
+        calls.append(tokens.tolist())
+        return step(tokens, state)
+
+    beam_search(counting, state, BOS, EOS, 3, 3, 0.0)
+    assert calls[:2] == [[BOS], [2, 3]]  # three places, of which one is finished
+    assert all(len(tokens) <= 2 for tokens in calls[1:])
+
+
+def test_sizes_that_make_no_sense_are_refused():
+    step, state = tree(first=[0, 1, 0, 0], after={})
+    for beam_size, max_len in ((0, 5), (2, 0)):
+        with pytest.raises(ValueError, match="at least 1"):
+            beam_search(step, state, BOS, EOS, beam_size, max_len, 0.0)
+
+
+@pytest.mark.parametrize("attention", ["none", "multiplicative", "bahdanau"])
+def test_with_a_translator_a_beam_of_one_writes_what_greedy_writes(attention):
+    encoded = encoded_reviews()
+    torch.manual_seed(0)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 8, 8).eval()
+
+    def step(tokens, state):
+        logits, decoder_state, _ = model.decode(tokens.unsqueeze(1), *state)
+        return logits[:, -1].log_softmax(-1), (decoder_state, *state[1:])
+
+    for sentence in encoded.tokens("test", "src")[:3]:
+        src = torch.tensor([[*encoded.src_vocab.encode(sentence), EOS_ID]])
+        with torch.no_grad():
+            encoder_states, decoder_state, src_mask = model.encode(src, torch.tensor([src.shape[1]]))
+        state = (decoder_state, encoder_states, src_mask)
+        ids, _ = beam_search(step, state, BOS_ID, EOS_ID, 1, 7, 0.0)
+        assert encoded.tgt_vocab.decode(ids) == translate(model, encoded, [sentence], max_len=7)[0].tokens
+        ids, _ = beam_search(step, state, BOS_ID, EOS_ID, 3, 7, 1.0)
+        assert len(ids) <= 7
