@@ -30,9 +30,9 @@ Replace `raise NotImplementedError` by your answer, run the cell, then run the t
 is graded, more tests of the same kind run on other inputs. Hints open one by one.
 
 `weights[t, s]` is the attention that target token `t` (a row, here French) pays to source token `s` (a
-column, here English). Each row adds up to 1. A **link** (s, t) says that source token
-s and target token t answer each other; positions count from 0. **Gold links** are those known to be right:
-the grammar that wrote the reviews knows them.
+column, here English). Each row adds up to 1. A **link** (s, t) says that source token s and target token t
+answer each other; positions count from 0. **Gold links** are those known to be right: the grammar that wrote
+the reviews knows them.
 
 | size | counts |
 | --- | --- |
@@ -187,8 +187,7 @@ r"""
 
 "dessert sucré" crosses over: *dessert* looks at the last English word and *sucré* at the one before. "not" is
 the column with two frames; in our run it is brightest for both, *n'* and *pas*. Nobody told the model about
-adjectives, but one sentence is no measurement yet: after a training with another seed, *n'* and *pas* looked
-elsewhere.
+adjectives, but one sentence is no measurement yet: after a training with seed 2, *pas* looked most at "did".
 
 </details>
 """
@@ -554,13 +553,13 @@ for token in ("vraiment", "très", "soupe", "pas", "la", "du"):
 r"""
 <details><summary>Reflect</summary>
 
-No word here looks sharply after so short a training: *vraiment* and *très*, the sharpest, are as wide as an
+None of these looks sharply after so short a training: *vraiment* and *très*, the sharpest, are as wide as an
 even look at three words. But words with one clear partner look more sharply than others. *pas* is wider than
 *soupe*: its partner "not" is also that of *n'*. An article spreads its look most, *la* over about five words:
 whether to write *la* is decided by its noun, by the article and by what comes between. *du* is both an
-article and "of". The order was the same with three seeds, but for *vraiment* and *très*, which are close. So
-wide is not the same as wrong, and sharp is not the same as right: a row that is sure of the wrong word has a
-low entropy too.
+article and "of". With three seeds the order was the same, but for neighbours that were equally wide. So wide
+is not the same as wrong, and sharp is not the same as right: a row that is sure of the wrong word has a low
+entropy too.
 
 </details>
 """
@@ -717,8 +716,9 @@ reviews. One did all right. The other three made one mistake each, and no error 
   that column 0, labelled with the first word, holds the begin token;
 - **reversed**: they read the source from right to left, as Sutskever et al. (2014) advised, and labelled
   the columns from left to right;
-- **no mask**: nobody said which source tokens are padding, so each row also gave some of its weight to the
-  padding behind the sentence, and the columns of padding were cut off afterwards.
+- **no mask**: nobody told the model which source tokens are padding. A softmax divides by a sum over all
+  tokens, so the padding behind a sentence made this sum larger and took a share of each row. Its columns
+  were cut off afterwards.
 
 The next two cells make the four sets of maps, shuffle them, and draw one review of each.
 
@@ -781,15 +781,13 @@ grades this answer.
    the others.
 2. Which one is reversed? Evidence, too.
 3. Which one has no mask, and what tells it from the right reading?
-4. Does every fault show in the error rate at shift 0? If one does not, say why. Think of one row, and what
-   happens to the weights of its real words when padding takes a share: a softmax divides all of them by a
-   larger sum.
+4. Does every fault show in the error rate at shift 0? If one does not, say why.
 
 <!-- ### BEGIN SOLUTION -->
-**A possible answer.** D has the begin token: its error is 0.86 as it is, but 0.27 once all links are moved
+**A possible answer.** D has the begin token: its error is 0.87 as it is, but 0.28 once all links are moved
 one word to the left, and in the picture each bright cell is one column too far to the right. A is reversed:
 its bright cells run from the top right to the bottom left, and the error is 0.94 at every shift. C has no
-mask: its rows give only 0.80 to real words, where those of B give 0.97; in the picture the same cells are
+mask: its rows give only 0.85 to real words, where those of B give 0.97; in the picture the same cells are
 bright, but paler. So B is the right reading. The missing mask does not show in the error, because that asks
 only *where* the largest weight among the real words is. A larger sum divides all of them by the same number,
 so their order stays.

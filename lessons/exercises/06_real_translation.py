@@ -410,12 +410,25 @@ sources = [encoded.tokens(test, "src")[row] for row in short]
 references = [" ".join(encoded.tokens(test, "tgt")[row]) for row in short]
 print(encoded.corpus, f"\n{len(sources)} test sentences of at most 20 tokens, such as\n{references[0]}")
 
+# %% [markdown]
+r"""
+The two models share everything but the decoder, the random seed too. Each takes some seconds to train.
+"""
+
+
 # %%
-models = {}
-for attention in ("none", "multiplicative"):
+def trained(attention):
+    """A translator of 64 units after a short training, always from the same random numbers."""
     seed_everything(0)
-    models[attention] = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 64, 64)
-    train(models[attention], encoded, updates, batch_tokens=600, validate_every=updates, progress=False)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 64, 64)
+    train(model, encoded, updates, batch_tokens=600, validate_every=updates, progress=False)
+    return model
+
+
+models = {"none": trained("none")}
+
+# %%
+models["multiplicative"] = trained("multiplicative")
 
 # %% [markdown]
 r"""

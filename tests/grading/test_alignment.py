@@ -99,7 +99,11 @@ def rate_of_nothing(predicted, sure, possible):
     "name, answer, message",
     [
         ("alignment_error_rate", rate_of_nothing, "it gives a rate where there is no link at all."),
-        ("alignment_error_rate", lambda a, s, p: 1 + len(a), "lies between 0 and 1: this one is [23]"),
+        (
+            "alignment_error_rate",
+            lambda a, s, p: 2 + metrics.alignment_error_rate(a, s, p),
+            "lies between 0 and 1: this one is [23]",
+        ),
         ("hard_alignment", lambda w: {1, 2}, r"every link should be a pair, \(src, tgt\)"),
         ("hard_alignment", lambda w: {(0, 0)}, "every target row should have exactly one link"),
         ("attention_entropy", lambda w, m: 3 + w.sum(-1), "larger than any look at so few real tokens"),
