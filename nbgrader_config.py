@@ -12,7 +12,7 @@ c.CourseDirectory.release_directory = "exercises/starter"
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 c.ClearSolutions.text_stub = "*Write your answer here.*"
 
-c.Execute.timeout = 60  # seconds a cell
+c.Execute.timeout = 180  # seconds a cell: some train a model, and the machine may be busy
 # nbgrader gives 0 to a test cell with any text on stderr, so that a right answer that warns would lose its
 # points. Here stderr joins stdout: the text is still seen, and only an error fails a test.
 one_stream = "import os, sys; os.dup2(1, 2); sys.stderr = sys.stdout"

@@ -788,8 +788,8 @@ r"""
 10 min · ●●○ · 3 points
 
 Explain attention to a classmate who knows recurrent networks but missed this lesson, in five to eight
-sentences. A person grades it: until then the feedback counts it as 0. Your text should answer three questions
-(one point each):
+sentences. A person grades it: the check at the end counts the tests only. Your text should answer three
+questions (one point each):
 
 1. Without attention, why does translation get worse as sentences get longer?
 2. What does the decoder do differently at each output word, and why can its context change from word to word?

@@ -621,7 +621,9 @@ each, short reviews first. Each may be used **once**.
 
 The learning rate should rise for a while and then fall to nearly nothing: large steps find the way, small
 ones settle. `torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr, total_steps)` does this; it wants its
-`step()` once after each update. With Adam, a `max_lr` of 0.01 is a good choice for models of this size.
+`step()` once after each update. With Adam, a `max_lr` of 0.01 is a good choice for models of this size:
+`embed_dim=32`, `hidden_dim=128`, gradients clipped to `max_norm=1.0`. How well the maps of the different
+scores agree with the right links stands in the last table of demo 02.
 
 **The test.** Some hundred new reviews of two to five clauses, which nobody has seen, are translated.
 
@@ -694,8 +696,8 @@ r"""
 With the course's own choices it ends below 0.1. That says how well the model goes on from *true* words.
 Whether it can translate on its own words is what the test below asks.
 
-**Predict.** "we loved the spicy soup" is "nous avons adoré la soupe épicée". Which rows of its map will leave
-the diagonal, and where will the row of "avons" look?
+**Predict.** The next cell translates a review that begins with "we loved the spicy soup", which is "nous
+avons adoré la soupe épicée". Which two rows of its map will cross, and where will the row of "avons" look?
 """
 
 # %%
@@ -729,8 +731,8 @@ r"""
 
 10 min · ●●○ · 2 points
 
-Answer both questions in two or three sentences each (one point each). A person grades it: until then the
-feedback counts it as 0.
+Answer both questions in two or three sentences each (one point each). A person grades it: the check
+at the end counts the tests only.
 
 1. With what does each of the two decoders ask, and why can Luong's be trained on all words of a sentence in
    one call, while Bahdanau's must go word by word?
@@ -760,13 +762,24 @@ Other correct reasons count as much as these. Language is not graded.
 
 # %% [markdown]
 r"""
+When you have written all that you want to hand in, let the grader look at the whole notebook. The model is
+trained once more for it, so it takes about as long as running all cells.
+"""
+
+# %%
+# Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
+# from grading import check_notebook; check_notebook("03_translator.ipynb")
+
+# %% [markdown]
+r"""
 ### Looking back
 
 - Attention is one line in both decoders. They differ in what asks, the new state or the old one, and in
   whether the cell is told what was found.
 - Training and translating share the decoder and differ in the words that it is fed: the true ones, or its
   own.
-- Nobody told the model which word renders which. Where it looks has come of predicting the next word alone.
+- Nobody told the model which word renders which. It learned where to look from having to predict the next
+  word.
 
 **One thing to try.** `translator.decoder` can be replaced before training: `translator.decoder =
 BahdanauDecoder(len(encoded.tgt_vocab), 32, 128, PAD_ID)`. Train it on the same batches. Is its BLEU higher,

@@ -259,7 +259,8 @@ $d_i$ the one on draw $i$ of $n$, sacrebleu's **p-value** is
 $$p \;=\; \frac{1 + \#\{\,i : |d_i| - \overline{|d|} > |d|\,\}}{1 + n}$$
 
 where $\overline{|d|}$ is the mean of all $|d_i|$. In code, `PairedTest` does all this: see
-`help(PairedTest)`. Below 0.05 one says, by custom, that luck in the sentences hardly explains the difference.
+`help(PairedTest)`. It wants a *list* of reference sets, as a sentence may have several: here `[references]`.
+Below 0.05 one says, by custom, that luck in the sentences hardly explains the difference.
 
 | | |
 | --- | --- |
@@ -512,8 +513,8 @@ r"""
 40 min · ●●○ · 6 points
 
 Write a report of 200 to 400 words for somebody who has to decide which of the systems to use, and who has not
-seen this notebook. A person grades it: until then the feedback counts it as 0. It has six parts, one point
-each:
+seen this notebook. A person grades it: the check at the end counts the tests only. It has six parts, one
+point each:
 
 1. **Question.** What did you want to know, and what did you expect?
 2. **What was done.** Data, models, budget, decoding, scores: enough to do it again.
@@ -577,6 +578,16 @@ An expectation that came out wrong loses nothing, nor do other numbers, Multi30K
 the language.
 <!-- ### END SOLUTION -->
 """
+
+# %% [markdown]
+r"""
+When you have written all that you want to hand in, let the grader look at the whole notebook. The models are
+trained once more for it, so it takes about as long as running all cells.
+"""
+
+# %%
+# Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
+# from grading import check_notebook; check_notebook("06_real_translation.ipynb")
 
 # %% [markdown]
 r"""

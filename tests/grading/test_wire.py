@@ -74,7 +74,9 @@ def test_what_only_the_judge_may_see_is_not_sent():
     assert b"answer" not in encode(case) and decode(encode(case)).kept == {}
 
 
-@pytest.mark.parametrize("value", [b"bytes", 1j, object(), np.float64, {"a": [b""]}], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value", [b"bytes", 1j, object(), np.float64, {"a": [b""]}], ids=lambda value: type(value).__name__
+)
 def test_only_plain_data_is_sent(value):
     with pytest.raises(TypeError, match="is not plain data"):
         encode(value)
