@@ -32,9 +32,17 @@ def main(arguments=None):
     run.add_argument("--no-feedback", action="store_true", help="leave the feedback pages for another time")
     run.add_argument("--again", action="store_true", help="also what was graded already")
     run.add_argument("--seed", type=int, metavar="N", help="draw the same inputs for every submission")
+    export = commands.add_parser("export", help="put the grades into a sheet of Canvas or Moodle")
+    export.add_argument("assignment", metavar="ASSIGNMENT")
+    export.add_argument("sheet", help="the CSV file that the platform exported")
+    export.add_argument("--out", required=True, help="the CSV file to write, for the platform to import")
+    export.add_argument("--column", help="the column that takes the grade (Moodle: Grade)")
+    export.add_argument("--db", default="sqlite:///gradebook.db", metavar="URL", help="the gradebook")
     options = parser.parse_args(arguments)
     if options.command == "run":
         return run_all(options)
+    if options.command == "export":
+        return export_grades(options)
     from grading.sandbox import SandboxError
 
     try:
@@ -72,6 +80,25 @@ def start_work(options):
         else:
             shutil.copyfile(known[name].notebook, own)
             print(f"{own} is yours: check it with  python -m grading check {own}")
+    return 0
+
+
+def export_grades(options):
+    from grading.export import SheetError, fill, scores_of
+
+    try:
+        scores = scores_of(options.db, options.assignment)
+        filled = fill(options.sheet, options.out, scores, options.column)
+    except (SheetError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{options.out}: {filled.grades} grades")
+    for students, why in (
+        (filled.not_graded, "have answers that a person has still to grade"),
+        (filled.not_in_sheet, "are not in the sheet"),
+    ):
+        if students:
+            print(f"{', '.join(students)} {why}")
     return 0
 
 

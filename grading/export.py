@@ -61,7 +61,7 @@ def fill(sheet, out, scores, column=None):
 
 def scores_of(database, assignment):
     """The score of every submission in the gradebook, None where a person has still to grade it."""
-    from nbgrader.api import Gradebook, MissingEntry
+    from grading.gradebook import Gradebook, MissingEntry  # which lets nbgrader find what it calls
 
     with Gradebook(database) as gradebook:
         try:

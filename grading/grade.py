@@ -23,9 +23,9 @@ class Limits:
     bytes of memory for all its processes together.
     """
 
-    cell: float = 90
+    cell: float = 180
     cells: float = 400
-    check: float = 30
+    check: float = 60
     memory: int = MEMORY
 
 
