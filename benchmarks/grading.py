@@ -100,19 +100,18 @@ def scores(course):
         return {s.student.id: s.score for s in gradebook.find_assignment(NAME).submissions}
 
 
-def compare(folder, students):
-    """Grade one class in every way. Gives rows of (how, seconds, memory), and the seconds with feedback."""
+def compare(folder, students, tell):
+    """Grade one class in every way, and `tell` (how, students, seconds, memory) of each as it ends."""
     course, stock = new_course(folder / "ours", students), new_course(folder / "stock", students)
     timed(["nbgrader", "generate_assignment", NAME, "--force"], stock)
-    rows = [("nbgrader autograde", *timed(["nbgrader", "autograde", NAME], stock))]
-    for workers in (1, 2):
-        rows.append(
-            (f"grading run, workers {workers}", *ours(course, "--workers", str(workers), "--no-feedback"))
-        )
+    tell("nbgrader autograde", students, *timed(["nbgrader", "autograde", NAME], stock))
+    for workers in ("1", "2"):
+        seconds = ours(course, "--workers", workers, "--no-feedback")
+        tell(f"grading run, workers {workers}", students, *seconds)
     if (found := scores(course)) != (wanted := scores(stock)):
         raise RuntimeError(f"the two graders disagree: {found} and {wanted}")
-    feedback = timed(["nbgrader", "generate_feedback", NAME], stock)[0]
-    return rows, feedback, ours(course, "--workers", "2")[0]
+    tell("grading run, workers 2, and feedback", students, *ours(course, "--workers", "2"))
+    tell("nbgrader generate_feedback alone", students, *timed(["nbgrader", "generate_feedback", NAME], stock))
 
 
 def main():
@@ -120,38 +119,33 @@ def main():
     parser.add_argument("--students", type=int, default=24)
     parser.add_argument("--large", type=int, nargs="*", default=[96], help="sizes of larger classes")
     args = parser.parse_args()
+    larger = " ".join(map(str, args.large))
+    lines = [
+        describe(),
+        f"python -m benchmarks.grading --students {args.students} --large {larger}",
+        "",
+        f"{'':<38}{'students':>9}{'seconds':>9}{'a minute':>10}{'x stock':>9}{'MiB':>8}",
+    ]
+    each = {}  # seconds a submission
+
+    def tell(how, students, seconds, memory):
+        each[how] = seconds / students
+        times = each["nbgrader autograde"] / each[how]
+        times = "" if "feedback" in how else f"{times:.1f}"
+        lines.append(f"{how:<38}{students:>9}{seconds:>9.1f}{60 / each[how]:>10.0f}{times:>9}{memory:>8,.0f}")
+        print(lines[-1], flush=True)
+
+    print(*lines, sep="\n", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        rows, stock_feedback, all_of_ours = compare(folder, args.students)
-        stock = rows[0][1]
-        larger = " ".join(map(str, args.large))
-        lines = [
-            describe(),
-            f"python -m benchmarks.grading --students {args.students} --large {larger}",
-            "",
-            f"{'':<36}{'students':>9}{'seconds':>9}{'a minute':>10}{'x stock':>9}{'MiB':>8}",
-        ]
-
-        def line(how, students, seconds, memory=None, ratio=True):
-            times = f"{stock / args.students * students / seconds:.1f}" if ratio else ""
-            held = f"{memory:,.0f}" if memory else ""
-            text = f"{how:<36}{students:>9}{seconds:>9.1f}{60 * students / seconds:>10.0f}{times:>9}{held:>8}"
-            lines.append(text)
-            print(text, flush=True)
-
-        for how, seconds, memory in rows:
-            line(how, args.students, seconds, memory)
-        line("  two workers and feedback, all", args.students, all_of_ours, ratio=False)
-        line("  nbgrader generate_feedback alone", args.students, stock_feedback, ratio=False)
+        compare(folder, args.students, tell)
+        gained = each["grading run, workers 1"] / each["grading run, workers 2"]
         for students in args.large:
             course = new_course(folder / f"large{students}", students)
-            seconds, memory = ours(course, "--workers", "2", "--no-feedback")
-            line("grading run, workers 2", students, seconds, memory)
+            tell("grading run, workers 2", students, *ours(course, "--workers", "2", "--no-feedback"))
             shutil.rmtree(course)
-        one, two = rows[1][1], rows[2][1]
-        lines += ["", f"two workers give {one / two:.2f} times one, command start and registration included"]
-    text = "\n".join(lines)
-    RESULTS.write_text(text + "\n")
+    lines += ["", f"two workers give {gained:.2f} times one, command start and registration included"]
+    RESULTS.write_text("\n".join(lines) + "\n")
     print(lines[-1])
 
 

@@ -87,18 +87,15 @@ class Book:
     @contextlib.contextmanager
     def _trouble(self):
         """Tell a database that is gone from one that refuses what it is given."""
+        gone = (exc.OperationalError, exc.InterfaceError, exc.NoSuchModuleError, ImportError, OSError)
         try:
             yield
-        except (
-            exc.OperationalError,
-            exc.InterfaceError,
-            exc.NoSuchModuleError,
-            ImportError,
-            OSError,
-        ) as error:
-            reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
-            raise GradebookError(f"the gradebook {self.name} cannot be used: {reason}") from error
-        except (exc.SQLAlchemyError, InvalidEntry, MissingEntry) as error:
+        except (*gone, exc.SQLAlchemyError, InvalidEntry, MissingEntry) as error:
+            # nbgrader makes an InvalidEntry of whatever a statement raises
+            cause = error.__context__ if isinstance(error, InvalidEntry) and error.__context__ else error
+            if isinstance(cause, gone):
+                reason = str(getattr(cause, "orig", None) or cause).strip().split("\n")[0]
+                raise GradebookError(f"the gradebook {self.name} cannot be used: {reason}") from error
             raise Refused(f"the gradebook did not take it: {str(error).strip().splitlines()[0]}") from error
 
     @contextlib.contextmanager

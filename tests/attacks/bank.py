@@ -475,6 +475,7 @@ attack(
     "the course's folder and the checks",
     first="PLACE, ENDS = 'ROOT/grading', ('.py', '.pyc')"
     + LOOK
+    + "found = [p.removeprefix('ROOT') for p in found]\n"
     + "print(sorted(os.listdir('ROOT')), [p for p in found if 'check' in p or 'judge' in p or 'misc' in p])",
     shows=r"\[\'grading\', \'utils\'\] \[\]|\[\'\.venv\', \'grading\', \'utils\'\] \[\]",
 )
