@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from grading.assignments import NotGradable, assignments
+from grading.assignments import NotGradable, assignments, find_assignment
 
 
 def main(arguments=None):
@@ -59,10 +59,11 @@ def check_one(options):
     known = assignments()
     if options.assignment and options.assignment not in known:
         raise NotGradable(f"no exercise is called {options.assignment}: choose from {', '.join(known)}")
-    with Sandbox(options.require_sandbox) as sandbox:
+    assignment = known.get(options.assignment) or find_assignment(options.notebook, known)
+    with Sandbox(options.require_sandbox, assignment.reviews) as sandbox:
         if not sandbox.sandboxed:
             print(NOT_SANDBOXED, file=sys.stderr)
-        report = grade(options.notebook, sandbox, known.get(options.assignment))
+        report = grade(options.notebook, sandbox, assignment)
     print(json.dumps(report.as_json(), indent=2) if options.json else as_text(report))
     return 0
 
@@ -110,13 +111,31 @@ def _count(text):
 
 
 def run_all(options):
+    from grading import cluster
+    from grading.sandbox import SandboxError, shared_sandbox
+
+    assignment = assignments().get(options.assignment)
+    if options.scheduler or not assignment:
+        return _run_all(options, None)
+    try:
+        with shared_sandbox(options.require_sandbox, assignment.reviews) as shared:
+            cluster.prepare()
+            return _run_all(options, shared)  # both start while the rest is loaded
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _run_all(options, shared):
+    # jsonschema would load it for a second, to check a kind of address that no notebook has
+    sys.modules.setdefault("rfc3987_syntax", None)
     from grading.run import Run, RunError, as_text
 
     try:
         run = Run(options.assignment, options.course, options.db)
         rows = run.grade(
-            *(options.workers, options.scheduler, options.student),
-            *(options.require_sandbox, options.again, options.seed, not options.no_feedback),
+            *(options.workers, options.scheduler, options.student, options.require_sandbox),
+            *(options.again, options.seed, not options.no_feedback, shared),
         )
     except RunError as error:
         print(error, file=sys.stderr)

@@ -21,12 +21,16 @@ class NotGradable(Exception):
 
 @dataclass(frozen=True)
 class Assignment:
-    """An exercise: its graded cells in order, as (name, points), those of tests without "test_"."""
+    """An exercise: its graded cells in order, as (name, points), those of tests without "test_".
+
+    `reviews` says if it works with the embedded sentences.
+    """
 
     name: str
     tests: tuple
     written: tuple
     notebook: Path
+    reviews: bool
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,14 @@ def assignments(folder=None):
 
 def read_assignment(path):
     """The assignment of a starter or a solution."""
-    tests, written = [], []
-    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+    tests, written, text = [], [], path.read_text("utf-8")
+    for cell in json.loads(text)["cells"]:
         mark = cell["metadata"].get("nbgrader", {})
         if mark.get("grade") and not mark.get("solution"):
             tests.append((mark["grade_id"].removeprefix("test_"), mark["points"]))
         elif mark.get("grade"):
             written.append((mark["grade_id"], mark["points"]))
-    return Assignment(path.stem, tuple(tests), tuple(written), path)
+    return Assignment(path.stem, tuple(tests), tuple(written), path, "_reviews" in text)
 
 
 def read_submission(path, assignment):

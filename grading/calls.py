@@ -1,73 +1,22 @@
 """Run a student's answer on one case. This is the side of the grader that knows no right answer.
 
-A `Case` goes in and an `Outcome` comes out. Both hold plain data only (arrays, numbers, text, None, and
-lists, tuples, sets and dicts of them), so both can cross to another process: see `grading.wire`.
+A `Case` goes in and an `Outcome` comes out: see `grading.cases`.
 """
 
 import os
 import pkgutil
 import warnings
 from contextlib import nullcontext, redirect_stderr, redirect_stdout
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
+from grading.cases import Outcome, Unknown
+
 DEEPEST = 8  # lists in lists
-
-
-@dataclass(frozen=True)
-class Case:
-    """One call of an answer.
-
-    `inputs` are the arguments in order, as plain data; arrays become tensors. `library` names what is
-    passed after them: argument to dotted name in `utils`. `sizes` and `parameters` make a module: of
-    the answer where that is a class, else of the class that `library` names. `drive` names a function
-    of `grading.drives`, "module.function", that is given the answer and all arguments and calls it in
-    its own way; without it the answer is just called. `returns` counts the outputs. With `pulls`, one
-    array an output, the gradients of the sum of outputs times pulls are compared too. `elsewhere` plays
-    that the inputs are on another device. `kept` is what only the judge may see.
-    """
-
-    title: str
-    inputs: dict
-    library: dict = field(default_factory=dict)
-    sizes: dict = field(default_factory=dict)
-    parameters: dict = field(default_factory=dict)
-    pulls: tuple = ()
-    visible: bool = False
-    drive: str = ""
-    returns: int = 1
-    elsewhere: bool = False
-    kept: dict = field(default_factory=dict)
-
-    def size(self):
-        """How many numbers and words the inputs hold."""
-        return _count(self.inputs)
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """Stands for a value that is no plain data, and says what it is."""
-
-    kind: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one call gave.
-
-    `outputs` are plain data or `Unknown`; `inputs` are the case's inputs as the call left them;
-    `gradients` go by the name of an input or parameter, None where none arrived. `error` is
-    (type, message): with outputs it was raised by the gradients, else by the call.
-    """
-
-    outputs: tuple = ()
-    inputs: dict = field(default_factory=dict)
-    gradients: dict = field(default_factory=dict)
-    error: tuple | None = None
 
 
 def call(answer, case):
@@ -153,16 +102,6 @@ def plain(value, depth=0):
 
 def _bare(item):
     return item.item() if isinstance(item, np.ndarray) and item.size == 1 else item
-
-
-def _count(value):
-    if isinstance(value, np.ndarray):
-        return value.size
-    if isinstance(value, dict):
-        return sum(map(_count, value.values()))
-    if isinstance(value, list | tuple | set):
-        return sum(map(_count, value))
-    return len(value.split()) if isinstance(value, str) else 1
 
 
 def _prepare(answer, case):

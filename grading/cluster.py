@@ -7,13 +7,16 @@ workers need the course, but no shared disk and no gradebook. Each worker proces
 import asyncio
 import atexit
 import contextlib
+import gc
 import itertools
 import json
 import logging
 import os
+import sys
 import tempfile
 import uuid
 from functools import lru_cache
+from multiprocessing import forkserver
 
 import psutil
 
@@ -23,6 +26,7 @@ from grading.assignments import NotGradable, _grade_id, assignments
 MEMORY = 2 * 2**30  # bytes that one worker is likely to need
 RETRIES = 2
 FIND_SECONDS = 30  # to reach a scheduler
+FORKS = sys.platform == "linux"  # a fork of a process that has loaded much is not safe everywhere
 
 
 class ClusterError(Exception):
@@ -33,12 +37,17 @@ class ClusterError(Exception):
 
 
 @lru_cache
-def warm_sandbox(require):
+def warm_sandbox(require, reviews, shared):
     """This process's sandbox: made for its first submission, and closed with the process."""
+    import torch
+
     from grading.sandbox import Sandbox, SandboxError
 
+    torch.set_num_threads(1)  # there is a worker for every core
+    gc.collect()
+    gc.freeze()  # what is loaded stays
     try:
-        sandbox = Sandbox(require)
+        sandbox = Sandbox(require, reviews, shared)
     except SandboxError as error:
         raise ClusterError(str(error)) from None
     sandbox.__enter__()
@@ -46,7 +55,7 @@ def warm_sandbox(require):
     return sandbox
 
 
-def grade_here(name, path, data, version, seed=None, require=False):
+def grade_here(name, path, data, version, seed=None, require=False, shared=None):
     """Grade a submission's bytes in this process, and give its verdict as plain data."""
     from grading.grade import grade
 
@@ -57,7 +66,8 @@ def grade_here(name, path, data, version, seed=None, require=False):
             f"it: bring both to the same version, start the worker anew, and run the command again"
         )
     try:
-        report = grade(path, warm_sandbox(require), assignment, seed, data)
+        sandbox = warm_sandbox(require, assignment.reviews, shared)
+        report = grade(path, sandbox, assignment, seed, data)
     except NotGradable as problem:
         return records.clean({"status": records.NOT_GRADABLE, "reason": str(problem)})
     return records.of_report(report, [_grade_id(cell) for cell in json.loads(data)["cells"]])
@@ -73,6 +83,13 @@ def _known(name):
 # In the command
 
 
+def prepare():
+    """Start loading what workers on this machine need, in a process of which they will be forks."""
+    if FORKS:
+        forkserver.set_forkserver_preload(["distributed", "grading.grade"])
+        forkserver.ensure_running()
+
+
 @contextlib.contextmanager
 def connect(workers=None, scheduler=None):
     """A dask client: of a cluster of processes on this machine, or of a scheduler that runs somewhere."""
@@ -84,6 +101,9 @@ def connect(workers=None, scheduler=None):
     with contextlib.ExitStack() as stack:
         if scheduler is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            if FORKS:
+                prepare()
+                dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
             dask.config.set(
                 {
                     "temporary-directory": folder,
@@ -116,8 +136,10 @@ def default_workers():
     return max(1, min(os.cpu_count() or 1, psutil.virtual_memory().available // MEMORY))
 
 
-def grade_all(client, name, submissions, version, seed=None, require=False):
+def grade_all(client, name, submissions, version, seed=None, require=False, shared=None):
     """Yield (submission, verdict) as they are done. Submissions have a `path` and their `data`.
+
+    `shared` is the socket of a sandbox that workers on this machine share, see `grading.sandbox`.
 
     Few are under way at a time, so that memory stays flat. A worker that dies has its submission graded by
     another. One that was there when several workers died is graded again at the end, with no other beside
@@ -127,14 +149,15 @@ def grade_all(client, name, submissions, version, seed=None, require=False):
     for alone in (False, True):
         queue = iter(suspects) if alone else iter(submissions)
         suspects = []
-        for submission, verdict in _in_parallel(client, name, queue, version, seed, require, alone):
+        how = version, seed, require, shared
+        for submission, verdict in _in_parallel(client, name, queue, how, alone):
             if verdict is None and not alone:
                 suspects.append(submission)
             else:
                 yield submission, verdict or _failed("it ended every process that graded it")
 
 
-def _in_parallel(client, name, queue, version, seed, require, alone):
+def _in_parallel(client, name, queue, how, alone):
     from distributed import as_completed
     from distributed.scheduler import KilledWorker
 
@@ -143,7 +166,7 @@ def _in_parallel(client, name, queue, version, seed, require, alone):
         with _scheduler_needed():
             most = 1 if alone else max(2, 2 * sum(client.nthreads().values()))
         for submission in itertools.islice(queue, max(0, most - len(running))):
-            arguments = name, submission.path, submission.data, version, seed, require
+            arguments = name, submission.path, submission.data, *how
             with _scheduler_needed():
                 key = f"grade-{uuid.uuid4().hex}"
                 future = client.submit(grade_here, *arguments, key=key, retries=RETRIES)

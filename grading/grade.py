@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from grading.assignments import find_assignment, parse, read_submission, readable
-from grading.calls import Outcome
+from grading.cases import Outcome
 from grading.checks import CHECKS, examine
 from grading.judge import STOPPED, Verdict, draw
 from grading.sandbox import Lost

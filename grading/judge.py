@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grading.calls import Outcome, Unknown, call
+from grading.calls import call
+from grading.cases import Outcome, Unknown
 from grading.misconceptions import MISCONCEPTIONS
+from grading.shelves import Shelf
 
 RTOL, ATOL = 1e-4, 1e-5
 FEW = 12  # so many numbers are still worth printing
@@ -59,14 +61,15 @@ class Verdict:
         return f"{self.sentence}\n{self.evidence}".strip()
 
 
-CHECKS = {}
+_REGISTERED = {}
+CHECKS = Shelf("grading.checks", lambda module: _REGISTERED)
 
 
 def checks(name, reference, outputs, properties=(), gradients=True, device=True):
     """Register the decorated generator of cases as the check of the answer called `name`."""
 
     def register(draw):
-        CHECKS[name] = Check(reference, draw, outputs, properties, gradients, device)
+        _REGISTERED[name] = Check(reference, draw, outputs, properties, gradients, device)
         return draw
 
     return register

@@ -7,6 +7,7 @@ import json
 import re
 import signal
 import threading
+from functools import lru_cache
 from pathlib import Path
 
 import nbformat
@@ -26,7 +27,7 @@ def graded_notebook(record, starter):
     output, and the starter's metadata on every cell that it marks, found by its grade_id. Depends on the
     record and the starter only.
     """
-    starter = nbformat.read(starter, 4)
+    starter = _starter(starter)
     marked = {cell.metadata.nbgrader.grade_id: cell for cell in starter.cells if "nbgrader" in cell.metadata}
     checks = {f"test_{check['name']}": check for check in record.get("checks", [])}
     cells, left = [], dict(marked)
@@ -44,7 +45,12 @@ def graded_notebook(record, starter):
         note = _cell("markdown", text, [], NOTE)
         note.metadata[NOTE] = True
         cells.insert(0, note)
-    return nbformat.v4.new_notebook(cells=cells, metadata=starter.metadata)
+    return nbformat.v4.new_notebook(cells=cells, metadata=copy.deepcopy(starter.metadata))
+
+
+@lru_cache
+def _starter(path):
+    return nbformat.read(path, 4)
 
 
 def _marked_cell(given, cell, checks):
@@ -61,17 +67,17 @@ def _marked_cell(given, cell, checks):
 
 
 def _cell(kind, source, outputs, name):
-    if kind == "markdown":
-        return nbformat.v4.new_markdown_cell(source, id=name)
-    if kind == "raw":
-        return nbformat.v4.new_raw_cell(source, id=name)
-    made = []
-    for output in outputs:
-        if "text" in output:
-            made.append(nbformat.v4.new_output("stream", text=output["text"]))
-        else:
-            made.append(nbformat.v4.new_output("display_data", {"image/png": output["png"]}))
-    return nbformat.v4.new_code_cell(source, outputs=made, id=name)
+    """A cell as nbformat has them. The notebook is validated once, as a whole, when it is written."""
+    cell = {"cell_type": kind, "id": name, "metadata": {}, "source": source}
+    if kind == "code":
+        cell |= {"execution_count": None, "outputs": [_output(output) for output in outputs]}
+    return nbformat.from_dict(cell)
+
+
+def _output(output):
+    if "text" in output:
+        return {"output_type": "stream", "name": "stdout", "text": output["text"]}
+    return {"output_type": "display_data", "data": {"image/png": output["png"]}, "metadata": {}}
 
 
 def _about(record):

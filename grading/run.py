@@ -59,9 +59,20 @@ class Run:
         self.pageless = {}
 
     def grade(
-        self, workers=None, scheduler=None, students=(), require=False, again=False, seed=None, feedback=True
+        self,
+        workers=None,
+        scheduler=None,
+        students=(),
+        require=False,
+        again=False,
+        seed=None,
+        feedback=True,
+        shared=None,
     ):
-        """Grade everybody, or the named students. Give a row for everybody, one a student."""
+        """Grade everybody, or the named students. Give a row for everybody, one a student.
+
+        `shared` is the socket of a sandbox for the workers on this machine, see `grading.sandbox`.
+        """
         everybody = self.everybody()
         for student in students:
             if Path(student).name != student:
@@ -72,7 +83,7 @@ class Run:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._alone(), Book(self.coursedir, self.config, self.assignment) as self.book:
-                self._grade(chosen, workers, scheduler, require, again, seed)
+                self._grade(chosen, workers, scheduler, require, again, seed, shared)
                 if feedback and not self.lost:
                     self._write_feedback(chosen)
             rows = [self.row(student) for student in sorted({*everybody, *chosen})]
@@ -159,7 +170,7 @@ class Run:
                 raise RunError(f"another run is grading {self.name} here: wait until it has ended") from None
             yield
 
-    def _grade(self, students, workers, scheduler, require, again, seed):
+    def _grade(self, students, workers, scheduler, require, again, seed, shared):
         with tqdm(total=len(students), desc=self.name, unit="notebook", disable=None) as bar:
             missing = []
             for student in students:
@@ -178,7 +189,7 @@ class Run:
             with cluster.connect(workers, scheduler) as client:
                 queue = self._queue(missing, bar)
                 for submission, verdict in cluster.grade_all(
-                    client, self.name, queue, self.version, seed, require
+                    client, self.name, queue, self.version, seed, require, shared
                 ):
                     self._finish({**submission.about, **verdict}, submission.about["notes"])
                     bar.update()

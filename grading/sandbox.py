@@ -26,7 +26,7 @@ from grading.wire import LARGEST, WireError, decode, frame
 from grading.worker import BEFORE, MEMORY, PICTURE, PICTURES, SYSTEMS, TEXT
 
 ROOT = Path(__file__).resolve().parents[1]
-FOR_THE_WORKER = ("__init__.py", "calls.py", "wire.py", "worker.py", "drives")
+FOR_THE_WORKER = ("__init__.py", "calls.py", "cases.py", "wire.py", "worker.py", "drives")
 SNAPSHOTS = 24  # as many checks as one notebook may have
 START_SECONDS = 120
 ALL_TEXT, ALL_PICTURES = 10 * TEXT, 5 * PICTURES  # kept of a notebook's output, as of a cell's
@@ -107,17 +107,19 @@ def _view():
 class Sandbox:
     """A fork server that is ready for one submission after the other. Use it in a `with` statement.
 
-    `sandboxed` says if bubblewrap holds it; with `require`, a system without it is a SandboxError.
+    `sandboxed` says if bubblewrap holds it; with `require`, a system without it is a SandboxError. Without
+    `reviews` it starts sooner, and loads the embedded sentences only when a notebook asks for them. Where
+    `shared` names the socket at which another process shares its fork server, this one is a fork of that.
     """
 
-    def __init__(self, require=False):
+    def __init__(self, require=False, reviews=True, shared=None):
         self.program = bubblewrap()
         if require and not self.program:
             raise SandboxError(
                 "bubblewrap is needed to grade safely, and this system has none that works: install it "
                 "(Debian and Ubuntu: apt install bubblewrap), or grade without --require-sandbox"
             )
-        self.sandboxed = bool(self.program)
+        self.sandboxed, self.reviews, self.shared = bool(self.program), reviews, shared
         self.user = 20_000 + os.getpid() % 40_000  # limits on processes count by user: one for each sandbox
         self.server = self.control = self.errors = None
 
@@ -128,9 +130,52 @@ class Sandbox:
     def __exit__(self, *error):
         self._stop()
 
+    @contextlib.contextmanager
+    def sharing(self, path):
+        """Start without waiting, and share the fork server at a socket with this user's processes."""
+        with socket.socket(socket.AF_UNIX) as door:
+            door.bind(path)
+            door.listen()
+            self._launch()
+            threading.Thread(target=self._share_with_all, args=[door], daemon=True).start()
+            try:
+                yield
+            finally:
+                self._stop()
+
+    def _share_with_all(self, door):
+        with contextlib.suppress(OSError, SandboxError, AttributeError):
+            self._wait_until_ready()
+            while True:
+                guest, _ = door.accept()
+                with guest:
+                    socket.send_fds(self.control, [b"s"], [guest.fileno()])
+
     def _start(self):
+        if self.shared and self._join():
+            return
+        self._launch()
+        self._wait_until_ready()
+
+    def _join(self):
+        """Become a fork of the shared fork server. Is there one?"""
+        self.control = socket.socket(socket.AF_UNIX)
+        try:
+            self.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            self.control.settimeout(START_SECONDS)
+            self.control.connect(self.shared)
+            ready, said, *_ = self.control.recvmsg(1, socket.CMSG_SPACE(struct.calcsize("3i")))
+            self.server = psutil.Process(struct.unpack("3i", said[0][2])[0])
+        except (OSError, IndexError, psutil.Error):
+            self._stop()
+            return False
+        self.loaded = 0
+        return ready == b"r"
+
+    def _launch(self):
         self.control, theirs = socket.socketpair()
         worker = [sys.executable, "-m", "grading.worker", str(theirs.fileno())]
+        worker += ["--reviews"] * self.reviews
         environment = _environment()
         if self.program:
             options = ["--isolate", "--user", str(self.user)]
@@ -140,7 +185,7 @@ class Sandbox:
             environment = {**os.environ, **{name: environment[name] for name in names}}
             command, environment = worker, {**environment, "PYTHONPATH": str(ROOT)}
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 (it is closed with the server)
-        self.server = subprocess.Popen(
+        self.server = psutil.Popen(
             command,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
@@ -150,6 +195,8 @@ class Sandbox:
             start_new_session=True,
         )
         theirs.close()
+
+    def _wait_until_ready(self):
         self.control.settimeout(START_SECONDS)
         try:
             ready = self.control.recv(1) == b"r"
@@ -169,14 +216,15 @@ class Sandbox:
         return self.errors.read().decode(errors="replace").strip()[-2000:] or "it said nothing"
 
     def _stop(self):
-        if self.control:
-            self.control.close()
-            self.errors.close()
+        for file in (self.control, self.errors):
+            if file:
+                file.close()
         if self.server:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.server.pid, 9)
-            self.server.kill()
-            self.server.wait()
+            for process in (self.server, *_descendants(self.server.pid)):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            if isinstance(self.server, psutil.Popen):
+                self.server.wait()
         self.server = self.control = self.errors = None
 
     @contextlib.contextmanager
@@ -201,8 +249,7 @@ class Sandbox:
 
     def _fork(self, memory):
         """The lines to a new submission: to its cells, and to each snapshot to come."""
-        if self.server is None or self.server.poll() is not None:
-            self._stop()
+        if self.server is None:
             self._start()
         ours, theirs = zip(*(socket.socketpair() for _ in range(2 + SNAPSHOTS)), strict=True)
         watch = Watch(self.server.pid, self.loaded, memory, ours[0])
@@ -241,6 +288,20 @@ class Sandbox:
             ended = False
         if not ended:  # something would not die with its namespace: end the whole server, a new one is made
             self._stop()
+
+
+@contextlib.contextmanager
+def shared_sandbox(require=False, reviews=True):
+    """The path of a socket for `Sandbox(shared=...)` in other processes, or None where there can be none."""
+    with contextlib.ExitStack() as stack:
+        path = None
+        sandbox = Sandbox(require, reviews)
+        if sys.platform == "linux":
+            folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            with contextlib.suppress(OSError):  # the folder's name may be too long for a socket
+                stack.enter_context(sandbox.sharing(f"{folder}/shared"))
+                path = f"{folder}/shared"
+        yield path
 
 
 class Watch:

@@ -12,7 +12,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from grading.calls import Case, Outcome, Unknown
+from grading.cases import Case, Outcome, Unknown
 
 KINDS = {kind.__name__: kind for kind in (Case, Outcome, Unknown)}
 DTYPES = {np.dtype(code).str for code in ["?", "b", "B", "h", "H", "i", "I", "q", "Q", "e", "f", "d"]}

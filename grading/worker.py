@@ -10,6 +10,7 @@ import argparse
 import base64
 import ctypes
 import errno
+import gc
 import io
 import os
 import signal
@@ -208,8 +209,27 @@ def reply(order, namespace):
     return call(namespace[order["call"]], order["case"])
 
 
-def preload():
-    """Load what notebooks import, and make a shell."""
+WARMING = """
+def _():
+    import matplotlib.pyplot as plt
+    import torch
+    from utils.plotting import plot_attention
+
+    x = torch.ones(2, 2, requires_grad=True)
+    torch.autograd.grad((x @ x).softmax(-1).sum(), x)
+    plot_attention(torch.full((2, 2), 0.5).numpy(), ["a", "b"], ["c", "d"])
+    plt.show()
+
+_()
+del _
+"""
+
+
+def preload(reviews):
+    """Load what notebooks import, with `reviews` also the embedded sentences, and make a shell.
+
+    Whatever is done here for the first time takes no submission's time: so a picture is drawn, too.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -226,23 +246,28 @@ def preload():
             importlib.import_module(found.name)
     for name in ("matplotlib.pyplot", "seaborn", "pandas", "sacrebleu", "tqdm.auto", "grading.calls"):
         importlib.import_module(name)
-    text.encoded_reviews()
+    if reviews:
+        text.encoded_reviews()
     stand_in = types.ModuleType("grading.checks")  # tests that a student copied into another cell do nothing
     stand_in.check = lambda *args, **kwargs: None
     sys.modules["grading.checks"] = sys.modules["grading"].checks = stand_in
-    return Notebook()
+    notebook = Notebook()
+    notebook.run(WARMING)
+    return notebook
 
 
 # The fork server
 
 
-def fork_server(control, isolate, user):
-    """Fork a process for every submission. An order comes with its sockets: lifeline, cells, snapshots."""
-    notebook = preload()
+def fork_server(control, isolate, user, notebook):
+    """Fork a process for every submission. An order comes with its sockets: lifeline, cells, snapshots.
+
+    Or it asks for another fork server, which takes its orders from the socket that comes with it.
+    """
     _prctl(_SET_DUMPABLE, 0)  # no submission may look into this process
     _prctl(_SET_CHILD_SUBREAPER, 1)  # what a submission leaves behind is still found below this process
     control.sendall(b"r")
-    running = {}
+    running, servers = {}, 0
     control.setblocking(True)
     while True:
         data, descriptors, *_ = socket.recv_fds(control, 1, 64)
@@ -261,6 +286,12 @@ def fork_server(control, isolate, user):
             running[pid] = True
             for descriptor in descriptors:
                 os.close(descriptor)
+        elif data == b"s":
+            servers += 1
+            if os.fork() == 0:
+                control.close()
+                fork_server(socket.socket(fileno=descriptors[0]), isolate, user + servers, notebook)
+            os.close(descriptors[0])
         elif data == b"w":  # the judge has hung up on the last one: say so when nothing of it is left
             while running:
                 pid, _ = os.wait()
@@ -502,6 +533,7 @@ def main():
     parser.add_argument("control", type=int, nargs="?")
     parser.add_argument("--isolate", action="store_true")
     parser.add_argument("--user", type=int, default=65534)
+    parser.add_argument("--reviews", action="store_true")
     arguments = parser.parse_args()
     if arguments.control is None:
         reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
@@ -509,10 +541,12 @@ def main():
             os.dup2(nowhere.fileno(), 0)
             os.dup2(nowhere.fileno(), 1)
         channel = Channel(reader, writer)
-        notebook = preload()
-        serve(channel, notebook)
+        serve(channel, preload(arguments.reviews))
     else:
-        fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user)
+        notebook = preload(arguments.reviews)
+        gc.collect()
+        gc.freeze()  # a collection in a fork would copy all that is loaded
+        fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user, notebook)
 
 
 if __name__ == "__main__":

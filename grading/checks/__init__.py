@@ -2,14 +2,6 @@
 
 import secrets
 
-from grading.checks import (  # noqa: F401  (each module registers its checks)
-    alignment,
-    attention,
-    bottleneck,
-    real_translation,
-    self_attention,
-    translator,
-)
 from grading.judge import CHECKS, examine
 
 __all__ = ["CHECKS", "check", "examine"]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from grading.calls import Case
+from grading.cases import Case
 from grading.checks.common import PRIMES, padded_at_the_end
 from grading.drives.alignment import GIVEN, NEW
 from grading.judge import ATOL, checks

@@ -5,7 +5,7 @@ Sizes are distinct primes in another order each time, then the odd ones out.
 
 import numpy as np
 
-from grading.calls import Case
+from grading.cases import Case
 from grading.checks.common import (
     PRIMES,
     draw_parameters,

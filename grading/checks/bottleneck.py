@@ -6,7 +6,8 @@ Sizes differ within a case wherever they can, and are drawn anew each time; then
 import numpy as np
 import torch
 
-from grading.calls import Case, alive, module
+from grading.calls import alive, module
+from grading.cases import Case
 from grading.checks.common import PRIMES, draw_parameters
 from grading.judge import ATOL, checks
 from utils import metrics, models, text, training

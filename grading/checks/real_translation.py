@@ -6,7 +6,8 @@ show something, it is drawn until it does.
 
 import numpy as np
 
-from grading.calls import Case, alive
+from grading.calls import alive
+from grading.cases import Case
 from grading.drives.real_translation import compare, decode
 from grading.judge import _close, checks
 from grading.misconceptions.real_translation import MISCONCEPTIONS

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from grading.calls import Case
+from grading.cases import Case
 from grading.checks.common import (
     PRIMES,
     draw_parameters,

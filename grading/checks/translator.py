@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from grading.calls import Case, call
+from grading.calls import call
+from grading.cases import Case
 from grading.checks.common import (
     PRIMES,
     draw_parameters,

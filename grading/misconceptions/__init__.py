@@ -6,18 +6,10 @@ same mistake is often written in two ways whose numbers differ. `RIGHT` are corr
 other ways: every one must pass. The tests hold all of them against their checks.
 """
 
-from grading.misconceptions import (
-    alignment,
-    attention,
-    bottleneck,
-    real_translation,
-    self_attention,
-    translator,
-)
 from grading.misconceptions.known import Misconception
+from grading.shelves import Shelf
 
-EXERCISES = (bottleneck, attention, translator, alignment, self_attention, real_translation)
-MISCONCEPTIONS = {name: bank for exercise in EXERCISES for name, bank in exercise.MISCONCEPTIONS.items()}
-RIGHT = {name: bank for exercise in EXERCISES for name, bank in exercise.RIGHT.items()}
+MISCONCEPTIONS = Shelf("grading.misconceptions", lambda module: module.MISCONCEPTIONS)
+RIGHT = Shelf("grading.misconceptions", lambda module: module.RIGHT)
 
 __all__ = ["MISCONCEPTIONS", "RIGHT", "Misconception"]

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from benchmarks import exercise_03
-from grading.calls import Outcome, call
+from grading.calls import call
+from grading.cases import Outcome
 from grading.checks import CHECKS, check, examine
 from grading.checks.translator import BLEU, ERROR, new_reviews
 from grading.judge import draw

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from grading.calls import Case, Outcome, Unknown
+from grading.cases import Case, Outcome, Unknown
 from grading.wire import DEEPEST, DTYPES, LONGEST, WireError, decode, encode, frame
 
 
