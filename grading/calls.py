@@ -120,17 +120,18 @@ def _outputs(returned, count):
 
 
 def _gradients(answer, library, run, case):
-    """The gradients of every float input and every parameter, by name; {} where no output fits its pull."""
+    """The gradients of every float input and every parameter, by name; {} where an output has none."""
     leaves = {name: alive(value) for name, value in case.inputs.items()}
     wanted = {name: x.requires_grad_() for name, x in leaves.items() if _is_float(x)}
     outputs = _outputs(run(*leaves.values(), *library), case.returns)
     for thing in (answer, *library):
         if isinstance(thing, torch.nn.Module):
             wanted.update(thing.named_parameters())
-    fits = [_is_float(o) and tuple(o.shape) == p.shape for o, p in zip(outputs, case.pulls, strict=False)]
-    if len(outputs) != len(case.pulls) or not all(fits):
+    if len(outputs) != case.returns or not all(map(_is_float, outputs)):
         return {}
-    total = sum((o * alive(p)).sum() for o, p in zip(outputs, case.pulls, strict=True))
+    rng = np.random.default_rng(case.pulls)
+    pulls = (torch.from_numpy(rng.standard_normal(tuple(output.shape))).to(output) for output in outputs)
+    total = sum((output * pull).sum() for output, pull in zip(outputs, pulls, strict=True))
     if not total.requires_grad:
         return dict.fromkeys(wanted)
     found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True)

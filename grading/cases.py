@@ -16,9 +16,9 @@ class Case:
     passed after them: argument to dotted name in `utils`. `sizes` and `parameters` make a module: of
     the answer where that is a class, else of the class that `library` names. `drive` names a function
     of `grading.drives`, "module.function", that is given the answer and all arguments and calls it in
-    its own way; without it the answer is just called. `returns` counts the outputs. With `pulls`, one
-    array an output, the gradients of the sum of outputs times pulls are compared too. `elsewhere` plays
-    that the inputs are on another device. `kept` is what only the judge may see.
+    its own way; without it the answer is just called. `returns` counts the outputs. With `pulls`, a seed,
+    the gradients of the sum of outputs times random numbers are compared too. `elsewhere` plays that the
+    inputs are on another device. `kept` is what only the judge may see.
     """
 
     title: str
@@ -26,7 +26,7 @@ class Case:
     library: dict = field(default_factory=dict)
     sizes: dict = field(default_factory=dict)
     parameters: dict = field(default_factory=dict)
-    pulls: tuple = ()
+    pulls: int = 0
     visible: bool = False
     drive: str = ""
     returns: int = 1

@@ -37,12 +37,14 @@ class ClusterError(Exception):
 
 
 @lru_cache
-def warm_sandbox(require, reviews, shared):
+def warm_sandbox(require, reviews, shared, full):
     """This process's sandbox: made for its first submission, and closed with the process."""
     import torch
 
     from grading.sandbox import Sandbox, SandboxError
 
+    if full:
+        keep_to_a_core()
     torch.set_num_threads(1)  # there is a worker for every core
     gc.collect()
     gc.freeze()  # what is loaded stays
@@ -55,7 +57,15 @@ def warm_sandbox(require, reviews, shared):
     return sandbox
 
 
-def grade_here(name, path, data, version, seed=None, require=False, shared=None):
+def keep_to_a_core():
+    """Stay on one core, and the sandbox with it: they take turns, and waking another core takes longer."""
+    from distributed import get_worker
+
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[get_worker().name % len(cores)]})
+
+
+def grade_here(name, path, data, version, seed=None, require=False, shared=None, full=False):
     """Grade a submission's bytes in this process, and give its verdict as plain data."""
     from grading.grade import grade
 
@@ -66,7 +76,7 @@ def grade_here(name, path, data, version, seed=None, require=False, shared=None)
             f"it: bring both to the same version, start the worker anew, and run the command again"
         )
     try:
-        sandbox = warm_sandbox(require, assignment.reviews, shared)
+        sandbox = warm_sandbox(require, assignment.reviews, shared, full)
         report = grade(path, sandbox, assignment, seed, data)
     except NotGradable as problem:
         return records.clean({"status": records.NOT_GRADABLE, "reason": str(problem)})
@@ -101,15 +111,19 @@ def connect(workers=None, scheduler=None):
     with contextlib.ExitStack() as stack:
         if scheduler is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-            if FORKS:
-                prepare()
-                dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
             dask.config.set(
                 {
                     "temporary-directory": folder,
                     "distributed.scheduler.allowed-failures": 1,  # then it is graded alone: see grade_all
+                    # what watches dask's own work would take part of what it watches
+                    "distributed.worker.profile.enabled": False,
+                    "distributed.admin.tick.interval": "1s",
+                    "distributed.admin.system-monitor.interval": "10s",
                 }
             )
+            if FORKS:
+                prepare()
+                dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
             scheduler = stack.enter_context(
                 LocalCluster(
                     n_workers=workers or default_workers(),
@@ -145,11 +159,12 @@ def grade_all(client, name, submissions, version, seed=None, require=False, shar
     another. One that was there when several workers died is graded again at the end, with no other beside
     it, and is given up only if it ends a worker there too.
     """
+    full = shared is not None and sum(client.nthreads().values()) >= len(os.sched_getaffinity(0))
     suspects = []
     for alone in (False, True):
         queue = iter(suspects) if alone else iter(submissions)
         suspects = []
-        how = version, seed, require, shared
+        how = version, seed, require, shared, full
         for submission, verdict in _in_parallel(client, name, queue, how, alone):
             if verdict is None and not alone:
                 suspects.append(submission)

@@ -151,6 +151,8 @@ def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
         still_there(name)
     graded = []
     for name, points in assignment.tests:
+        if not any(outcome.error for outcome in asked[name].known):
+            asked[name].ahead(name, [case for case in drawn[name] if not case.visible])
         try:
             verdict = examine(name, name, call=asked[name], drawn=drawn[name])
         except Exception as error:  # whatever the answer did to the judge, it has not shown to be right
@@ -176,33 +178,31 @@ class _Asked:
         self.known = []
 
     def ahead(self, name, cases):
-        """Ask for the first cases now; they are given out when they are called for."""
-        for case in cases:
-            self.known.append(self._ask(name, case))
-            if self.known[-1].error and self.known[-1].error[0] in ("NotImplementedError", STOPPED):
-                return
+        """Ask for the next cases now, at once; they are given out when they are called for."""
+        self.known += self._ask(name, cases)
 
     def __call__(self, name, case):
-        return self.known.pop(0) if self.known else self._ask(name, case)
+        return self.known.pop(0) if self.known else self._ask(name, [case])[0]
 
-    def _ask(self, name, case):
+    def _ask(self, name, cases):
         while self.places and not self.over:
             started = time.monotonic()
             try:
-                outcome = self.places[0].ask({"call": name, "case": case}, max(0.1, self.left))
+                outcomes = self.places[0].ask({"call": name, "cases": cases}, max(0.1, self.left))
                 self.left -= time.monotonic() - started
             except Lost as lost:
                 self.left -= time.monotonic() - started
                 if len(self.places) == 1 or self.left <= 0:
                     self.over = f"{lost}."
-                outcome = None
-            if outcome is not None:
+                outcomes = None
+            if outcomes is not None:
                 self.places = self.places[:1]
-                return outcome if _is_outcome(outcome) else _stopped("it sent what is no answer.")
+                if type(outcomes) is list and len(outcomes) == len(cases) and all(map(_is_outcome, outcomes)):
+                    return outcomes
+                return [_stopped("it sent what is no answer.")] * len(cases)
             self.places.pop(0)  # not defined there, or ended from elsewhere: perhaps it is at the end
-        return _stopped(
-            self.over or f"there is no {name} in the notebook: its cell is missing, or it failed."
-        )
+        missing = f"there is no {name} in the notebook: its cell is missing, or it failed."
+        return [_stopped(self.over or missing)] * len(cases)
 
 
 def _stopped(message):

@@ -129,6 +129,7 @@ class Book:
             when = {"timestamp": record["timestamp"]} if record.get("timestamp") else {}
             submission = gradebook.update_or_create_submission(name, record["student"], **when)
             (submitted,) = (book for book in submission.notebooks if book.name == name)
+            _ = submitted.notebook.grade_cells  # in one query: else each name below takes one
             for grade in submitted.grades:
                 if not graded:
                     points = None

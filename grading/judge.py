@@ -119,7 +119,7 @@ def draw(this, seed):
     if this.device:
         visible = [case for case in drawn if case.visible]
         title = f"{visible[0].title}, on another device"
-        drawn.insert(len(visible), replace(visible[0], title=title, pulls=(), elsewhere=True))
+        drawn.insert(len(visible), replace(visible[0], title=title, pulls=0, elsewhere=True))
     return drawn
 
 
@@ -133,11 +133,8 @@ def _trusted(reference, case):
 
 
 def _completed(this, case, rng):
-    case = replace(case, returns=len(this.outputs))
-    if not this.gradients or this.reference is None:
-        return case
-    outputs = _trusted(this.reference, case).outputs
-    return replace(case, pulls=tuple(rng.standard_normal(o.shape).astype(o.dtype) for o in outputs))
+    pulls = int(rng.integers(1, 2**31)) if this.gradients and this.reference else 0
+    return replace(case, returns=len(this.outputs), pulls=pulls)
 
 
 # What is wrong with an outcome

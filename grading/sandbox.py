@@ -166,6 +166,7 @@ class Sandbox:
             self.control.connect(self.shared)
             ready, said, *_ = self.control.recvmsg(1, socket.CMSG_SPACE(struct.calcsize("3i")))
             self.server = psutil.Process(struct.unpack("3i", said[0][2])[0])
+            os.sched_setaffinity(self.server.pid, os.sched_getaffinity(0))
         except (OSError, IndexError, psutil.Error):
             self._stop()
             return False

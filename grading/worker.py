@@ -206,7 +206,7 @@ def reply(order, namespace):
 
     if order["call"] not in namespace:
         return None
-    return call(namespace[order["call"]], order["case"])
+    return [call(namespace[order["call"]], case) for case in order["cases"]]
 
 
 WARMING = """

@@ -140,6 +140,7 @@ def lines():
     return found
 """
 RIGHT = '{"Outcome": {"outputs": {"tuple": []}, "inputs": {"dict": []}}}'
+SEVERAL = '{"list": [' + ", ".join([RIGHT] * 5) + "]}"  # as many as the visible cases of the scores
 VERDICT = '{"dict": [["passed", true], ["score", 14], ["points", 14], ["verdict", "passed"]]}'
 
 attack(
@@ -183,12 +184,12 @@ attack(
     "replies before they are asked",
     first=SOCKETS
     + f"""
-many = frame({RIGHT!r}.encode()) * 30
+many = frame({SEVERAL!r}.encode()) * 30
 print('sent', len([os.write(fd, many) for fd in lines()[1:]]))
 """,
     shows="sent 2[0-9]",
     costs=tuple(HONEST),
-    says="one thing|0 things|meant",
+    says="one thing|0 things|meant|it sent what is no answer",
 )
 attack(
     "forged results",

@@ -23,7 +23,7 @@ def submission(path):
     return SimpleNamespace(path=path, data=b"")
 
 
-def pretend(name, path, data, version, seed, require, shared):
+def pretend(name, path, data, *how):
     """Stands in the place of grading: what a submission is called says what it does to its worker."""
     if path == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
