@@ -185,24 +185,25 @@ class _Asked:
         return self.known.pop(0) if self.known else self._ask(name, [case])[0]
 
     def _ask(self, name, cases):
-        while self.places and not self.over:
-            started = time.monotonic()
+        outcomes = []
+        while self.places and not self.over and len(outcomes) < len(cases):
+            left = cases[len(outcomes) :]
+            lost, until = None, time.monotonic() + self.left
             try:
-                outcomes = self.places[0].ask({"call": name, "cases": cases}, max(0.1, self.left))
-                self.left -= time.monotonic() - started
-            except Lost as lost:
-                self.left -= time.monotonic() - started
-                if len(self.places) == 1 or self.left <= 0:
-                    self.over = f"{lost}."
-                outcomes = None
-            if outcomes is not None:
-                self.places = self.places[:1]
-                if type(outcomes) is list and len(outcomes) == len(cases) and all(map(_is_outcome, outcomes)):
-                    return outcomes
-                return [_stopped("it sent what is no answer.")] * len(cases)
-            self.places.pop(0)  # not defined there, or ended from elsewhere: perhaps it is at the end
+                for reply in self.places[0].ask_all({"call": name, "cases": left}, len(left), self.left):
+                    if reply is None:  # not defined there: perhaps it is at the end
+                        break
+                    outcomes.append(reply if _is_outcome(reply) else _stopped("it sent what is no answer."))
+                    self.places = self.places[:1]
+            except Lost as problem:  # perhaps ended from elsewhere, and still there at the end
+                lost = problem
+            self.left = until - time.monotonic()
+            if lost and (len(self.places) == 1 or self.left <= 0):
+                self.over = f"{lost}."
+            if len(outcomes) < len(cases):
+                self.places.pop(0)
         missing = f"there is no {name} in the notebook: its cell is missing, or it failed."
-        return [_stopped(self.over or missing)] * len(cases)
+        return outcomes + [_stopped(self.over or missing)] * (len(cases) - len(outcomes))
 
 
 def _stopped(message):

@@ -144,7 +144,7 @@ class Sandbox:
                 self._stop()
 
     def _share_with_all(self, door):
-        with contextlib.suppress(OSError, SandboxError, AttributeError):
+        with door, contextlib.suppress(OSError, SandboxError, AttributeError):
             self._wait_until_ready()
             while True:
                 guest, _ = door.accept()
@@ -381,10 +381,17 @@ class Line:
         """Send an order and give the reply. Raise Lost if none comes in time, or nonsense does."""
         return self.reply(seconds, frame(order))
 
-    def reply(self, seconds, message=b""):
-        until = time.monotonic() + seconds
+    def ask_all(self, order, count, seconds):
+        """Send an order and yield so many replies as they come, all within the seconds."""
+        message, until = frame(order), time.monotonic() + seconds
+        for _ in range(count):
+            yield self.reply(seconds, message, until)
+            message = b""
+
+    def reply(self, seconds, message=b"", until=None):
+        until = until or time.monotonic() + seconds
         try:
-            self.sock.settimeout(seconds)
+            self.sock.settimeout(max(0.1, until - time.monotonic()))
             self.sock.sendall(message)
             (length,) = struct.unpack("<Q", self._exactly(8, until))
             if length > LARGEST:

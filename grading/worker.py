@@ -183,7 +183,8 @@ def serve(channel, notebook, snapshots=()):
             sock.close()
             channel.send({"done": pid is not None})
         else:
-            channel.send(reply(order, notebook.namespace()))
+            for reply in replies(order, notebook.namespace()):
+                channel.send(reply)
 
 
 def answer(channel, namespace, seconds):
@@ -198,15 +199,19 @@ def answer(channel, namespace, seconds):
                 order = channel.receive()
             except EOFError:
                 return
-            channel.send(reply(order, namespace))
+            for reply in replies(order, namespace):
+                channel.send(reply)
 
 
-def reply(order, namespace):
+def replies(order, namespace):
+    """An outcome for each case, or None alone where there is no such answer."""
     from grading.calls import call
 
     if order["call"] not in namespace:
-        return None
-    return [call(namespace[order["call"]], case) for case in order["cases"]]
+        yield None
+        return
+    for case in order["cases"]:
+        yield call(namespace[order["call"]], case)
 
 
 WARMING = """

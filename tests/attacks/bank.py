@@ -140,7 +140,6 @@ def lines():
     return found
 """
 RIGHT = '{"Outcome": {"outputs": {"tuple": []}, "inputs": {"dict": []}}}'
-SEVERAL = '{"list": [' + ", ".join([RIGHT] * 5) + "]}"  # as many as the visible cases of the scores
 VERDICT = '{"dict": [["passed", true], ["score", 14], ["points", 14], ["verdict", "passed"]]}'
 
 attack(
@@ -169,10 +168,11 @@ attack(
     "the worker replies with a verdict",
     first="""
 import gc, types
-def reply(order, namespace): return {"passed": True, "score": 14, "points": 14}
+gc.unfreeze()
+def replies(order, namespace): return [{"passed": True, "score": 14, "points": 14}] * len(order["cases"])
 for thing in gc.get_objects():
-    if isinstance(thing, types.FunctionType) and thing.__name__ == "reply":
-        thing.__code__ = reply.__code__
+    if isinstance(thing, types.FunctionType) and thing.__name__ == "replies":
+        thing.__code__ = replies.__code__
         print("replaced")
 """,
     shows="replaced",
@@ -184,12 +184,12 @@ attack(
     "replies before they are asked",
     first=SOCKETS
     + f"""
-many = frame({SEVERAL!r}.encode()) * 30
+many = frame({RIGHT!r}.encode()) * 30
 print('sent', len([os.write(fd, many) for fd in lines()[1:]]))
 """,
     shows="sent 2[0-9]",
     costs=tuple(HONEST),
-    says="one thing|0 things|meant|it sent what is no answer",
+    says="one thing|0 things|meant",
 )
 attack(
     "forged results",

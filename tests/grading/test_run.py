@@ -478,7 +478,8 @@ def test_a_run_that_is_killed_is_finished_by_the_next(start, undisturbed):
 
 def test_a_worker_that_is_killed_loses_nothing(start, undisturbed):
     course, run = start("--workers", "2")
-    workers = [p for p in psutil.Process(run.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+    (loaded,) = (p for p in psutil.Process(run.pid).children() if "forkserver" in " ".join(p.cmdline()))
+    workers = loaded.children()
     assert len(workers) == 2
     workers[0].kill()
     output, errors = run.communicate(timeout=240)
