@@ -386,10 +386,13 @@ def _looks_where_it_should(case, outputs):
         return "it has no attention, so there are no weights to look at: choose another decoder."
     if len(maps) != len(gold) or not rows:
         return "no translation is right word for word, or some have no map of weights."
-    for row in rows:
-        shape = (len(gold[row].split()) + 1, len(case.inputs["sentences"][row].split()) + 1)
-        weights = maps[row]
-        fits = isinstance(weights, np.ndarray) and weights.shape == shape
+    for row, weights in enumerate(maps):
+        written, columns = (
+            outputs["translations"][row].split(),
+            len(case.inputs["sentences"][row].split()) + 1,
+        )
+        shapes = [(len(written) + 1, columns)] + [(len(written), columns)] * (row not in rows)  # unended
+        fits = isinstance(weights, np.ndarray) and weights.shape in shapes
         if not fits or not (np.abs(weights.sum(-1) - 1) < 1e-3).all():
             return "a row of its weights does not sum to one over the words of the review: is the mask used?"
     error = translation_scores(outputs["translations"], maps, _split(case))[1]
