@@ -95,6 +95,22 @@ def alignment_error_rate(predicted, sure, possible=None):
     return 1 - hits / total
 
 
+def translation_scores(translations, maps, gold):
+    """BLEU of translations, and the alignment error of the maps of those that are right word for word.
+
+    `translations` are texts and `maps` their weights, (tgt_len + 1, src_len + 1) with the end tokens' row
+    and column, which are left out; `gold` is the `Split` with references and links. Only a translation that
+    equals its reference has gold links. The error is NaN where none does, or where `maps` is empty or has
+    None (a model without attention).
+    """
+    score = bleu(translations, gold.tgt, n_bootstrap=0).score
+    right = [row for row, pair in enumerate(zip(translations, gold.tgt, strict=True)) if pair[0] == pair[1]]
+    if not right or not maps or any(weights is None for weights in maps):
+        return score, float("nan")
+    found = [hard_alignment(maps[row][:-1, :-1]) for row in right]
+    return score, alignment_error_rate(found, [gold.links[row] for row in right])
+
+
 def attention_entropy(weights, mask=None):
     """Entropy of every row of weights, in nats: 0 for one sharp look, ln(n) for an even look at n tokens.
 

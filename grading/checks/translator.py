@@ -18,10 +18,10 @@ from grading.checks.common import (
     padded_at_the_end,
     rows_sum_to_one,
 )
-from grading.judge import checks
+from grading.judge import ATOL, RTOL, checks
 from utils import models, training
-from utils.data import load_reviews
-from utils.metrics import alignment_error_rate, bleu, hard_alignment
+from utils.data import Split, new_reviews
+from utils.metrics import translation_scores
 from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS
 
 SPREAD = 0.4  # of parameters: wide enough to see each, and narrow enough for a tanh
@@ -54,6 +54,11 @@ DECODED = {
 WEIGHTS = tuple(map(_of_weights, (nothing_to_attend_to, no_weight_on_padding, rows_sum_to_one)))
 
 
+def _words(rng, vocab_size, pad_id, shape):
+    """Ids of any token but padding."""
+    return (pad_id + rng.integers(1, vocab_size, shape)) % vocab_size
+
+
 def _decoding(rng, module):
     """Cases of a decoder's forward. Sizes: batch, tgt_len, src_len, embed_dim, hidden_dim, vocab_size."""
 
@@ -65,7 +70,7 @@ def _decoding(rng, module):
         return Case(
             title,
             inputs={
-                "tgt_in": np.where(written, rng.integers(vocab_size, size=(batch, tgt_len)), pad_id),
+                "tgt_in": np.where(written, _words(rng, vocab_size, pad_id, (batch, tgt_len)), pad_id),
                 "decoder_state": states((batch, hidden_dim)).astype(dtype),
                 "encoder_states": states((batch, src_len, hidden_dim)).astype(dtype),
                 "src_mask": np.ones((batch, src_len), dtype=bool) if mask is None else mask,
@@ -123,6 +128,30 @@ def _no_graph_is_held(case, outputs):
     return None
 
 
+def _mode_is_kept(case, outputs):
+    if outputs["evaluating"]:
+        return (
+            "the model learns in evaluation mode, where dropout is off: it comes in the mode that it should "
+            "be in, so leave model.eval() to the translation."
+        )
+    return None
+
+
+def _all_parameters_moved(case, outputs):
+    """Say which part of the model is furthest from where the right update takes it."""
+    before = np.concatenate([value.ravel() for value in case.parameters.values()])
+    wanted, found = case.kept["parameters"], outputs["parameters"]
+    if found.shape != wanted.shape or np.allclose(found, wanted, RTOL, ATOL):
+        return None
+    ends = np.cumsum([value.size for value in case.parameters.values()])
+    at = int(np.nan_to_num(np.abs(found - wanted), nan=np.inf).argmax())
+    name = list(case.parameters)[int(np.searchsorted(ends, at, side="right"))]
+    return (
+        f"the parameters after the step are not the right ones: the furthest off is a number of {name}. It "
+        f"should have moved by {wanted[at] - before[at]:.4f}, and moved by {found[at] - before[at]:.4f}."
+    )
+
+
 def _update_of_the_library(model, batch, optimizer, pad_id, max_norm):
     return training.train_step(model, batch, optimizer, pad_id, max_norm)
 
@@ -130,13 +159,23 @@ def _update_of_the_library(model, batch, optimizer, pad_id, max_norm):
 @checks(
     "train_step",
     _update_of_the_library,
-    {"losses": list, "parameters": "numbers", "held": bool},
-    (_losses_are_numbers, _no_graph_is_held),
+    {"losses": list, "parameters": "numbers", "held": bool, "evaluating": bool},
+    (_losses_are_numbers, _no_graph_is_held, _mode_is_kept, _all_parameters_moved),
     gradients=False,
     device=False,
 )
 def _(rng):
-    def case(title, shape, max_norm, pad_id=PAD_ID, updates=1, attention="dot", full=False, visible=False):
+    def case(
+        title,
+        shape,
+        max_norm,
+        pad_id=PAD_ID,
+        updates=1,
+        attention="dot",
+        full=False,
+        leftover=0.0,
+        visible=False,
+    ):
         batch, tgt_len, src_len, embed_dim, half = (int(size) for size in shape)
         sizes = dict(
             src_vocab_size=13,
@@ -151,16 +190,18 @@ def _(rng):
         words = rng.integers(len(SPECIALS), 11, (batch, tgt_len))
         first = np.full((batch, 1), BOS_ID if pad_id != BOS_ID else EOS_ID)
         real = real | full
-        return Case(
+        ends = padded_at_the_end(rng, batch, src_len) if batch > 1 else np.ones((1, src_len), dtype=bool)
+        drawn = Case(
             title,
             inputs={
-                "src": rng.integers(len(SPECIALS), 13, (batch, src_len)),
-                "src_lengths": padded_at_the_end(rng, batch, src_len).sum(1),
+                "src": np.where(ends, rng.integers(len(SPECIALS), 13, (batch, src_len)), pad_id),
+                "src_lengths": ends.sum(1),
                 "tgt_in": np.where(real, np.concatenate([first, words[:, :-1]], axis=1), pad_id),
                 "tgt_out": np.where(real, words, pad_id),
                 "pad_id": pad_id,
                 "max_norm": max_norm,
                 "updates": updates,
+                "leftover": leftover,
             },
             library={"model": "models.Seq2Seq"},
             sizes=sizes,
@@ -168,15 +209,19 @@ def _(rng):
             drive="translator.update",
             visible=visible,
         )
+        _, after, *_ = call(_update_of_the_library, drawn).outputs[0]
+        return replace(drawn, kept={"parameters": after})
 
     b, t, s, e, h = (int(size) for size in rng.permutation(PRIMES[:5]))
     t, b = max(t, 3), max(b, 3)
     yield case("one pair, nothing to clip", (1, 3, 2, 2, 1), 100.0, visible=True)
     yield case("two pairs, one padded, nothing to clip", (2, 3, 2, 2, 1), 100.0, visible=True)
     yield case("gradients to clip", (b, t, s, e, h), 0.25, visible=True)
+    yield case("padding with id 1, not 0", (b, t, s, e, h), 100.0, pad_id=BOS_ID, visible=True)
+    yield case("gradients of before the first call", (b, t, s, e, h), 100.0, leftover=0.5, visible=True)
     yield case("two updates", (b, t, s, e, h), 0.5, updates=2, visible=True)
     yield case("three updates, nothing to clip", (b, t, s, e, h), 100.0, updates=3)
-    yield case("padding with another id", (b, t, s, e, h), 100.0, pad_id=BOS_ID)
+    yield case("padding with another id", (b, t, s, e, h), 100.0, pad_id=EOS_ID)
     yield case("no padding in the target", (b, t, s, e, h), 0.125, full=True)
     yield case("a Bahdanau decoder", (b, t, s, e, h), 0.25, attention="bahdanau", updates=2)
     yield case("a model without attention", (b, t, s, e, h), 0.25, attention="none", updates=2)
@@ -216,13 +261,18 @@ def _map_for_map(case, outputs):
     for sentence, words, weights in zip(
         case.inputs["sentences"], outputs["words"], outputs["weights"], strict=True
     ):
-        shape = (min(len(words) + 1, max_len), len(sentence.split()) + 1)
+        shape = (min(len(words) + 1, max_len), len(sentence) + 1)
         if not isinstance(weights, np.ndarray):
             return "the weights of a translation should be one tensor."
+        if len(words) > max_len:
+            return (
+                f"max_len is {max_len}, and you wrote {len(words)} tokens: count the steps once more.",
+                "a translation is longer than max_len tokens.",
+            )
         if weights.shape != shape:
             return (
                 f"a map should have one row for each token that was written, and one column for each of the "
-                f"source, end tokens included: {len(words)} words of {len(sentence.split())} source words "
+                f"source, end tokens included: {len(words)} words of {len(sentence)} source words "
                 f"need {shape} here, and yours is {weights.shape}."
             )
         if (np.abs(weights.sum(-1) - 1) > 1e-3).any():
@@ -262,7 +312,7 @@ def _(rng):
             inputs={
                 "src_words": src_words,
                 "tgt_words": tgt_words,
-                "sentences": [" ".join(rng.choice([*src_words, *unknown], length)) for length in lengths],
+                "sentences": [rng.choice([*src_words, *unknown], length).tolist() for length in lengths],
                 "max_len": max_len,
             },
             library={"model": "models.Seq2Seq"},
@@ -296,80 +346,91 @@ def _(rng):
 
 # A trained translator
 
-BLEU, ERROR = 80, 0.25  # asked of the translator; benchmarks/exercise_03.py measures what it reaches
-CLAUSES = (2, 3, 4, 5)  # shorter reviews could be among those it was trained on
+# Asked of the translator: benchmarks/exercise_03.py measures what it reaches. BLEU below LEARNED is that of a
+# model that has hardly learned. The reviews that students may see are the same each time, so that a model
+# that passes them once passes them again; on new ones a little less is asked, so that it passes there too.
+BLEU, ERROR = 50, 0.25
+ALLOWANCE = {"bleu": 5, "error": 0.03}
+LEARNED = 30
+SIZE, SEED = 300, 1
 
 
-def new_reviews(seed, size):
-    """Reviews of two to five clauses, written with a seed of their own."""
-    written = load_reviews(train=0, valid=0, test=size, long=0, seed=seed)["test"]
-    return written[[row for row, clauses in enumerate(written.clauses) if clauses in CLAUSES]]
-
-
-def bleu_of(translations, gold):
-    return bleu(translations, gold, n_bootstrap=0).score
-
-
-def exact(translations, gold):
-    """The rows whose translation is the gold one word for word: only there do gold links fit the map."""
-    return [row for row, pair in enumerate(zip(translations, gold, strict=True)) if pair[0] == pair[1]]
-
-
-def alignment_error_of(rows, maps, links):
-    """Error of the largest weights of these rows; the maps' end tokens are left out."""
-    return alignment_error_rate([hard_alignment(maps[r][:-1, :-1]) for r in rows], [links[r] for r in rows])
-
-
-def _translates_well(case, outputs):
+def _translates(case, outputs):
     gold, texts = case.kept["gold"], outputs["translations"]
     if len(texts) != len(gold) or not all(isinstance(text, str) for text in texts):
         return "each review should have one translation, a text."
-    found = bleu_of(texts, gold)
-    if found < BLEU:
+    found, asked = translation_scores(texts, [], _split(case))[0], case.kept["bleu"]
+    if found >= asked:
+        return None
+    said = f"its BLEU on {len(gold)} new reviews is {found:.1f}, where at least {asked} is asked for"
+    if not outputs["weights"]:
+        return f"{said}: it has no attention, so all that it knows of a review is one vector. Choose a score."
+    if found < LEARNED:
         return (
-            f"its BLEU on {len(gold)} new reviews is {found:.1f}, where at least {BLEU} is asked for: is the "
-            f"attention on, was every batch given to train_step, and does the learning rate rise and fall?"
+            f"{said}: it has hardly learned. Was every batch given to train_step, is schedule.step() called "
+            f"once after each, and is total_steps the number of batches? With attention the loss usually "
+            f"ends below 0.35."
         )
-    return None
+    return (
+        f"{said}: it has learned, and could translate better. Is something left of what the text advises, "
+        f"in the sizes, the learning rate, or the batches? If not, take a score that translates better: the "
+        f"table above the training cell has the BLEU of each."
+    )
 
 
 def _looks_where_it_should(case, outputs):
-    gold, maps = case.kept["gold"], outputs["weights"]
-    rows = exact(outputs["translations"], gold)
+    gold, maps, asked = case.kept["gold"], outputs["weights"], case.kept["error"]
+    pairs = zip(outputs["translations"], gold, strict=True)
+    rows = [row for row, (found, wanted) in enumerate(pairs) if found == wanted]
     if not maps:
         return "it has no attention, so there are no weights to look at: choose another decoder."
     if len(maps) != len(gold) or not rows:
         return "no translation is right word for word, or some have no map of weights."
-    for row in rows:
-        shape = (len(gold[row].split()) + 1, len(case.inputs["sentences"][row].split()) + 1)
-        weights = maps[row]
-        fits = isinstance(weights, np.ndarray) and weights.shape == shape
+    for row, weights in enumerate(maps):
+        written, columns = (
+            outputs["translations"][row].split(),
+            len(case.inputs["sentences"][row].split()) + 1,
+        )
+        shapes = [(len(written) + 1, columns)] + [(len(written), columns)] * (row not in rows)  # unended
+        fits = isinstance(weights, np.ndarray) and weights.shape in shapes
         if not fits or not (np.abs(weights.sum(-1) - 1) < 1e-3).all():
             return "a row of its weights does not sum to one over the words of the review: is the mask used?"
-    error = alignment_error_of(rows, maps, case.kept["links"])
-    if error > ERROR:
+    error = translation_scores(outputs["translations"], maps, _split(case))[1]
+    if error > asked:
         return (
-            f"its alignment error is {error:.2f}, where at most {ERROR} is asked for: it translates well, "
-            f"but looks elsewhere. Which scores came closest to the gold links in demo 02?"
+            f"its alignment error is {error:.4f}, where at most {asked} is asked for: it translates well, "
+            f"but looks elsewhere. The table above the training cell has the error of each score."
         )
     return None
+
+
+def _split(case):
+    return Split(case.inputs["sentences"], case.kept["gold"], case.kept["links"])
 
 
 @checks(
     "translator",
     None,
     {"translations": list, "weights": list},
-    (_translates_well, _looks_where_it_should),
+    (_translates, _looks_where_it_should),
     gradients=False,
     device=False,
 )
 def _(rng):
-    for title, size, visible in (("new reviews", 120, True), ("more new reviews", 300, False)):
-        written = new_reviews(int(rng.integers(2**31)), size)
+    for title, seed, less in (
+        ("new reviews", SEED, 0),
+        ("more new reviews", int(rng.integers(SEED + 1, 2**31)), 1),
+    ):
+        written = new_reviews(SIZE, seed)
         yield Case(
             title,
             inputs={"sentences": written.src},
             drive="translator.reviews",
-            kept={"gold": written.tgt, "links": written.links},
-            visible=visible,
+            kept={
+                "gold": written.tgt,
+                "links": written.links,
+                "bleu": BLEU - less * ALLOWANCE["bleu"],
+                "error": ERROR + less * ALLOWANCE["error"],
+            },
+            visible=not less,
         )

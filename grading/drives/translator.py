@@ -8,18 +8,24 @@ from utils.models import translate as library_translate
 from utils.text import Batch, EncodedCorpus, encoded_reviews
 
 
-def update(answer, src, src_lengths, tgt_in, tgt_out, pad_id, max_norm, updates, model):
-    """Update a model on one batch some times: the losses, all parameters, and if a loss holds its graph.
+def update(answer, src, src_lengths, tgt_in, tgt_out, pad_id, max_norm, updates, leftover, model):
+    """Update a model on one batch some times.
 
-    The optimizer is plain gradient descent, which does not hide how large a gradient is.
+    Gives the losses, all parameters, if a loss holds its graph, and if the model was in evaluation mode. The
+    optimizer is plain gradient descent, which does not hide how large a gradient is. A `leftover` is in
+    every gradient before the first call.
     """
     batch = Batch(src, src_lengths, tgt_in, tgt_out, list(range(len(src))))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.25)
+    modes = []
+    model.encoder.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     model.train()
+    for parameter in model.parameters() if leftover else ():
+        parameter.grad = torch.full_like(parameter, leftover)
     losses = [answer(model, batch, optimizer, pad_id, max_norm) for _ in range(updates)]
     parameters = torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
     held = any(isinstance(loss, torch.Tensor) and loss.requires_grad for loss in losses)
-    return losses, parameters, held
+    return losses, parameters, held, not all(modes)
 
 
 def sentences(answer, src_words, tgt_words, sentences, max_len, model):
@@ -29,7 +35,7 @@ def sentences(answer, src_words, tgt_words, sentences, max_len, model):
     modes = []
     model.encoder.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     model.train()
-    pairs = answer(model, encoded, [sentence.split() for sentence in sentences], max_len)
+    pairs = answer(model, encoded, sentences, max_len)
     if not isinstance(pairs, list | tuple) or not all(_is_pair(pair) for pair in pairs):
         raise TypeError("translate should give a list with one pair, (words, weights), for each sentence")
     return [words for words, _ in pairs], [weights for _, weights in pairs], any(modes)

@@ -36,10 +36,12 @@ def _luong(
 
     def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
         seen = SimpleNamespace(first=decoder_state, keys=encoder_states, mask=src_mask)
+        seen.real = (tgt_in != self.embedding.padding_idx).sum(1)
         seen.embedded = self.embedding(tgt_in)
         seen.states, last = read(self, seen.embedded, decoder_state)
         seen.context, weights = look(self.score, ask(seen), seen)
-        return answer(write(self, combine(self, seen, join)), last, weights, seen)
+        seen.combined = combine(self, seen, join)
+        return answer(write(self, seen.combined), last, weights, seen)
 
     return with_forward(LuongDecoder, forward)
 
@@ -52,6 +54,7 @@ def _bahdanau(
     join=lambda seen: torch.cat([seen.word, seen.new, seen.context], dim=-1),
     combine=_combined,
     write=lambda self, combined: self.out(combined),
+    carry=lambda seen: seen.new,
     answer=lambda logits, last, weights, seen: (torch.stack(logits, 1), last, torch.cat(weights, 1)),
     after=False,
 ):
@@ -60,8 +63,9 @@ def _bahdanau(
     def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
         seen = SimpleNamespace(first=decoder_state, keys=encoder_states, mask=src_mask, old=decoder_state)
         seen.context = torch.zeros_like(decoder_state)
+        seen.real = (tgt_in != self.embedding.padding_idx).sum(1)
         seen.words = self.embedding(tgt_in)
-        logits, weights = [], []
+        seen.states, logits, weights = [], [], []
 
         def spot():
             seen.before = seen.context
@@ -77,8 +81,10 @@ def _bahdanau(
             if after:
                 seen.old = seen.new
                 spot()
-            logits.append(write(self, combine(self, seen, join)))
-            seen.old = seen.new
+            seen.combined = combine(self, seen, join)
+            logits.append(write(self, seen.combined))
+            seen.states.append(seen.new)
+            seen.old = carry(seen)
         return answer(logits, seen.new, weights, seen)
 
     return with_forward(BahdanauDecoder, forward)
@@ -114,6 +120,14 @@ _TANH_ON_LOGITS = "the tanh comes too late: it belongs around combine, and out s
 _PROBABILITIES = (
     "these are probabilities, or their logarithms: a decoder returns plain logits, for the loss takes the "
     "softmax itself."
+)
+_COMBINED_AS_STATE = (
+    "what comes out of combine is taken for the state: it is for the logits alone, and the state is what the "
+    "GRU gives."
+)
+_STATE_BEFORE_PADDING = (
+    "the state of the last real token is returned: decoder_state is the one after the last position, padding "
+    "or not."
 )
 _TRANSPOSED = "the weights come out as (batch, src_len, tgt_len): each word that is written has its row."
 _LAST_WEIGHTS = "only the last word's weights are returned: there is a row for each word that is written."
@@ -170,8 +184,39 @@ def _shifted(seen):
     return torch.cat([seen.first[:, None], seen.states[:, :-1]], dim=1)
 
 
+def _at_the_last_real(states, seen):
+    """The state (batch, hidden) at the last token that is not padding."""
+    return states[torch.arange(len(states)), seen.real - 1]
+
+
+def _combined_carried_on(self, tgt_in, state, encoder_states, src_mask):
+    """A Luong decoder, word by word, that goes on from what combine gave."""
+    logits, weights = [], []
+    for word in self.embedding(tgt_in).split(1, dim=1):
+        query, _ = self.rnn(word, state[None].contiguous())
+        context, row = attend(query, encoder_states, encoder_states, src_mask, self.score)
+        combined = torch.tanh(self.combine(torch.cat([context, query], -1)))
+        state = combined[:, 0]
+        logits.append(self.out(combined))
+        weights.append(row)
+    return torch.cat(logits, 1), state, torch.cat(weights, 1)
+
+
 _LUONG = (
     *_of_any_decoder(0),
+    Misconception(
+        "combined_as_state",
+        _COMBINED_AS_STATE,
+        _luong(answer=lambda logits, last, weights, seen: (logits, seen.combined[:, -1], weights)),
+    ),
+    Misconception("combined_as_state", _COMBINED_AS_STATE, with_forward(LuongDecoder, _combined_carried_on)),
+    Misconception(
+        "state_before_padding",
+        _STATE_BEFORE_PADDING,
+        _luong(
+            answer=lambda logits, last, weights, seen: (logits, _at_the_last_real(seen.states, seen), weights)
+        ),
+    ),
     Misconception(
         "layer_axis_kept",
         "the state has an axis too many: nn.GRU gives (1, batch, hidden), one state a layer, so take the "
@@ -260,6 +305,41 @@ _LUONG = (
 
 _BAHDANAU = (
     *_of_any_decoder(1),
+    Misconception(
+        "combined_as_state",
+        _COMBINED_AS_STATE,
+        _bahdanau(
+            answer=lambda logits, last, w, seen: (torch.stack(logits, 1), seen.combined, torch.cat(w, 1))
+        ),
+    ),
+    *(
+        Misconception(
+            "combined_as_state",
+            _COMBINED_AS_STATE,
+            _bahdanau(carry=lambda seen: seen.combined, answer=answer),
+        )
+        for answer in (
+            lambda logits, last, w, seen: (torch.stack(logits, 1), seen.combined, torch.cat(w, 1)),
+            lambda logits, last, w, seen: (torch.stack(logits, 1), last, torch.cat(w, 1)),
+        )
+    ),
+    Misconception(
+        "state_before_padding",
+        _STATE_BEFORE_PADDING,
+        _bahdanau(
+            answer=lambda logits, last, w, seen: (
+                torch.stack(logits, 1),
+                _at_the_last_real(torch.stack(seen.states, 1), seen),
+                torch.cat(w, 1),
+            )
+        ),
+    ),
+    Misconception(
+        "cell_without_its_state",
+        "the cell gets no state and starts from zeros at every word: its second argument is the state of the "
+        "step before, self.cell(inputs, state).",
+        _bahdanau(go_on=lambda seen: torch.zeros_like(seen.old)),
+    ),
     Misconception(
         "first_state_returned",
         _FIRST_STATE_RETURNED,
@@ -406,6 +486,7 @@ def _update(
     loss=sequence_loss,
     zero=True,
     backward=True,
+    mode=lambda model: None,
     clip=lambda model, max_norm: nn.utils.clip_grad_norm_(model.parameters(), max_norm),
     step=lambda optimizer: optimizer.step(),
     result=lambda loss, again: loss.item(),
@@ -414,6 +495,7 @@ def _update(
 
     def answer(model, batch, optimizer, pad_id, max_norm):
         def forward():
+            mode(model)
             logits, _ = model(batch.src, batch.src_lengths, tgt_in(batch))
             return loss(logits, tgt_out(batch), pad_id)
 
@@ -455,6 +537,22 @@ def _zero_too_late(optimizer):
     optimizer.step()
 
 
+def _step_then_zero(optimizer):
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _zeroed_at_the_end(model, batch, optimizer, pad_id, max_norm):
+    model.train()
+    logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+    loss = F.cross_entropy(logits.transpose(1, 2), batch.tgt_out, ignore_index=pad_id)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(list(model.parameters()), max_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return float(loss)
+
+
 _NO_UPDATE = (
     "the parameters stay as they were: after zero_grad() comes backward(), then the clipping, then "
     "optimizer.step(), and nothing may set the gradients back to zero before the step."
@@ -466,6 +564,21 @@ _TRAIN_STEP = (
         "the gradients of earlier updates are still there, and the new ones are added to them: call "
         "optimizer.zero_grad() once in every update.",
         _update(zero=False),
+    ),
+    *(
+        Misconception(
+            "zero_grad_at_the_end_only",
+            "gradients that are there before the first call are added to the new ones: clear them before "
+            "backward(), not only after the step.",
+            answer,
+        )
+        for answer in (_zeroed_at_the_end, _update(zero=False, step=_step_then_zero))
+    ),
+    Misconception(
+        "in_evaluation_mode",
+        "the model learns in evaluation mode, where dropout is off: it comes in the mode that it should be "
+        "in, so leave model.eval() to the translation.",
+        _update(mode=lambda model: model.eval()),
     ),
     Misconception("nothing_learned", _NO_UPDATE, _update(step=lambda optimizer: None)),
     Misconception("nothing_learned", _NO_UPDATE, _update(step=_zero_too_late)),
@@ -565,7 +678,9 @@ _TRAIN_STEP = (
 def _translate(
     mode=lambda model: model.eval(),
     source=lambda encoded, words: [*encoded.src_vocab.encode(words), EOS_ID],
+    length=lambda src: src.shape[1],
     start=BOS_ID,
+    steps=lambda max_len: max_len,
     feed=lambda step: step.token,
     go_on=lambda step: step.new,
     ended=lambda step: step.token.item() == EOS_ID,
@@ -582,9 +697,9 @@ def _translate(
         for sentence in sentences:
             src = torch.tensor([source(encoded, sentence)])
             step = SimpleNamespace(src=src, token=torch.tensor([[start]]), ids=[], rows=[], sentence=sentence)
-            states, step.first, mask = model.encode(src, torch.tensor([src.shape[1]]))
+            states, step.first, mask = model.encode(src, torch.tensor([length(src)]))
             step.state = step.first
-            while len(step.ids) < max_len:
+            while len(step.ids) < steps(max_len):
                 logits, step.new, row = model.decode(feed(step), step.state, states, mask)
                 step.state = go_on(step)
                 step.token = logits.argmax(-1)
@@ -639,6 +754,30 @@ _IN_TRAINING_MODE = (
     "the model translates in training mode: there its dropout is on, and every translation is a matter of "
     "luck. Call model.eval() first."
 )
+_WITHOUT_THE_END_ROW = (
+    "the row of the end token is missing: append each row before you look whether the token was the end."
+)
+
+
+@torch.no_grad()
+def _stopped_before_its_row(model, encoded, sentences, max_len):
+    model.eval()
+    done = []
+    for sentence in sentences:
+        src = torch.tensor([[*encoded.src_vocab.encode(sentence), EOS_ID]])
+        states, state, mask = model.encode(src, torch.tensor([src.shape[1]]))
+        token, ids, rows = torch.tensor([[BOS_ID]]), [], []
+        for _ in range(max_len):
+            logits, state, row = model.decode(token, state, states, mask)
+            token = logits.argmax(-1)
+            if token.item() == EOS_ID:
+                break
+            ids.append(token.item())
+            rows.append(row[0, 0])
+        done.append((encoded.tgt_vocab.decode(ids), torch.stack(rows)))
+    return done
+
+
 _BOS_ONLY = (
     "the decoder is fed the begin token at every step: feed it the word that it wrote last, so that it knows "
     "where it is."
@@ -670,6 +809,18 @@ _TRANSLATE = (
         "source_without_its_end",
         "the source lacks its end token: the model was trained with EOS_ID behind each source sentence.",
         _translate(source=lambda encoded, words: encoded.src_vocab.encode(words)),
+    ),
+    Misconception(
+        "length_without_the_end",
+        "the end token is in src, but not counted in src_lengths, so the encoder does not read it and the "
+        "mask hides it: count it.",
+        _translate(length=lambda src: src.shape[1] - 1),
+    ),
+    Misconception(
+        "one_step_too_few",
+        "writing stops one token before max_len: at most max_len tokens are written, so there may be max_len "
+        "steps.",
+        _translate(steps=lambda max_len: max_len - 1),
     ),
     Misconception(
         "source_with_a_begin",
@@ -749,9 +900,10 @@ _TRANSLATE = (
     ),
     Misconception(
         "without_the_end_row",
-        "the row of the end token is missing: there is one for each word, and one for the end token.",
+        _WITHOUT_THE_END_ROW,
         _translate(pairs=lambda done, sentences: [(words, weights[: len(words)]) for words, weights in done]),
     ),
+    Misconception("without_the_end_row", _WITHOUT_THE_END_ROW, _stopped_before_its_row),
     Misconception(
         "without_the_end_column",
         "the column of the source's end token is missing, so the rows no longer sum to one.",
@@ -874,14 +1026,14 @@ def _bahdanau_all_logits_at_once(self, tgt_in, decoder_state, encoder_states, sr
     return [logits, decoder_state, torch.stack(weights, dim=1)]
 
 
-def _zeroed_at_the_end(model, batch, optimizer, pad_id, max_norm):
+def _cleared_first(model, batch, optimizer, pad_id, max_norm):
     model.train()
+    optimizer.zero_grad()
     logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
     loss = F.cross_entropy(logits.transpose(1, 2), batch.tgt_out, ignore_index=pad_id)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(list(model.parameters()), max_norm)
     optimizer.step()
-    optimizer.zero_grad()
     return float(loss)
 
 
@@ -956,7 +1108,7 @@ RIGHT = {
     ),
     "train_step": (
         train_step,
-        _zeroed_at_the_end,
+        _cleared_first,
         _clipped_by_hand,
         _with_a_graph_of_its_own,
         _update(),

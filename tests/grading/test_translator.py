@@ -13,12 +13,13 @@ from benchmarks import exercise_03
 from grading.calls import call
 from grading.cases import Outcome
 from grading.checks import CHECKS, check, examine
-from grading.checks.translator import BLEU, ERROR, new_reviews
+from grading.checks.translator import ALLOWANCE, BLEU, ERROR, LEARNED, SIZE
 from grading.judge import draw
 from grading.misconceptions.known import with_forward
 from grading.wire import decode, encode
 from utils import models
 from utils.attention import attend
+from utils.data import new_reviews
 from utils.models import Seq2Seq
 from utils.text import encoded_reviews
 from utils.training import seed_everything
@@ -35,7 +36,8 @@ def one_thread():
 @pytest.fixture(scope="module")
 def trained():
     """What the lesson's own training cell gives."""
-    return exercise_03.trained()
+    model, _ = exercise_03.trained()
+    return model
 
 
 def untrained(attention="dot"):
@@ -59,8 +61,14 @@ def test_the_solution_of_the_lesson_passes(trained):
 
 
 def test_an_untrained_one_fails_its_bleu():
-    with pytest.raises(AssertionError, match=f"BLEU on .* new reviews is .*, where at least {BLEU} is asked"):
+    asked = f"BLEU on {SIZE} new reviews is .*, where at least {BLEU} is asked for: it has hardly learned"
+    with pytest.raises(AssertionError, match=asked):
         exec(graded_cell(), {"translator": untrained()})
+
+
+def test_one_without_attention_is_told_so():
+    with pytest.raises(AssertionError, match="is asked for: it has no attention"):
+        check("translator", untrained("none"), cases="visible")
 
 
 def decoding(trained, change):
@@ -109,7 +117,7 @@ def even(decoder, tgt_in, state, encoder_states, src_mask):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (without_attention, "its BLEU on .* is asked for: is the attention on"),
+        (without_attention, "its BLEU on .* is asked for: it has hardly learned. Was every batch given"),
         (state_forgotten, "its BLEU on"),
         (unmasked, "BLEU|does not sum to one over the words of the review: is the mask used"),
         (mirrored, f"its alignment error is .*, where at most {ERROR} is asked for"),
@@ -161,10 +169,19 @@ def test_translations_and_maps_alone_decide():
     assert said_of(lambda texts, maps: (texts, maps)).passed
 
 
+def some_wrong(texts, share):
+    """So large a share of the texts with every other word wrong."""
+    bad = round(share * len(texts))
+    spoilt = [" ".join(word * (1 + i % 2) for i, word in enumerate(text.split())) for text in texts[:bad]]
+    return spoilt + texts[bad:]
+
+
 @pytest.mark.parametrize(
     "change, sentence",
     [
-        (lambda texts, maps: (texts, []), "it has no attention"),
+        (lambda texts, maps: (texts, []), "it has no attention, so there are no weights"),
+        (lambda texts, maps: (some_wrong(texts, 0.6), maps), "asked for: it has learned, and could"),
+        (lambda texts, maps: (some_wrong(texts, 0.9), maps), "asked for: it has hardly learned"),
         (lambda texts, maps: (texts[1:], maps), "each review should have one translation"),
         (lambda texts, maps: ([None] * len(texts), maps), "each review should have one translation"),
         (lambda texts, maps: (["bon"] * len(texts), maps), "its BLEU on"),
@@ -189,9 +206,20 @@ def test_gold_stays_with_the_judge_and_reviews_are_new():
     for case in draw(CHECKS["translator"], 0):
         sent = decode(encode(case))
         assert case.kept["gold"] and sent.inputs == case.inputs and sent.kept == {}
-    assert set(new_reviews(1, 300).src).isdisjoint(new_reviews(2, 300).src)
     trained_on = set(encoded_reviews().corpus["train"].src)
-    assert sum(src in trained_on for src in new_reviews(3, 1_000).src) < 10
+    assert sum(src in trained_on for src in new_reviews(1_000, seed=3).src) < 10
+
+
+def test_visible_reviews_stay_and_the_others_are_drawn_anew_with_an_allowance():
+    (shown, hidden), (again, others) = (draw(CHECKS["translator"], seed) for seed in (0, 1))
+    assert shown.visible and not hidden.visible
+    assert shown.inputs == again.inputs and set(hidden.inputs["sentences"]).isdisjoint(
+        others.inputs["sentences"]
+    )
+    assert (shown.kept["bleu"], shown.kept["error"]) == (BLEU, ERROR)
+    assert hidden.kept["bleu"] == BLEU - ALLOWANCE["bleu"] > LEARNED
+    assert hidden.kept["error"] == ERROR + ALLOWANCE["error"]
+    assert len(shown.inputs["sentences"]) == len(hidden.inputs["sentences"]) == SIZE
 
 
 # What the lesson says was measured
@@ -201,22 +229,34 @@ def test_the_lesson_says_what_was_measured():
     recorded = exercise_03.RESULTS.read_text("utf-8")
     lesson = exercise_03.LESSON.read_text("utf-8")
     assert f"BLEU of at least {BLEU}." in lesson and f"error of at most {ERROR}**" in lesson
-    rows = dict(re.findall(r"^(\w+) +(\d.*)$", recorded, re.M))
-    least, _, _, greatest, _, _, passed = re.split(r"  +", rows[exercise_03.CHOSEN])
-    assert passed == "10 of 10"
-    assert f"BLEU was at least {least} and the error at most {greatest}" in " ".join(lesson.split())
-    assert float(least) >= BLEU + 5 and float(greatest) <= ERROR - 0.02
+    allowed = f"{BLEU - ALLOWANCE['bleu']} and {ERROR + ALLOWANCE['error']:.2f}"
+    assert allowed in " ".join(lesson.split())
+    scores, losses = recorded.split("loss of a batch")
+    for name in exercise_03.ATTENTIONS:
+        row = re.search(rf"^{name} +(\S+) +\S+ +\S+ +(\S+) +\S+ +(\S+) +\d+  (\d+) of (\d+)$", scores, re.M)
+        least, low, high, passed, seeds = row.groups()
+        span = "none" if low == "nan" else f"{low} to {high}"
+        assert f'| `"{name}"` | {least} | {span} | {passed} of {seeds} |' in lesson
+        if name in ("dot", "scaled", "additive"):
+            assert passed == seeds and float(least) >= BLEU + 5 and float(high) <= ERROR - 0.03
+    few = re.search(rf"^dot, {exercise_03.FEW} updates +(\S+)", scores, re.M)[1]
+    assert f"BLEU of at least {few}" in " ".join(lesson.split())
+    spans = dict(re.findall(r"(\d+): (\S+)", re.search(r"^dot  .*$", losses, re.M)[0]))
+    for span in spans.values():
+        assert span.replace("-", " to ") in lesson
 
 
 def test_the_table_has_the_worst_of_the_seeds():
     runs = [
-        dict(attention="dot", seconds=10.0, bleu=90.0, exact=0.75, error=0.125),
-        dict(attention="dot", seconds=12.0, bleu=70.0, exact=0.25, error=0.375),
-        dict(attention="none", seconds=6.0, bleu=20.0, exact=0.0, error=float("nan")),
+        dict(name="dot", seconds=10.0, bleu=90.0, exact=0.75, error=0.125, losses={0: 5.5, 9: 0.5}),
+        dict(name="dot", seconds=12.0, bleu=60.0, exact=0.25, error=0.375, losses={0: 5.0, 9: 1.0}),
+        dict(name="none", seconds=6.0, bleu=20.0, exact=0.0, error=float("nan"), losses={0: 5.0, 9: 2.0}),
     ]
-    *_, dot, none = exercise_03.table(runs, ["head"]).splitlines()
-    assert dot.split() == ["dot", "70.0", "80.0", "50%", "0.375", "0.250", "11", "1", "of", "2"]
+    *_, dot, none, _, _, of_dot, of_none = exercise_03.table(runs, ["head"]).splitlines()
+    assert dot.split() == ["dot", "60.0", "75.0", "50%", "0.125", "0.250", "0.375", "11", "1", "of", "2"]
     assert none.split()[0] == "none" and none.endswith("0 of 1")
+    assert of_dot.split() == ["dot", "0:", "5.00-5.50", "9:", "0.50-1.00"]
+    assert of_none.split() == ["none", "0:", "5.00-5.00", "9:", "2.00-2.00"]
 
 
 # The other checks: known mistakes written in another way, and mistakes that the bank does not know
@@ -315,6 +355,12 @@ def half_the_words(model, encoded, sentences, max_len):
     ]
 
 
+@torch.no_grad()
+def one_step_too_many(model, encoded, sentences, max_len):
+    """As range(max_len + 1) does."""
+    return CHECKS["translate"].reference(model, encoded, sentences, max_len + 1)
+
+
 @pytest.mark.parametrize(
     "name, answer, message",
     [
@@ -322,10 +368,11 @@ def half_the_words(model, encoded, sentences, max_len):
         ("LuongDecoder", DetachedContext, "no gradient reaches encoder_states"),
         ("train_step", lambda *args: None, "train_step should return the loss of the batch, a number"),
         ("train_step", gives_all, "train_step should return the loss of the batch, a number"),
-        ("train_step", twice_the_step, "parameters has the right shape, but not the right numbers"),
+        ("train_step", twice_the_step, r"the furthest off is a number of \w+(\.\w+)+. It should have moved"),
         ("translate", lazily, "translate should give a list with one pair, .words, weights., for each"),
         ("translate", first_alone, "each sentence should have one pair, .*: 1 for 2"),
         ("translate", half_the_words, "a map should have one row for each token that was written"),
+        ("translate", one_step_too_many, "max_len is (7, and you wrote 8|20, and you wrote 21) tokens"),
         ("translate", lambda *args: [("bon", None), ("bon", None)], "should be a list of text"),
     ],
 )

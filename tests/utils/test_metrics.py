@@ -4,6 +4,7 @@ import pytest
 import sacrebleu
 import torch
 
+from utils.data import Split
 from utils.metrics import (
     alignment_error_rate,
     attention_entropy,
@@ -12,6 +13,7 @@ from utils.metrics import (
     coverage,
     diagonal_links,
     hard_alignment,
+    translation_scores,
 )
 
 REFERENCES = [f"the {a} was {b} and the {c} was cold" for a in "abcd" for b in "efg" for c in "hij"]
@@ -88,3 +90,21 @@ def test_coverage_adds_up_what_each_source_token_receives():
     assert torch.equal(coverage(ROWS), found[:1])
     weights = torch.rand(2, 3, 5, dtype=torch.float64).softmax(-1)
     assert torch.allclose(coverage(weights).sum(-1), torch.tensor(3.0, dtype=torch.float64))
+
+
+def test_maps_count_where_the_translation_is_right_and_without_their_end_tokens():
+    gold = Split(["a b", "c d"], ["w x y z", "w x y z"], [frozenset({(0, 0), (0, 1), (1, 2), (1, 3)})] * 2)
+    source, other = torch.eye(3)[[0, 0, 1, 1, 2]], torch.eye(3)[[2, 0, 1, 0, 2]]
+    other[0] = torch.tensor(
+        [0.1, 0.3, 0.6]
+    )  # most on the end token, and more on the wrong word than the right
+    maps = [source, other]  # all right, and two of four
+    right = ["w x y z", "w x y z"]
+    score, error = translation_scores(right, maps, gold)
+    assert score == pytest.approx(100)
+    assert error == pytest.approx(0.25)
+    score, error = translation_scores(["w x y z", "w x y y"], maps, gold)
+    assert score < 100 and error == 0
+    for without in (translation_scores(right, [], gold), translation_scores(right, [None, None], gold)):
+        assert without[0] == pytest.approx(100) and math.isnan(without[1])
+    assert math.isnan(translation_scores(["w", "w"], maps, gold)[1])

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from utils.data import reviews
-from utils.data.reviews import load_reviews
+from utils.data.reviews import load_reviews, new_reviews
 
 # English noun = French noun, with "/" as in the docstring of the grammar's links, and gender and number.
 NOUNS = {
@@ -532,3 +532,12 @@ def test_the_sentence_of_the_lessons_is_in_the_grammar():
     assert src == "the restaurant was amazing but the service was slow"
     assert tgt == "le restaurant était incroyable mais le service était lent"
     assert links == {(i, i) for i in range(9)}
+
+
+def test_new_reviews_are_as_many_as_asked_for_and_of_two_clauses_or_more():
+    written = new_reviews(50, seed=1)
+    assert len(written) == len(set(written.src)) == 50
+    assert set(written.clauses) == {2, 3, 4, 5}
+    assert written == new_reviews(50, seed=1)
+    assert set(written.src).isdisjoint(new_reviews(50, seed=2).src)
+    assert len(new_reviews(0, seed=1)) == 0

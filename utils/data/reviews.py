@@ -605,3 +605,13 @@ def load_reviews(train=20_000, valid=500, test=1_000, long=500, seed=0):
         licence="CC BY 4.0, like the text of this course",
         citation="written by the grammar of this course, utils/data/reviews.py",
     )
+
+
+def new_reviews(size, seed):
+    """Write reviews of two to five clauses, to judge a translator of `load_reviews()` by: a `Split`.
+
+    Reviews of one clause are left out, since one in a few of them is in the corpus already. The same size
+    and seed give the same reviews. Raises ValueError for a negative size.
+    """
+    written = load_reviews(train=0, valid=0, test=2 * size, long=0, seed=seed)["test"]
+    return written[[row for row, clauses in enumerate(written.clauses) if clauses > 1][:size]]
