@@ -175,7 +175,11 @@ WRITTEN = inspect.getsource(inspect.unwrap(beam_search)).replace("@torch.no_grad
         ),
         ("parents_taken_twice", "part[parents[going_on]]", "part[parents][parents[going_on]]"),
         ("places_filled_again", "min(beam_size - len(finished), ", "min(beam_size, "),
-        ("more_places_than_candidates", "min(beam_size - len(finished), len(candidates))", "beam_size"),
+        (
+            "more_places_than_candidates",
+            "min(beam_size - len(finished), len(candidates))",
+            "beam_size - len(finished)",
+        ),
         (
             "unfinished_compete",
             "max(finished or scored,",
@@ -184,7 +188,8 @@ WRITTEN = inspect.getsource(inspect.unwrap(beam_search)).replace("@torch.no_grad
         (
             "stops_when_one_leads",
             "if not written:",
-            "if not written or finished and max(s for _, s in finished) > scored[0][1]:",
+            "if not written or finished and max(finished, key=lambda pair: pair[1])[1] > sums.max() / "
+            "length**length_penalty:",
         ),
         ("one_token_too_few", "range(1, max_len + 1)", "range(1, max_len)"),
         ("nothing_added_up", "(sums.unsqueeze(1) + log_probs)", "log_probs"),
