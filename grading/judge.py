@@ -331,12 +331,20 @@ def _same(a, b):
 
 
 def _recognise(name, cases, got, failed):
-    """The known misconception that does the same on every case, and gives wrong outputs on one at least."""
-    if not any(got[i].outputs for i in failed if not cases[i].elsewhere):
+    """The known misconception that does the same on every case. Where all that went wrong are errors, it
+    raises the same ones: there is no wrong output to tell it by.
+    """
+    wrong = [got[i] for i in failed if not cases[i].elsewhere]
+    if not wrong:
         return None
+    errors_only = not any(outcome.outputs for outcome in wrong)
     rows = [row for row in zip(cases, got, strict=False) if not row[0].elsewhere]
+
+    def alike(a, b):
+        return _same(a, b) and (not errors_only or a.error == b.error)
+
     for known in MISCONCEPTIONS.get(name, ()):
-        if all(_same(call(known.answer, case), outcome) for case, outcome in rows):
+        if all(alike(call(known.answer, case), outcome) for case, outcome in rows):
             return known
     return None
 
@@ -354,6 +362,9 @@ def _evidence(this, case, expected, got):
     for name, e, g in zip(this.outputs, expected.outputs, got.outputs, strict=False):
         if _close(e, g):
             continue
+        if isinstance(e, dict) and isinstance(g, dict) and e.keys() == g.keys():
+            unlike = [key for key in e if not _close(e[key], g[key])]
+            e, g = ({key: entries[key] for key in unlike} for entries in (e, g))
         if isinstance(g, np.ndarray) and isinstance(e, np.ndarray) and g.shape == e.shape and e.size > FEW:
             at = tuple(int(i) for i in np.argwhere(~np.isclose(e, g, RTOL, ATOL, equal_nan=True))[0])
             rows.append(f"  expected {name}{list(at)} {e[at]:.4f}, got {g[at]:.4f}")
@@ -368,6 +379,8 @@ def _show(name, value, visible=True):
         if not visible and _hides(value):
             return f"{name} ({len(value)})"
         text = value.kind if isinstance(value, Unknown) else str(_rounded(value))
+        if len(text) > LONG and isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return f"{name} ({len(value)}), the first {value[0]!r}"
         if isinstance(value, set) and value:
             text = f"{{{', '.join(sorted(map(str, value)))}}}"  # the same text for the same set
         return f"{name} {text}" if len(text) <= LONG else f"{name} {text[:LONG]}..."

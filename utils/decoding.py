@@ -16,7 +16,8 @@ def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty)
     the likeliest of these candidates, by their sum of log-probabilities, take the places; each goes on
     with the state of its parent. A candidate that ends in `eos_id` is finished: it keeps its place for
     good, so that there is one place less to fill, and it is not continued. The search stops when every
-    place is finished, or after `max_len` tokens, the end token counted.
+    place is finished, or after `max_len` tokens, the end token counted. Where there are fewer candidates
+    than places, all of them are taken; one of probability 0 has the sum -inf and comes last.
 
     The score of a hypothesis is its sum of log-probabilities divided by length ** `length_penalty`: with
     0 the sum, with 1 the mean. The length counts the tokens of the sum: with the end token, without the

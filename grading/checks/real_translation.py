@@ -1,8 +1,11 @@
 """Exercise 06: beam search and the comparison of two systems.
 
 The search runs on machines of tables, see `grading.drives.real_translation.decode`. Where a case is to
-show something, it is drawn until it does.
+show something, it is drawn until it does. Visible cases are the same at every draw, so that a mistake is
+caught and named alike whenever the cell is run; together they tell all known mistakes apart.
 """
+
+from functools import cache, partial
 
 import numpy as np
 
@@ -15,6 +18,7 @@ from utils.decoding import beam_search
 from utils.metrics import compare_systems
 
 TRIES = 1000
+VISIBLE = 19  # the seed of the visible cases
 
 
 def _drawn(make, shows):
@@ -90,14 +94,105 @@ def words_only(case, outputs):
 def score_is_of_the_ids(case, outputs):
     """The score is the one that these very ids have."""
     ids, score = _plain_ids(case, outputs), outputs["score"]
-    own = [_score_of(case.inputs, ids, finished=True), _score_of(case.inputs, ids, finished=False)]
-    own = own[len(ids) == case.inputs["max_len"]]
-    if not _close(float(own), score):
+    finished, cut_off = (float(_score_of(case.inputs, ids, finished=end)) for end in (True, False))
+    full = len(ids) == case.inputs["max_len"]
+    if _close(cut_off if full else finished, score):
+        return None
+    if not full and ids and _close(cut_off, score):
         return (
-            "the score is not the one that these ids have: the sum of their log-probabilities, the end "
-            "token's too, divided by length ** length_penalty."
+            "the score is that of these ids without their end token: a hypothesis that has not finished goes "
+            "on to max_len tokens, and one that has counts its end token too."
         )
-    return None
+    return (
+        "the score is not the one that these ids have: the sum of their log-probabilities, the end token's "
+        "too, divided by length ** length_penalty. (It also happens where words, sum and state are not those "
+        "of the same hypothesis.)"
+    )
+
+
+def _case(rng, title, sizes, beam_size, max_len, penalty, end=0.0, shows=None, dtype="float64", **more):
+    """A case of beam search: a machine of so many nodes a step and so many tokens, that `shows` something."""
+
+    def make():
+        settings = {"beam_size": beam_size, "max_len": max_len, "length_penalty": penalty}
+        return _machine(rng, *sizes, max_len, end, dtype) | settings
+
+    inputs = _drawn(make, lambda inputs: shows is None or shows(inputs, *_found(inputs)))
+    return Case(title, inputs, drive="real_translation.decode", **more)
+
+
+# What a case shows: (inputs, ids, score) of the right search to a bool.
+
+
+def not_greedy(inputs, ids, score):
+    return ids != _found(inputs, beam_size=1)[0]
+
+
+def by_length(inputs, ids, score):
+    return ids != _found(inputs, length_penalty=0.0)[0]
+
+
+def unfinished(inputs, ids, score):
+    return len(ids) == inputs["max_len"]
+
+
+def early_end(inputs, ids, score):
+    """It has ended although words without end score higher."""
+    endless = inputs["log_probs"].copy()
+    endless[:, inputs["eos_id"]] = -60
+    on_and_on = _found(inputs, log_probs=endless, beam_size=1)[1]
+    return len(ids) < inputs["max_len"] and on_and_on > score
+
+
+def nothing(inputs, ids, score):
+    return not ids
+
+
+def tells_apart(*names):
+    """These known mistakes lead to other words than the right search, and than each other."""
+    wrong = [known for known in MISCONCEPTIONS["beam_search"] if known.name in names]
+
+    def shows(inputs, ids, score):
+        who = {tuple(ids): "right"}
+        for known in wrong:
+            found = tuple(decode(known.answer, *alive(inputs).values())[0])
+            if who.setdefault(found, known.name) != known.name:
+                return False
+        return True
+
+    return shows
+
+
+def misleads(*names):
+    """Each of these known mistakes leads to other words than the right search."""
+    wrong = [tells_apart(name) for name in names]
+    return lambda *found: all(shows(*found) for shows in wrong)
+
+
+@cache
+def _visible_searches():
+    case = partial(_case, np.random.default_rng(VISIBLE), visible=True)
+    not_reordered = "state_of_the_first", "states_not_reordered"
+    followed = tells_apart(*not_reordered, "parents_taken_twice")
+    again = tells_apart("places_filled_again", "stops_at_first_end")
+    pushed = tells_apart("finished_pushed_out", "unfinished_compete")
+    leads = tells_apart("stops_when_one_leads", "chosen_by_the_sum")
+    mixed = tells_apart("last_token_only", "each_for_itself", "nothing_added_up")
+    return (
+        case("a beam of two, where greedy goes wrong", (2, 4), 2, 2, 0.0, shows=not_greedy),
+        case("states that must follow their parents", (2, 4), 2, 3, 0.0, shows=misleads(*not_reordered)),
+        case("more places than candidates", (3, 4), 7, 4, 0.5, shows=not_greedy),
+        case("longer sentences", (3, 5), 2, 5, 0.0, shows=not_greedy),
+        case("nothing finished at max_len", (5, 5), 2, 3, 0.7, -20, unfinished),
+        case("a penalty that decides", (5, 5), 3, 7, 1.0, shows=by_length),
+        case("a beam of one", (5, 7), 1, 11, 0.6),
+        case("states of a wider beam", (5, 5), 3, 5, 1.0, -1.0, followed),
+        case("places of the finished that stay theirs", (5, 5), 3, 7, 1.0, 0.0, again),
+        case("a finished hypothesis that others overtake", (5, 5), 3, 7, 0.5, -1.0, pushed),
+        case("one that leads and is overtaken", (5, 5), 3, 7, 1.0, 0.0, leads),
+        case("an early end, and better ones unfinished", (5, 5), 3, 5, 1.0, -1.0, early_end),
+        case("many beginnings", (5, 7), 5, 5, 0.7, -1.0, mixed),
+    )
 
 
 @checks(
@@ -109,48 +204,8 @@ def score_is_of_the_ids(case, outputs):
     device=False,
 )
 def _(rng):
-    def case(title, sizes, beam_size, max_len, penalty, end=0.0, shows=None, visible=False, dtype="float64"):
-        def make():
-            settings = {"beam_size": beam_size, "max_len": max_len, "length_penalty": penalty}
-            return _machine(rng, *sizes, max_len, end, dtype) | settings
-
-        inputs = _drawn(make, lambda inputs: shows is None or shows(inputs, *_found(inputs)))
-        return Case(title, inputs, drive="real_translation.decode", visible=visible)
-
-    def not_greedy(inputs, ids, score):
-        return ids != _found(inputs, beam_size=1)[0]
-
-    def by_length(inputs, ids, score):
-        return ids != _found(inputs, length_penalty=0.0)[0]
-
-    def unfinished(inputs, ids, score):
-        return len(ids) == inputs["max_len"]
-
-    def early_end(inputs, ids, score):
-        """It has ended although words without end score higher."""
-        endless = inputs["log_probs"].copy()
-        endless[:, inputs["eos_id"]] = -60
-        on_and_on = _found(inputs, log_probs=endless, beam_size=1)[1]
-        return len(ids) < inputs["max_len"] and on_and_on > score
-
-    def nothing(inputs, ids, score):
-        return not ids
-
-    def tells_apart(*names):
-        """These known mistakes lead to other words than the right search, and than each other."""
-        wrong = [known.answer for known in MISCONCEPTIONS["beam_search"] if known.name in names]
-
-        def shows(inputs, ids, score):
-            found = {tuple(decode(answer, *alive(inputs).values())[0]) for answer in wrong}
-            return len(found | {tuple(ids)}) == len(wrong) + 1
-
-        return shows
-
-    yield case("a beam of two, where greedy goes wrong", (2, 4), 2, 2, 0.0, shows=not_greedy, visible=True)
-    yield case("longer sentences", (3, 5), 2, 5, 0.0, shows=not_greedy, visible=True)
-    yield case("a penalty that decides", (5, 5), 3, 7, 1.0, shows=by_length, visible=True)
-    yield case("nothing finished at max_len", (5, 5), 2, 3, 0.7, -20, unfinished, visible=True)
-    yield case("a beam of one", (5, 7), 1, 11, 0.6, visible=True)
+    yield from _visible_searches()
+    case = partial(_case, rng)
     yield case("more nodes and more words", (11, 13), 5, 11, 0.7, shows=not_greedy)
     yield case("numbers in float32", (11, 13), 5, 11, 0.7, shows=not_greedy, dtype="float32")
     yield case("a beam of three and no penalty", (13, 7), 3, 11, 0.0, shows=not_greedy)
@@ -224,67 +279,92 @@ def scores_out_of_100(case, outputs):
     return None
 
 
-def bounds_in_order(case, outputs):
+def two_bounds(case, outputs):
     for key in ("interval_a", "interval_b"):
         if np.shape(outputs["comparison"][key]) != (2,):
             return f"{key} should be two numbers, (low, high)."
     return None
 
 
+def each_entry(case, outputs):
+    for key in KEYS:
+        if not _close(case.kept[key], outputs["comparison"][key]):
+            return f"the entry {key} of the dict is not what was expected."
+    return None
+
+
+def _comparison(rng, title, count, systems, *settings, shows=None, visible=False):
+    """A case of so many sentences: `systems` makes both systems, and `shows` looks at what is found."""
+
+    def make():
+        references = _sentences(rng, count)
+        a, b = systems(rng, references)
+        inputs = {"references": references, "system_a": a, "system_b": b}
+        inputs |= dict(zip(("tokenize", "n_samples"), settings, strict=False))
+        return inputs, compare(compare_systems, *inputs.values())
+
+    inputs, found = _drawn(make, lambda made: shows is None or shows(made[1]))
+    return Case(title, inputs, drive="real_translation.compare", visible=visible, kept=found)
+
+
+def independent(share_a, share_b, dropped=0.0):
+    return lambda rng, refs: tuple(_spoilt(rng, refs, share, dropped) for share in (share_a, share_b))
+
+
+def repaired(rng, refs):
+    a = _spoilt(rng, refs, 0.3)
+    return a, _mended(rng, a, refs, 0.3)
+
+
+def itself(rng, refs):
+    a = _spoilt(rng, refs, 0.2)
+    return a, list(a)
+
+
+def clear(found):
+    return not found["within_noise"]
+
+
+def more_than_a_point_and_noise(found):
+    return found["within_noise"] and abs(found["difference"]) > 1
+
+
+def clear_though_they_overlap(found):
+    return clear(found) and found["interval_a"][0] < found["bleu_b"] < found["interval_a"][1]
+
+
+def worse(found):
+    return clear(found) and found["difference"] < 0
+
+
+@cache
+def _visible_comparisons():
+    case, alike = partial(_comparison, np.random.default_rng(VISIBLE), visible=True), independent(0.2, 0.2)
+    return (
+        case("a system that is clearly better", 7, independent(0.4, 0.05), "none", 100),
+        case("two of a kind", 11, alike, "none", 100, shows=more_than_a_point_and_noise),
+        case("a system and itself", 11, itself, "none", 100),
+        case("a worse second system", 13, independent(0.1, 0.4), "none", 100, shows=worse),
+        case("the three lists alone", 13, independent(0.3, 0.2)),
+        case("raw text", 17, independent(0.2, 0.25), "13a", 100),
+        case("repairs here and there", 37, repaired, "none", 200, shows=clear_though_they_overlap),
+    )
+
+
 @checks(
     "compare_systems",
     compare_systems,
     {"comparison": dict},
-    (the_seven_keys, scores_out_of_100, bounds_in_order),
+    (the_seven_keys, scores_out_of_100, two_bounds, each_entry),
     gradients=False,
     device=False,
 )
 def _(rng):
-    def case(title, count, systems, *settings, shows=None, visible=False):
-        def make():
-            references = _sentences(rng, count)
-            a, b = systems(references)
-            inputs = {"references": references, "system_a": a, "system_b": b}
-            inputs |= dict(zip(("tokenize", "n_samples"), settings, strict=False))
-            return inputs, compare(compare_systems, *inputs.values())
-
-        inputs, found = _drawn(make, lambda made: shows is None or shows(made[1]))
-        return Case(title, inputs, drive="real_translation.compare", visible=visible, kept=found)
-
-    def independent(share_a, share_b, dropped=0.0):
-        return lambda refs: (_spoilt(rng, refs, share_a, dropped), _spoilt(rng, refs, share_b, dropped))
-
-    def repaired(refs):
-        a = _spoilt(rng, refs, 0.3)
-        return a, _mended(rng, a, refs, 0.3)
-
-    def itself(refs):
-        a = _spoilt(rng, refs, 0.2)
-        return a, list(a)
-
-    def clear(found):
-        return not found["within_noise"]
-
-    def more_than_a_point_and_noise(found):
-        return found["within_noise"] and abs(found["difference"]) > 1
-
-    def clear_though_they_overlap(found):
-        return clear(found) and found["interval_a"][0] < found["bleu_b"] < found["interval_a"][1]
-
-    def worse(found):
-        return clear(found) and found["difference"] < 0
-
-    yield case("a system that is clearly better", 7, independent(0.4, 0.05), "none", 100, visible=True)
-    yield case("two of a kind", 11, independent(0.2, 0.2), "none", 100,
-               shows=more_than_a_point_and_noise, visible=True)  # fmt: skip
-    yield case("a system and itself", 11, itself, "none", 100, visible=True)
-    yield case("the three lists alone", 13, independent(0.3, 0.2), visible=True)
+    yield from _visible_comparisons()
+    case, alike = partial(_comparison, rng), independent(0.2, 0.2)
     yield case("a worse second system", 31, independent(0.1, 0.4), "none", 200, shows=worse)
-    yield case(
-        "repairs here and there", 37, repaired, "none", 200, shows=clear_though_they_overlap, visible=True
-    )
     yield case("translations that are too short", 29, independent(0.1, 0.2, dropped=0.2), "none", 200)
     yield case("raw text", 31, independent(0.2, 0.25), "13a", 200)
-    yield case("two of a kind, more sentences", 41, independent(0.2, 0.2), "none", 300,
-               shows=more_than_a_point_and_noise)  # fmt: skip
+    yield case("two of a kind, more sentences", 41, alike, "none", 300, shows=more_than_a_point_and_noise)
+    yield case("overlapping, and yet clear", 37, repaired, "none", 200, shows=clear_though_they_overlap)
     yield case("one sentence", 1, independent(0.2, 0.4), "none", 100)

@@ -2,6 +2,8 @@
 
 import heapq
 import math
+import operator
+from functools import partial
 
 import numpy as np
 import torch
@@ -15,10 +17,14 @@ from utils.metrics import bleu, compare_systems
 # Beam search: one search whose parts can be done in another way.
 
 
+def _flat(sums, log_probs, places):
+    candidates = (sums[:, None] + log_probs).flatten()
+    return candidates.topk(min(places, len(candidates)))
+
+
 def _across(sums, log_probs, places, length):
     """The best candidates of all hypotheses: their sums, parents and tokens."""
-    candidates = (sums[:, None] + log_probs).flatten()
-    sums, chosen = candidates.topk(min(places, len(candidates)))
+    sums, chosen = _flat(sums, log_probs, places)
     return sums, chosen // log_probs.shape[1], chosen % log_probs.shape[1]
 
 
@@ -30,12 +36,12 @@ def _beam(
     add=lambda log_probs: log_probs,
     places=lambda beam_size, finished: beam_size - finished,
     pick=_across,
-    follow=lambda old, new, parents: new[parents],
+    follow=lambda old, new, parents, going_on: new[parents[going_on]],
     write=lambda ids, parents, tokens: [[*ids[p], t] for p, t in zip(parents, tokens, strict=True)],
     after=lambda sums, length, penalty: sums,
     ended_sum=lambda total, last: total,
     ends=lambda tokens, eos_id: tokens == eos_id,
-    stop=lambda finished, beam_size: False,
+    stop=lambda finished, sums, beam_size, length, penalty: False,
     steps=lambda max_len: max_len,
     score=lambda total, length, penalty: total / length**penalty,
     choose=lambda finished, unfinished: _best(finished or unfinished),
@@ -55,10 +61,10 @@ def _beam(
             for i in ended.nonzero().flatten().tolist():
                 last = log_probs[parents[i], tokens[i]].item()
                 finished.append((ids[i], ended_sum(sums[i].item(), last)))
-            state = tuple(follow(o, n, parents)[~ended] for o, n in zip(state, new, strict=True))
+            state = tuple(follow(o, n, parents, ~ended) for o, n in zip(state, new, strict=True))
             ids = [ids[i] for i in (~ended).nonzero().flatten().tolist()]
             tokens, sums = tokens[~ended], sums[~ended]
-            if not ids or stop(finished, beam_size):
+            if not ids or stop(finished, sums, beam_size, length, length_penalty):
                 break
 
         def scored(pairs):
@@ -101,10 +107,52 @@ def _likeliest_last_tokens(sums, log_probs, places, length):
     return sums[parents] + log_probs[parents, tokens], parents, tokens
 
 
-def _index_swapped(sums, log_probs, places, length):
-    candidates = (sums[:, None] + log_probs).flatten()
-    sums, chosen = candidates.topk(min(places, len(candidates)))
+def _by_hypotheses(sums, log_probs, places, length):
+    sums, chosen = _flat(sums, log_probs, places)
     return sums, chosen % len(log_probs), chosen // len(log_probs)
+
+
+def _swapped_over(sums, log_probs, places, length):
+    """Parent and token change places, and soon there is no such parent."""
+    sums, chosen = _flat(sums, log_probs, places)
+    return sums, chosen % log_probs.shape[1], chosen // log_probs.shape[1]
+
+
+def _swapped_over_in_tensors(sums, log_probs, places, length):
+    found = _swapped_over(sums, log_probs, places, length)
+    log_probs[found[1]]  # as a state is indexed
+    return found
+
+
+def _all_the_places(sums, log_probs, places, length):
+    sums, chosen = (sums[:, None] + log_probs).flatten().topk(places)
+    return sums, chosen // log_probs.shape[1], chosen % log_probs.shape[1]
+
+
+def _not_added_up(sums, log_probs, places, length):
+    return _across(torch.zeros_like(sums), log_probs, places, length)
+
+
+def _in_turn(rows, count):
+    """So many rows, in the order in which they lie, as often as needed."""
+    return rows[torch.arange(count) % len(rows)]
+
+
+def _repeated_once(rows, count):
+    """The one row of the start so often; later the rows that there are, which may be too few."""
+    return rows[:count] if len(rows) > 1 else _in_turn(rows, count)
+
+
+def _sum_leads(finished, sums, *rest):
+    return bool(finished) and max(total for _, total in finished) >= sums.max()
+
+
+def _score_leads(finished, sums, beam_size, length, penalty):
+    return _score_leads_sums(finished, sums / length**penalty, beam_size, length, penalty)
+
+
+def _score_leads_sums(finished, sums, beam_size, length, penalty):
+    return bool(finished) and max(total / len(ids) ** penalty for ids, total in finished) >= sums.max()
 
 
 def _finished_compete(step, state, bos_id, eos_id, beam_size, max_len, length_penalty):
@@ -140,6 +188,18 @@ _LENGTH = (
     "the length in the penalty is not the number of log-probabilities that were added up: count the end "
     "token where there is one, and never the begin token."
 )
+_NOT_REORDERED = (
+    "the states do not follow their hypotheses: after the choice, row i of every part of the state must be "
+    "the row of the parent of hypothesis i, part[parents]."
+)
+_TAKEN_APART = (
+    "the index of a candidate is taken apart in the wrong way: in a flattened (hypotheses, vocab) the parent "
+    "is index // vocab and the token index % vocab."
+)
+_LED = (
+    "the search stops when the best finished hypothesis is ahead of the unfinished ones: with a penalty they "
+    "may still overtake it, so it goes on until every place is finished."
+)
 
 _BEAM_SEARCH = (
     Misconception(
@@ -168,16 +228,19 @@ _BEAM_SEARCH = (
         _REFILLED,
         _beam(
             places=lambda beam_size, finished: beam_size,
-            stop=lambda finished, beam_size: len(finished) >= beam_size,
+            stop=lambda finished, sums, beam_size, *rest: len(finished) >= beam_size,
         ),
     ),
     Misconception("places_filled_again", _REFILLED, _beam(places=lambda beam_size, finished: beam_size)),
     Misconception(
         "stops_at_first_end",
-        "the search stops as soon as one hypothesis has finished: the first to finish is often the shortest, "
-        "and not the best.",
-        _beam(stop=lambda finished, beam_size: bool(finished)),
+        "the first hypothesis that finishes is returned, as where the search stops with it: it is often "
+        "the shortest, and not the best.",
+        _beam(stop=lambda finished, *rest: bool(finished)),
     ),
+    Misconception("stops_when_one_leads", _LED, _beam(stop=_sum_leads)),
+    Misconception("stops_when_one_leads", _LED, _beam(stop=_score_leads)),
+    Misconception("stops_when_one_leads", _LED, _beam(stop=_score_leads_sums)),
     Misconception(
         "penalty_ignored",
         "the score is the plain sum: divide it by length ** length_penalty, or short hypotheses win.",
@@ -251,15 +314,41 @@ _BEAM_SEARCH = (
     ),
     Misconception(
         "states_not_reordered",
-        "the states do not follow their hypotheses: after the choice, row i of every part of the state must "
-        "be the row of the parent of hypothesis i, part[parents].",
-        _beam(follow=lambda old, new, parents: new[torch.arange(len(parents)) % len(new)]),
+        _NOT_REORDERED,
+        _beam(follow=lambda old, new, parents, going_on: _in_turn(new, len(parents))[going_on]),
+    ),
+    Misconception(
+        "states_not_reordered",
+        _NOT_REORDERED,
+        _beam(follow=lambda old, new, parents, going_on: _in_turn(new, int(going_on.sum()))),
+    ),
+    Misconception(
+        "states_not_reordered",
+        _NOT_REORDERED,
+        _beam(follow=lambda old, new, parents, going_on: _repeated_once(new, len(parents))[going_on]),
+    ),
+    Misconception(
+        "states_not_reordered",
+        _NOT_REORDERED,
+        _beam(follow=lambda old, new, parents, going_on: _repeated_once(new, int(going_on.sum()))),
+    ),
+    Misconception(
+        "state_of_the_first",
+        "every hypothesis goes on with the state of the first one: each needs the row of its own parent, "
+        "part[parents].",
+        _beam(follow=lambda old, new, parents, going_on: new[:1].expand_as(new[parents[going_on]])),
+    ),
+    Misconception(
+        "parents_taken_twice",
+        "the state is indexed by the parents twice: part[parents] has one row for each chosen candidate, in "
+        "their order, and then only those that go on are kept, by part[going_on].",
+        _beam(follow=lambda old, new, parents, going_on: new[parents][parents[going_on]]),
     ),
     Misconception(
         "states_never_move",
         "the new state that step returns is not used: hypotheses must go on from it, and not from the state "
         "before.",
-        _beam(follow=lambda old, new, parents: old[parents]),
+        _beam(follow=lambda old, new, parents, going_on: old[parents[going_on]]),
     ),
     Misconception(
         "words_not_reordered",
@@ -271,10 +360,11 @@ _BEAM_SEARCH = (
     ),
     Misconception(
         "parent_and_token_swapped",
-        "the index of a candidate is taken apart with the wrong number: in a flattened (hypotheses, vocab) "
-        "the parent is index // vocab and the token index % vocab.",
-        _beam(pick=_index_swapped),
+        _TAKEN_APART,
+        _beam(pick=_by_hypotheses),
     ),
+    Misconception("parent_and_token_swapped", _TAKEN_APART, _beam(pick=_swapped_over)),
+    Misconception("parent_and_token_swapped", _TAKEN_APART, _beam(pick=_swapped_over_in_tensors)),
     Misconception(
         "probabilities_added",
         "probabilities are added up: the probability of a sequence is a product, so add their logarithms.",
@@ -291,6 +381,18 @@ _BEAM_SEARCH = (
         "candidates are ranked by their last token alone: what counts is the sum, that of the hypothesis so "
         "far and the new log-probability.",
         _beam(pick=_likeliest_last_tokens),
+    ),
+    Misconception(
+        "nothing_added_up",
+        "only the last log-probability counts: it must be added to the sum of its parent, for choosing and "
+        "for the score.",
+        _beam(pick=_not_added_up),
+    ),
+    Misconception(
+        "more_places_than_candidates",
+        "topk is asked for more candidates than there are: where they are fewer than the free places, take "
+        "them all, min(places, len(candidates)).",
+        _beam(pick=_all_the_places),
     ),
     Misconception(
         "worst_returned",
@@ -335,6 +437,12 @@ _BEAM_SEARCH = (
         "max_len is one token too long: the end token counts, and the begin token does not.",
         _beam(steps=lambda max_len: max_len + 1),
     ),
+    Misconception(
+        "one_token_too_few",
+        "the search stops one token before max_len: max_len tokens are written, and the begin token is none "
+        "of them.",
+        _beam(steps=lambda max_len: max_len - 1),
+    ),
     Misconception("other_order", "the two results are in the other order: ids, score.", _swapped),
 )
 
@@ -342,12 +450,12 @@ _BEAM_SEARCH = (
 # Comparing two systems
 
 
-def _tested(references, a, b, tokenize="none", n_samples=1000, test_type="bs", refs=None):
-    """What sacrebleu's paired test says of A and of B."""
+def _tested(references, a, b, tokenize="none", n_samples=1000, test_type="bs", whole=False):
+    """What sacrebleu's paired test says of A and of B. With `whole`, references are all sets of them."""
     test = PairedTest(
         [("A", a), ("B", b)],
         {"BLEU": BLEU(tokenize=tokenize, force=True)},
-        [references],
+        references if whole else [references],
         test_type=test_type,
         n_samples=n_samples,
         n_ar_confidence=n_samples,
@@ -388,6 +496,36 @@ def _mean_and_ci(found, *args):
     }
 
 
+def _half_widths(found, *args):
+    return {key: (found[key][1] - found[key][0]) / 2 for key in ("interval_a", "interval_b")}
+
+
+def _reversed(found, *args):
+    return {key: found[key][::-1] for key in ("interval_a", "interval_b")}
+
+
+def _entries_of(a, b):
+    """What is made of the two results, by who does not look at what is in them."""
+    return {
+        "bleu_a": a.score,
+        "bleu_b": b.score,
+        "interval_a": (a.mean - a.ci, a.mean + a.ci),
+        "interval_b": (b.mean - b.ci, b.mean + b.ci),
+        "difference": b.score - a.score,
+        "p_value": b.p_value,
+        "within_noise": b.p_value >= 0.05 or b.score == a.score,
+    }
+
+
+def _other_test(references, a, b, tokenize="none", n_samples=1000):
+    systems, metrics = [("A", a), ("B", b)], {"BLEU": BLEU(tokenize=tokenize, force=True)}
+    return _entries_of(*PairedTest(systems, metrics, [references], n_samples=n_samples)()[1]["BLEU"])
+
+
+def _none_compared(how, *args):
+    return {"within_noise": how(None, 0.05)}
+
+
 def _overlap(found, *args):
     (low_a, high_a), (low_b, high_b) = found["interval_a"], found["interval_b"]
     return {"within_noise": low_a <= high_b and low_b <= high_a}
@@ -411,6 +549,15 @@ def _shares(found, *args):
 _BY_INTERVALS = (
     "whether it may be luck is read off the two intervals: they treat the systems as if each had been tested "
     "on sentences of its own. The paired test knows that the sentences are the same: use its p-value."
+)
+
+_BASELINE = (
+    "the p-value is taken from the baseline, where it is None: it stands with the second of the systems that "
+    "were given to PairedTest."
+)
+_TOKENIZE = (
+    "the argument tokenize is not used: give it to BLEU(tokenize=...). sacrebleu's own choice, 13a, takes "
+    'tokens apart that stand apart already, and "none" leaves raw text together.'
 )
 
 _COMPARE = (
@@ -469,9 +616,13 @@ _COMPARE = (
     ),
     Misconception(
         "tokenize_ignored",
-        "the argument tokenize is not used: sacrebleu's own choice, 13a, takes tokens apart that stand "
-        "apart already.",
+        _TOKENIZE,
         lambda references, a, b, tokenize="none", *rest: compare_systems(references, a, b, "13a", *rest),
+    ),
+    Misconception(
+        "tokenize_ignored",
+        _TOKENIZE,
+        lambda references, a, b, tokenize="none", *rest: compare_systems(references, a, b, "none", *rest),
     ),
     Misconception(
         "samples_ignored",
@@ -488,6 +639,39 @@ _COMPARE = (
         "mean_and_ci_returned",
         "the interval is given as mean and half width: give its two ends, mean - ci and mean + ci.",
         _changed(_mean_and_ci),
+    ),
+    Misconception(
+        "half_width_returned",
+        "the interval is given as its half width alone, ci: give its two ends, mean - ci and mean + ci.",
+        _changed(_half_widths),
+    ),
+    Misconception(
+        "interval_reversed",
+        "the ends of the interval are in the other order: low, high, that is mean - ci, mean + ci.",
+        _changed(_reversed),
+    ),
+    Misconception("p_value_of_the_baseline", _BASELINE, _changed(lambda found, *args: {"p_value": None})),
+    *(
+        Misconception("p_value_of_the_baseline", _BASELINE, partial(_none_compared, how))
+        for how in (operator.ge, operator.gt, operator.lt, operator.le)
+    ),
+    Misconception(
+        "test_type_forgotten",
+        'PairedTest is not told which test to make: without test_type="bs" it makes the other one, '
+        "approximate randomisation, where mean and ci are None.",
+        _other_test,
+    ),
+    Misconception(
+        "references_not_in_a_list",
+        "the references are given as they are, so that each sentence is taken for a set of references, and "
+        "each letter for a sentence: PairedTest wants a list of reference sets, [references].",
+        lambda *args: _entries_of(*_tested(*args, whole=True)),
+    ),
+    Misconception(
+        "one_list_a_sentence",
+        "each sentence has its own list of references: PairedTest wants one list for each reference set, as "
+        "long as the test set. Here there is one set, [references].",
+        lambda references, *rest: _entries_of(*_tested([[r] for r in references], *rest, whole=True)),
     ),
     Misconception(
         "one_interval_for_both",
@@ -655,7 +839,7 @@ RIGHT = {
         _heaps,
         _sums_kept_as_products,
         _beam(),
-        torch.no_grad()(_beam(follow=lambda old, new, parents: new.index_select(0, parents))),
+        torch.no_grad()(_beam(follow=lambda old, new, parents, going_on: new[parents].clone()[going_on])),
     ),
     "compare_systems": (_b_first, _scores_by_themselves, _by_hand, _with_bleu),
 }

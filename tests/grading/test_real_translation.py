@@ -1,13 +1,20 @@
 """What is said of mistakes in exercise 06 that the bank does not know, and what its machine refuses."""
 
+import inspect
+import itertools
+import operator
 import os
 
 import numpy as np
 import pytest
 import torch
 
+from grading.calls import call
 from grading.checks import CHECKS, check, examine
 from grading.drives import real_translation
+from grading.judge import _same, draw
+from grading.misconceptions import MISCONCEPTIONS
+from grading.wire import encode
 from utils.decoding import beam_search
 from utils.metrics import compare_systems
 
@@ -55,8 +62,18 @@ def half_a_point_more(*args):
     return found | {"bleu_a": found["bleu_a"] + 0.5}
 
 
+def wider_intervals(*args):
+    found = compare_systems(*args)
+    return found | {key: (found[key][0] - 1, found[key][1] + 1) for key in ("interval_a", "interval_b")}
+
+
+def cut_short(step, state, bos_id, eos_id, beam_size, max_len, length_penalty):
+    return beam_search(step, state, bos_id, eos_id, beam_size, min(2, max_len), length_penalty)
+
+
 UNKNOWN = [
     ("beam_search", another_score, "the score is not the one that these ids have"),
+    ("beam_search", cut_short, "the score is that of these ids without their end token"),
     ("beam_search", end_in_the_middle, "ids still holds the end token"),
     ("beam_search", too_many, "ids are returned, more than max_len"),
     ("beam_search", no_ids, "ids should be token ids"),
@@ -67,6 +84,7 @@ UNKNOWN = [
     ("compare_systems", without_p, "the dict lacks p_value"),
     ("compare_systems", lambda *args: compare_systems(*args) | {"t": 1}, "the dict has t besides"),
     ("compare_systems", half_a_point_more, "bleu_a is not sacrebleu's corpus BLEU"),
+    ("compare_systems", wider_intervals, "the entry interval_a of the dict is not what was expected"),
     (
         "compare_systems",
         lambda *a: compare_systems(*a) | {"interval_b": 3.0},
@@ -116,3 +134,90 @@ def test_no_case_of_beam_search_is_decided_by_rounding():
             single = [double[0].float(), *double[1:]]
             first, second = (real_translation.decode(beam_search, *args) for args in (double, single))
             assert first[0] == second[0] and first[1] == pytest.approx(second[1], abs=1e-4)
+
+
+# What a student sees before handing in: the visible cases alone.
+
+
+@pytest.mark.parametrize("name", ["beam_search", "compare_systems"])
+def test_visible_cases_are_the_same_at_every_draw(name):
+    def visible(seed):
+        drawn = CHECKS[name].draw(np.random.default_rng(seed))
+        return [encode(case) for case in drawn if case.visible]
+
+    first = visible(0)
+    assert all(visible(seed) == first for seed in range(1, 20))
+
+
+@pytest.mark.parametrize("name", ["beam_search", "compare_systems"])
+def test_visible_cases_tell_known_mistakes_from_the_right_answer_and_from_each_other(name):
+    """So all of them fail, and the name that is given is never that of another one in the list."""
+    cases = [case for case in draw(CHECKS[name], 0) if case.visible]
+    answers = [("right", CHECKS[name].reference)]
+    answers += [(known.name, known.answer) for known in MISCONCEPTIONS[name]]
+    outcomes = [(who, [call(answer, case) for case in cases]) for who, answer in answers]
+    for (one, a), (other, b) in itertools.combinations(outcomes, 2):
+        errors = ([outcome.error for outcome in outcomes] for outcomes in (a, b))
+        assert one == other or not all(map(_same, a, b)) or operator.ne(*errors), (one, other)
+
+
+WRITTEN = inspect.getsource(inspect.unwrap(beam_search)).replace("@torch.no_grad()\n", "")
+
+
+@pytest.mark.parametrize(
+    "mistake, right, wrong",
+    [
+        ("state_of_the_first", "part[parents[going_on]]", "part[torch.zeros_like(parents[going_on])]"),
+        (
+            "states_not_reordered",
+            "part[parents[going_on]]",
+            "(part.expand(places, *part.shape[1:]) if length == 1 else part)[going_on]",
+        ),
+        ("parents_taken_twice", "part[parents[going_on]]", "part[parents][parents[going_on]]"),
+        ("places_filled_again", "min(beam_size - len(finished), ", "min(beam_size, "),
+        (
+            "more_places_than_candidates",
+            "min(beam_size - len(finished), len(candidates))",
+            "beam_size - len(finished)",
+        ),
+        (
+            "unfinished_compete",
+            "max(finished or scored,",
+            "max(finished + [pair for pair in scored if pair[0][-1] != eos_id],",
+        ),
+        (
+            "stops_when_one_leads",
+            "if not written:",
+            "if not written or finished and max(finished, key=lambda pair: pair[1])[1] > sums.max() / "
+            "length**length_penalty:",
+        ),
+        ("one_token_too_few", "range(1, max_len + 1)", "range(1, max_len)"),
+        ("nothing_added_up", "(sums.unsqueeze(1) + log_probs)", "log_probs"),
+        (
+            "parent_and_token_swapped",
+            "chosen // log_probs.shape[1], chosen % log_probs.shape[1]",
+            "chosen % log_probs.shape[1], chosen // log_probs.shape[1]",
+        ),
+    ],
+)
+@pytest.mark.parametrize("cases", ["visible", "all"])
+def test_a_mistake_in_a_search_written_in_another_way_gets_the_same_name(mistake, right, wrong, cases):
+    assert WRITTEN.count(right) == 1
+    made = {"torch": torch}
+    exec(WRITTEN.replace(right, wrong), made)
+    assert examine("beam_search", made["beam_search"], cases=cases, seed=1).mistake == mistake
+
+
+def test_an_error_alone_is_no_known_mistake_unless_it_is_the_same_error():
+    def another_error(*args):
+        raise TypeError("something else went wrong")
+
+    assert examine("compare_systems", another_error, cases="visible").mistake is None
+
+
+def test_a_message_on_the_comparison_shows_what_differs_and_no_long_lists():
+    with pytest.raises(AssertionError) as error:
+        check("compare_systems", wider_intervals, cases="visible")
+    first, seen, expected, got, _ = str(error.value).splitlines()
+    assert "interval_a" in first and "references (7), the first " in seen and len(seen) < 400
+    assert "interval_b" in expected and "interval_b" in got and "bleu" not in expected + got
