@@ -548,9 +548,10 @@ def main():
         channel = Channel(reader, writer)
         serve(channel, preload(arguments.reviews))
     else:
+        gc.disable()  # collections while modules load cost much and find nothing
         notebook = preload(arguments.reviews)
-        gc.collect()
-        gc.freeze()  # a collection in a fork would copy all that is loaded
+        gc.freeze()  # and in a fork they would copy all that is loaded
+        gc.enable()
         fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user, notebook)
 
 
