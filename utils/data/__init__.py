@@ -2,7 +2,8 @@
 
 from utils.data.corpus import Corpus, Split
 from utils.data.multi30k import load_multi30k
+from utils.data.opensubtitles import load_opensubtitles
 from utils.data.reviews import load_reviews
 from utils.data.store import Lines
 
-__all__ = ["Corpus", "Lines", "Split", "load_multi30k", "load_reviews"]
+__all__ = ["Corpus", "Lines", "Split", "load_multi30k", "load_opensubtitles", "load_reviews"]
