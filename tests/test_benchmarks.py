@@ -8,7 +8,7 @@ from textwrap import indent
 import nbformat
 import pytest
 
-from benchmarks import multi30k, teacher_forcing
+from benchmarks import corpora, multi30k, teacher_forcing
 from utils.data import Corpus, load_reviews
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_the_readme_shows_what_was_measured():
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in ("scores.txt", "teacher_forcing.txt"):
+    for name in ("scores.txt", "corpora.txt", "teacher_forcing.txt"):
         recorded = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
         assert indent(recorded, "    ") in readme
     recorded = json.loads((ROOT / "benchmarks" / "results" / "multi30k.json").read_text("utf-8"))
@@ -81,3 +81,18 @@ def test_multi30k_trains_scores_records_and_goes_on(small_multi30k, monkeypatch,
     multi30k.main()  # finished checkpoints are there: the same numbers, without training again
     again = json.loads(multi30k.RESULTS.read_text())
     assert again["rows"] == first["rows"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_corpora_streams_each_size_and_prints_memory(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(corpora, "RESULTS", tmp_path / "results" / "table.txt")
+    for language in ("de", "en"):
+        (tmp_path / f"x.{language}").write_text("".join(f"{language} {n}\n" for n in range(700)), "utf-8")
+    monkeypatch.setattr("sys.argv", ["x", "--pairs", "30", "900", "--text", str(tmp_path)])
+    corpora.main()
+    printed = capsys.readouterr().out
+    assert corpora.RESULTS.read_text("utf-8") in printed
+    rows = [[float(cell.replace(",", "")) for cell in line.split()] for line in printed.splitlines()[-3:-1]]
+    assert [row[0] for row in rows] == [30, 900]
+    for _, _, before, after, at_end, peak, *_ in rows:
+        assert 30 < before < after <= peak and at_end <= peak
