@@ -138,7 +138,8 @@ def main():
         times = each["nbgrader autograde"] / each[how]
         times = "" if "feedback" in how else f"{times:.1f}"
         held = f"{memory:,.0f}" if memory else ""
-        lines.append(f"{how:<38}{students:>9}{seconds:>9.1f}{60 / each[how]:>10.0f}{times:>9}{held:>8}")
+        line = f"{how:<38}{students:>9}{seconds:>9.1f}{60 / each[how]:>10.0f}{times:>9}{held:>8}"
+        lines.append(line.rstrip())
         print(lines[-1], flush=True)
 
     print(*lines, sep="\n", flush=True)

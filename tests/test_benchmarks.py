@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_the_readme_shows_what_was_measured():
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in ("scores.txt", "corpora.txt", "teacher_forcing.txt"):
+    for name in ("scores.txt", "corpora.txt", "grading.txt", "teacher_forcing.txt"):
         recorded = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
         assert indent(recorded, "    ") in readme
     recorded = json.loads((ROOT / "benchmarks" / "results" / "multi30k.json").read_text("utf-8"))
