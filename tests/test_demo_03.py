@@ -189,6 +189,12 @@ def test_the_decoder_asks_anew(shown):
     assert anew > 90 and once < 30
 
 
+def test_the_live_models_lose_the_adjective_that_should_go_last(shown):
+    text, _ = shown
+    written = re.findall(r"^(?:dot|additive) +(le service était lent .*)$", text, re.M)
+    assert len(written) == 2 and all(line.endswith("soupe à l' oignon") for line in written)
+
+
 def test_pictures_say_what_they_show(shown):
     _, pictures = shown
     alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]

@@ -323,7 +323,8 @@ for first, second in combinations(ATTENTIONS, 2):
 r"""
 **Reflect.** Every difference to *no attention* is real, at both lengths. Among the four kinds some pairs are
 within noise, also where the means are several points apart: with few seeds only a large and steady difference
-can be told from luck. And with so many intervals in one table, one in twenty may mislead even so.
+can be told from luck. A difference can also be real and too small to matter, and with so many intervals in
+one table, one in twenty may mislead.
 
 ### And with a larger budget?
 
@@ -500,9 +501,10 @@ Figure(ax, "A map of the French words that were written for the review, in rows,
 r"""
 *The dot product's translator at work on the same review; its words are the rows.*
 
-**Reflect.** Up to *la* the light moves along with the words; for *soupe* it jumps ahead, and for *froide* it
-comes back. No rule about French adjectives was programmed. One review shows what can happen, and not how
-often: for that there is the table above.
+**Reflect.** Up to *la* the light moves along with the words; for *soupe* it jumps ahead, and then comes back
+for *oignon*: no rule about French word order was programmed. But *froide* is missing, and the map shows where
+it was lost: the column of "cold" stays dark, for no word ever looked there. Attention lets a decoder go back;
+it does not make it do so. One review shows what can happen, not how often: for that there is the table above.
 """
 
 # %% [markdown]
