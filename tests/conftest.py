@@ -127,9 +127,20 @@ def pytest_make_collect_report():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """A table of the attacks on the grader: how many of each kind, points gained, and what was harmed."""
+    """Two tables: the banks of answers by exercise, and the attacks on the grader by kind."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    answers = [value for name, value in properties if name == "bank"]
+    if answers:
+        terminalreporter.section("the banks of misconceptions and variants")
+        columns = (("misconceptions", "caught"), ("misconceptions", "named"), ("variants", "passed"))
+        terminalreporter.write_line(f"{'':<18}" + "".join(f"{' '.join(column):>24}" for column in columns))
+        for exercise in [*dict.fromkeys(answer[0] for answer in answers), "all"]:
+            line = f"{exercise:<18}"
+            for column in columns:
+                found = [a[3] for a in answers if exercise in (a[0], "all") and (a[1], a[2]) == column]
+                line += f"{f'{sum(found)}/{len(found)}':>24}"
+            terminalreporter.write_line(line)
     attacks = [value for name, value in properties if name == "attack"]
     if attacks:
         terminalreporter.section("attacks on the grader")
