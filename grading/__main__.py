@@ -1,12 +1,12 @@
 """Grade notebooks from the command line: python -m grading check NOTEBOOK, or run ASSIGNMENT."""
 
 import argparse
-import gc
 import json
 import shutil
 import sys
 from pathlib import Path
 
+from grading import loading
 from grading.assignments import NotGradable, assignments, find_assignment
 
 
@@ -130,11 +130,9 @@ def run_all(options):
 def _run_all(options, shared):
     # jsonschema would load it for a second, to check a kind of address that no notebook has
     sys.modules.setdefault("rfc3987_syntax", None)
-    gc.disable()  # collections while modules load cost much and find nothing
-    from grading.run import Run, RunError, as_text
+    with loading():
+        from grading.run import Run, RunError, as_text
 
-    gc.freeze()
-    gc.enable()
     try:
         run = Run(options.assignment, options.course, options.db)
         rows = run.grade(

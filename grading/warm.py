@@ -1,12 +1,8 @@
 """What every worker needs, loaded. Workers on one machine are forks of a process that has imported this."""
 
-import gc
+from grading import loading
 
-gc.disable()  # collections while modules load cost much and find nothing
+with loading():
+    import distributed  # noqa: F401
 
-import distributed  # noqa: E402, F401
-
-import grading.grade  # noqa: E402, F401
-
-gc.freeze()  # nor will they later
-gc.enable()
+    import grading.grade  # noqa: F401

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -105,6 +106,15 @@ def new_course(tmp_path_factory):
 @pytest.fixture
 def course(new_course):
     return new_course()
+
+
+@pytest.fixture(scope="module")
+def shown(request):
+    """All that the built demo of a test module's LESSON prints, and its pictures as HTML."""
+    cells = nbformat.read(ROOT / "demo" / f"{request.module.LESSON.stem}.ipynb", 4).cells
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    text = "".join(output.text for output in outputs if output.output_type == "stream")
+    return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]
 
 
 def no_skip_for_a_need(report):

@@ -4,9 +4,7 @@ import html
 import json
 import re
 from itertools import combinations
-from pathlib import Path
 
-import nbformat
 import pytest
 
 from benchmarks import demo_03, scores
@@ -14,7 +12,7 @@ from utils.data import load_reviews
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
 
-ROOT = Path(__file__).resolve().parents[1]
+LESSON = demo_03.LESSON
 ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive")
 WITH = ATTENTIONS[1:]
 
@@ -23,15 +21,6 @@ WITH = ATTENTIONS[1:]
 def taught():
     """The functions and constants of the lesson, without running its cells."""
     return demo_03.lesson()
-
-
-@pytest.fixture(scope="module")
-def shown():
-    """All that the built demo prints, and its pictures as HTML."""
-    cells = nbformat.read(ROOT / "demo" / "03_translator.ipynb", 4).cells
-    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
-    text = "".join(output.text for output in outputs if output.output_type == "stream")
-    return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]
 
 
 @pytest.fixture(scope="module")
