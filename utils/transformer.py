@@ -1,4 +1,4 @@
-"""What a Transformer is made of: self-attention, a causal mask, many heads, positions, the encoder's block.
+"""A Transformer and its parts: self-attention, a causal mask, many heads, positions, blocks, the translator.
 
 Everything rests on `utils.attention`, and a mask is as in `masked_softmax`: bool, True = may be looked at,
 (batch, src_len), the same for every query, or (batch, tgt_len, src_len). Two axes always mean
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from utils.attention import attend, scaled_dot_score
+from utils.text import BOS_ID, EOS_ID, PAD_ID, lengths_to_mask
 
 
 def self_attention(x, w_query, w_key, w_value, mask=None):
@@ -93,10 +94,12 @@ def positional_encoding(length, hidden_dim):
 class TransformerBlock(nn.Module):
     """Let the words of a sentence look at each other, then let each think for itself.
 
-    forward(x, mask=None): x (batch, length, hidden). Returns output (batch, length, hidden) and the weights
-    of its attention (batch, heads, length, length). The parts are those of Vaswani et al. 2017, section 3.1
-    and equation 2; the norm stands before each part and not after the sum (Xiong et al. 2020, "pre-LN"),
-    which trains without a warm-up of the learning rate. A stack of such blocks ends in one more LayerNorm.
+    forward(x, mask=None, source=None): x (batch, length, hidden). Returns output (batch, length, hidden) and
+    the weights of its attention (batch, heads, length, length). With `source` (batch, src_len, hidden) its
+    words are looked at instead, and weights are (batch, heads, length, src_len). The parts are those of
+    Vaswani et al. 2017, section 3.1 and equation 2; the norm stands before each part and not after the sum
+    (Xiong et al. 2020, "pre-LN"), which trains without a warm-up of the learning rate. A stack of such
+    blocks ends in one more LayerNorm.
     """
 
     def __init__(self, hidden_dim, heads, ff_dim, dropout):
@@ -108,9 +111,98 @@ class TransformerBlock(nn.Module):
         self.ff_norm = nn.LayerNorm(hidden_dim)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x, mask=None):
+    def forward(self, x, mask=None, source=None):
         normed = self.attention_norm(x)
-        context, weights = self.attention(normed, normed, normed, mask)
+        source = normed if source is None else source
+        context, weights = self.attention(normed, source, source, mask)
         x = x + self.dropout(context)
         thought = self.ff_out(torch.relu(self.ff_in(self.ff_norm(x))))
         return x + self.dropout(thought), weights
+
+
+class DecoderBlock(nn.Module):
+    """Let the words written so far look at each other, then at the source, then let each think for itself.
+
+    forward(x, encoder_states, src_mask): x (batch, tgt_len, hidden), states (batch, src_len, hidden), mask
+    (batch, src_len), True = a real token. No word sees one that comes after it. Returns output
+    (batch, tgt_len, hidden) and the weights on the source (batch, heads, tgt_len, src_len). Vaswani et al.
+    2017, section 3.1, with the norms before the parts as in `TransformerBlock`.
+    """
+
+    def __init__(self, hidden_dim, heads, ff_dim, dropout):
+        super().__init__()
+        self.own_norm = nn.LayerNorm(hidden_dim)
+        self.own_attention = MultiHeadAttention(hidden_dim, heads)
+        self.then = TransformerBlock(hidden_dim, heads, ff_dim, dropout)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x, encoder_states, src_mask):
+        normed = self.own_norm(x)
+        past = causal_mask(x.shape[1]).to(x.device).expand(len(x), -1, -1)
+        context, _ = self.own_attention(normed, normed, normed, past)
+        return self.then(x + self.dropout(context), src_mask, encoder_states)
+
+
+class Transformer(nn.Module):
+    """A translator without recurrence (Vaswani et al. 2017), called and trained as `utils.models.Seq2Seq` is.
+
+    `layers` blocks read the source and as many write the target; sines and cosines tell positions. The same
+    embedding size, `hidden_dim`, runs through all of it. Weights are those of the last decoder block on the
+    source, the mean over its heads.
+    """
+
+    def __init__(
+        self, src_vocab_size, tgt_vocab_size, hidden_dim=64, heads=4, ff_dim=128, layers=2, dropout=0.0
+    ):
+        super().__init__()
+        self.src_embedding = nn.Embedding(src_vocab_size, hidden_dim, padding_idx=PAD_ID)
+        self.tgt_embedding = nn.Embedding(tgt_vocab_size, hidden_dim, padding_idx=PAD_ID)
+        sizes = (hidden_dim, heads, ff_dim, dropout)
+        self.encoder = nn.ModuleList(TransformerBlock(*sizes) for _ in range(layers))
+        self.encoder_norm = nn.LayerNorm(hidden_dim)
+        self.decoder = nn.ModuleList(DecoderBlock(*sizes) for _ in range(layers))
+        self.decoder_norm = nn.LayerNorm(hidden_dim)
+        self.out = nn.Linear(hidden_dim, tgt_vocab_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def _embed(self, embedding, ids):
+        x = embedding(ids)
+        return self.dropout(x + positional_encoding(*x.shape[1:]).to(x))
+
+    def encode(self, src, src_lengths):
+        """Read the source: encoder_states (batch, src_len, hidden) and src_mask (batch, src_len)."""
+        src_mask = lengths_to_mask(src_lengths, src.shape[1]).to(src.device)
+        x = self._embed(self.src_embedding, src)
+        for block in self.encoder:
+            x, _ = block(x, src_mask)
+        return self.encoder_norm(x), src_mask
+
+    def decode(self, tgt_in, encoder_states, src_mask):
+        """Predict the token after each of tgt_in (batch, tgt_len), all at once.
+
+        Returns logits (batch, tgt_len, vocab) and weights (batch, tgt_len, src_len).
+        """
+        x = self._embed(self.tgt_embedding, tgt_in)
+        for block in self.decoder:
+            x, weights = block(x, encoder_states, src_mask)
+        return self.out(self.decoder_norm(x)), weights.mean(1)
+
+    def forward(self, src, src_lengths, tgt_in):
+        """Predict each next target token, given the true ones before it: logits and weights."""
+        return self.decode(tgt_in, *self.encode(src, src_lengths))
+
+    @torch.no_grad()
+    def greedy(self, src, src_lengths, max_len):
+        """Translate by the likeliest token at each step; results as those of `Seq2Seq.greedy`.
+
+        Each step reads again all that has been written: simple, and slower than it need be.
+        """
+        encoder_states, src_mask = self.encode(src, src_lengths)
+        written = torch.full((len(src), 1), BOS_ID, device=src.device)
+        ended = torch.zeros(len(src), dtype=torch.bool, device=src.device)
+        weights = encoder_states.new_zeros(len(src), 0, src.shape[1])
+        while written.shape[1] <= max_len and not ended.all():
+            logits, weights = self.decode(written, encoder_states, src_mask)
+            written = torch.cat([written, logits[:, -1:].argmax(-1)], dim=1)
+            ended |= written[:, -1] == EOS_ID
+        return written[:, 1:], weights

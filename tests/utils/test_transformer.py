@@ -8,8 +8,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from utils.attention import attend, scaled_dot_score
+from utils.models import forced_weights, translate
+from utils.text import EOS_ID, EncodedCorpus
+from utils.training import train
 from utils.transformer import (
+    DecoderBlock,
     MultiHeadAttention,
+    Transformer,
     TransformerBlock,
     causal_mask,
     positional_encoding,
@@ -251,3 +256,84 @@ def test_dropout_acts_on_both_parts_in_training_and_on_none_afterwards():
 def test_what_does_not_fit_is_said(make_it, message):
     with pytest.raises(ValueError, match=message):
         make_it()
+
+
+@pytest.fixture(scope="module")
+def encoded(copy_corpus):
+    return EncodedCorpus(copy_corpus)
+
+
+def make_translator(encoded, **sizes):
+    torch.manual_seed(0)
+    sizes = {"hidden_dim": 14, "heads": 7, "ff_dim": 11, **sizes}
+    return Transformer(len(encoded.src_vocab), len(encoded.tgt_vocab), **sizes).eval()
+
+
+def some_batch(encoded):
+    """Five pairs of different lengths."""
+    src = encoded.tokens("train", "src")
+    return encoded.batch("train", sorted(range(20), key=lambda row: len(src[row]))[::4])
+
+
+def test_the_decoders_block_is_torchs_decoder_layer_with_the_norm_first():
+    ours = make(DecoderBlock(HIDDEN, HEADS, FF, dropout=0.1))
+    x, states = draw(BATCH, TGT, HIDDEN), draw(BATCH, SRC, HIDDEN, seed=1)
+    theirs = nn.TransformerDecoderLayer(
+        HIDDEN, HEADS, FF, dropout=0.1, batch_first=True, norm_first=True, dtype=torch.float64
+    ).eval()
+    state = {}
+    for name, part in {"self_attn": ours.own_attention, "multihead_attn": ours.then.attention}.items():
+        projections = [part.query_proj.weight, part.key_proj.weight, part.value_proj.weight]
+        state[f"{name}.in_proj_weight"] = torch.cat(projections)
+        state[f"{name}.in_proj_bias"] = torch.zeros(3 * HIDDEN, dtype=torch.float64)
+        state[f"{name}.out_proj.weight"] = part.out_proj.weight
+        state[f"{name}.out_proj.bias"] = torch.zeros(HIDDEN, dtype=torch.float64)
+    names = {
+        "norm1": ours.own_norm,
+        "norm2": ours.then.attention_norm,
+        "norm3": ours.then.ff_norm,
+        "linear1": ours.then.ff_in,
+        "linear2": ours.then.ff_out,
+    }
+    for name, part in names.items():
+        state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+    theirs.load_state_dict(state)
+    mask = torch.arange(SRC) < torch.tensor([[4], [2]])
+    wanted = theirs(x, states, tgt_mask=~causal_mask(TGT), memory_key_padding_mask=~mask)
+    found, weights = ours(x, states, mask)
+    torch.testing.assert_close(found, wanted, **EXACT)
+    assert weights.shape == (BATCH, HEADS, TGT, SRC) and (weights[0, ..., 4:] == 0).all()
+
+
+def test_a_translator_sees_neither_padding_nor_later_target_words(encoded):
+    model, batch = make_translator(encoded), some_batch(encoded)
+    logits, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
+    assert logits.shape == (*batch.tgt_in.shape, len(encoded.tgt_vocab))
+    assert weights.shape == (*batch.tgt_in.shape, batch.src.shape[1])
+    assert torch.allclose(weights.sum(-1), torch.ones(batch.tgt_in.shape), atol=1e-6)
+    i = int(batch.src_lengths.argmin())
+    length = int(batch.src_lengths[i])
+    alone, _ = model(batch.src[i : i + 1, :length], batch.src_lengths[i : i + 1], batch.tgt_in[i : i + 1, :2])
+    assert torch.allclose(logits[i, :2], alone[0], atol=1e-5)
+
+
+def test_greedy_writes_what_is_likeliest_after_what_it_wrote(encoded):
+    model, batch = make_translator(encoded), some_batch(encoded)
+    ids, weights = model.greedy(batch.src, batch.src_lengths, max_len=6)
+    assert ids.shape[1] <= 6 and weights.shape == (*ids.shape, batch.src.shape[1])
+    begin = batch.tgt_in[:, :1]
+    logits, again = model(batch.src, batch.src_lengths, torch.cat([begin, ids[:, :-1]], dim=1))
+    assert torch.equal(logits.argmax(-1), ids) and torch.allclose(weights, again)
+    model.out.bias.data[EOS_ID] = 1e6
+    assert model.greedy(batch.src, batch.src_lengths, max_len=6)[0].tolist() == [[EOS_ID]] * 5
+
+
+def test_a_translator_learns_with_the_tools_of_the_recurrent_ones(encoded):
+    model = make_translator(encoded, hidden_dim=32, heads=2, ff_dim=32, layers=1)
+    history = train(model, encoded, 120, 400, learning_rate=1e-2, progress=False)
+    assert history.rows[-1]["valid_loss"] < 0.5 * history.rows[0]["valid_loss"]
+    (done,) = translate(model, encoded, [["a", "b", "c"]])
+    assert done.weights.shape == (len(done.tokens) + 1, 4)
+    maps = forced_weights(model, encoded, "valid")
+    tokens = [encoded.tokens("valid", side)[0] for side in ("tgt", "src")]
+    assert maps[0].shape == tuple(map(len, tokens))
