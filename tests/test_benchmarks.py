@@ -44,17 +44,17 @@ def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_pa
 
 
 def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypatch, tmp_path):
-    small, real = demo_03.encoded_reviews().corpus, demo_03.lesson
+    small, real = demo_03.encoded_reviews().corpus, demo_03.taught
     splits = {name: split[: 3_000 if name == "train" else 40] for name, split in small.splits.items()}
     encoded = teacher_forcing.EncodedCorpus(replace(small, splits=splits))
 
-    def lesson():
-        taught = real()  # the globals of its functions
-        taught["BUDGET"]["updates"] = 2
-        taught["encoded_reviews"] = lambda: encoded
-        return taught
+    def taught(stem):
+        names = real(stem)  # the globals of its functions
+        names["BUDGET"]["updates"] = 2
+        names["encoded_reviews"] = lambda: encoded
+        return names
 
-    monkeypatch.setattr(demo_03, "lesson", lesson)
+    monkeypatch.setattr(demo_03, "taught", taught)
     monkeypatch.setattr(demo_03, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
     monkeypatch.setattr(demo_03, "RESULTS", tmp_path / "results" / "demo_03.json")
     monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
