@@ -1,0 +1,681 @@
+# %% [markdown]
+r"""
+# 06 · The bridge
+
+**Which words of this sentence matter for this word?**
+
+So far attention joined two sentences. For each word that it wrote, a decoder asked: which input words matter
+for this output? Here one sentence asks itself. In "The animal didn't cross the street because it was too
+tired", who is "it"? The answer stands a few words away, and attention can fetch it. From that one change of
+question to the Transformer, a translator without recurrence, it is a short walk over a bridge.
+
+You will
+
+- **follow** "it" to the noun that it stands for, in small models that learned to do so,
+- **predict** what heads, positions and a second look are good for, and take each away to see,
+- **measure** what is won and what is paid when a sentence is read all at once.
+
+About 40 minutes. Running everything takes a minute or two, most of it for two translators near the end. You
+need queries, keys and values from demo 02. Before each result there is a question: answer it first.
+"""
+
+# %%
+import time
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from utils.data import Split
+from utils.data.references import load_references, make_reference
+from utils.metrics import bleu_by_length
+from utils.models import Seq2Seq, translate
+from utils.plotting import NAMES, Figure, plot_attention, plot_by_length, plot_curves
+from utils.text import PAD_ID, Vocabulary, encoded_reviews, pad
+from utils.training import in_parallel, seed_everything, train
+from utils.transformer import MultiHeadAttention, Transformer, TransformerBlock, positional_encoding
+
+# %% [markdown]
+r"""
+## Turn the spotlight round
+
+Nothing in the four steps of attention says where queries, keys and values come from. In a translator the
+query came from the decoder, and keys and values from the encoder. Take all three from the *same* sentence:
+
+| | in a translator | self-attention |
+| --- | --- | --- |
+| question | which input words matter for this output? | which words of this sentence matter for this word? |
+| who asks (query) | the decoder, at a word that it is about to write | each word of the sentence |
+| who is asked (keys, values) | the words of the source | all words of that same sentence |
+| map | target words by source words | the sentence by itself: a square |
+| context | what the source says to the output word | what the sentence says to the word |
+
+The scores, the softmax and the blend stay as they were. Try it on three words with two numbers each. The
+first number says "has to do with living beings", the second "has to do with places".
+
+| word | vector: its query, key and value |
+| --- | --- |
+| animal | (2, 0) |
+| street | (0, 2) |
+| tired | (1, 0) |
+
+**Predict.** The score is the dot product. Which word gets the largest weight from "tired"? And from "animal"?
+"""
+
+# %%
+words = ["animal", "street", "tired"]
+x = torch.tensor([[2.0, 0.0], [0.0, 2.0], [1.0, 0.0]])
+scores = x @ x.T  # all three queries with all three keys
+weights = scores.softmax(-1)
+context = weights @ x
+for word, row, shares, blend in zip(words, scores, weights, context, strict=True):
+    print(f"{word:<7} scores", [int(s) for s in row], "  weights", [f"{w:.3f}" for w in shares],
+          "  context", [f"{c:.2f}" for c in blend])  # fmt: skip
+
+# %% [markdown]
+r"""
+**Reflect.** "tired" looks at "animal", which fits: a street is not tired. But "animal" looks at "animal":
+with nothing but likeness, a long vector is most like itself, and little is learned from the neighbours. So a
+word should *ask* for something other than what it *is*. Three learned matrices make three vectors of each
+word: what it asks for, what it offers, and what it hands over.
+
+$$q_t = x_t W_q \qquad k_s = x_s W_k \qquad v_s = x_s W_v$$
+
+$$\alpha_{t} = \operatorname{softmax}_s\left(\frac{q_t \cdot k_s}{\sqrt d}\right) \qquad
+c_t = \sum_s \alpha_{t,s} v_s$$
+
+In code $x$ is `x`, (batch, length, hidden), and $\alpha$ is `weights`, (batch, length, length).
+"""
+
+
+# %%
+def self_attention(x, w_query, w_key, w_value):
+    query, keys, values = x @ w_query, x @ w_key, x @ w_value
+    scores = query @ keys.transpose(1, 2) / keys.shape[-1] ** 0.5  # (batch, length, length)
+    weights = scores.softmax(-1)
+    return weights @ values, weights
+
+
+# %% [markdown]
+r"""
+PyTorch has the same formula as one function, `F.scaled_dot_product_attention`.
+
+**Predict.** On random numbers, will the two agree exactly, digit by digit?
+"""
+
+# %%
+torch.manual_seed(0)
+x, matrices = torch.randn(5, 11, 16), torch.randn(3, 16, 16) / 4
+ours, weights = self_attention(x, *matrices)
+theirs = F.scaled_dot_product_attention(*((x @ matrix)[:, None] for matrix in matrices))[:, 0]  # one head
+print(f"largest difference {(ours - theirs).abs().max():.0e}, in numbers up to {theirs.abs().max():.1f}")
+assert torch.allclose(ours, theirs, atol=1e-5)
+
+# %% [markdown]
+r"""
+**Reflect.** They agree to rounding. A 32-bit number has about seven digits, and the two add in another order,
+so the last digit may differ. With a factor or a transpose missing the check would fail.
+"""
+
+# %% [markdown]
+r"""
+## Who is "it"?
+
+Can such a model find out what "it" stands for? We need sentences whose answer is known, so this course has a
+small grammar for them. It writes two kinds.
+
+- **sense**: an animal and a place. "The animal didn't cross the street because it was too *tired*" means the
+  animal, and with *wide* the street. What the words mean decides; which noun comes first says nothing, for
+  "the street didn't attract the animal because it was too tired" means the animal as well.
+- **role**: two animals. "The dog didn't catch the cat because it was too *slow*" means the dog, the one that
+  should have caught; with *fast* it is the cat. Both could be slow: who did what to whom decides.
+
+The model sees the sentence and must write the noun that "it" stands for. Where to look is told to nobody.
+"""
+
+# %%
+training, testing = load_references()
+vocab = Vocabulary.from_sentences(reference.tokens for reference in training)
+for reference in testing[:4]:
+    print(f"{reference.kind:<6} {reference}  ->  {reference.tokens[reference.meant]}")
+pairs = [{frozenset((r.tokens[r.meant], r.tokens[r.other])) for r in some} for some in (training, testing)]
+print(f"{len(training):,} sentences to learn from, {len(testing):,} to test with, "
+      f"{len(pairs[0] & pairs[1])} pairs of nouns in both; {len(vocab)} words")  # fmt: skip
+
+# %% [markdown]
+r"""
+A model could learn by heart that with *dog*, *bridge* and *icy* the answer is *bridge*. So a fifth of all
+pairs of nouns is kept for the test, among them *animal* and *street*: no model has seen these two in one
+sentence.
+
+The model is a stack of **Transformer blocks**. A block is self-attention followed by a small network that
+works on each word by itself; each part *adds* what it found to the word's vector. (The parts are those of
+exercise 05. **Positions**, the line with `positional_encoding`, have a section of their own below.)
+"""
+
+
+# %%
+class Reader(nn.Module):
+    """Read a sentence, and say which noun the word at one place of it stands for."""
+
+    def __init__(self, layers=2, heads=1, positions=True, hidden=32):
+        super().__init__()
+        self.positions = positions
+        self.embedding = nn.Embedding(len(vocab), hidden)
+        self.blocks = nn.ModuleList(TransformerBlock(hidden, heads, 2 * hidden, 0.0) for _ in range(layers))
+        self.out = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, len(vocab)))
+
+    def forward(self, ids, place, mask=None):
+        mask = ids != PAD_ID if mask is None else mask
+        x = self.embedding(ids)  # (batch, length, hidden)
+        if self.positions:
+            x = x + positional_encoding(*x.shape[1:])
+        maps = []
+        for block in self.blocks:
+            x, weights = block(x, mask)
+            maps.append(weights)
+        logits = self.out(x[torch.arange(len(x)), place])  # the answer is read off at "it"
+        return logits, torch.stack(maps, 1)  # (batch, layers, heads, length, length)
+
+
+# %%
+def tensors(references):
+    """Ids, the place of "it", and those of the meant and the other noun."""
+    ids = pad([vocab.encode(reference.tokens) for reference in references])
+    places = torch.tensor([(r.it, r.meant, r.other) for r in references])
+    return ids, *places.T
+
+
+def learn(seed=0, updates=800, rate=1e-2, **kind):
+    """Train one reader on sentences and nouns."""
+    seed_everything(seed)
+    reader, (ids, it, meant, _) = Reader(**kind), tensors(training)
+    optimizer = torch.optim.Adam(reader.parameters(), lr=rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, updates, pct_start=0.2)
+    for _ in range(updates):
+        rows = torch.randint(len(ids), (64,))
+        logits, _ = reader(ids[rows], it[rows])
+        optimizer.zero_grad()
+        F.cross_entropy(logits, ids[rows, meant[rows]]).backward()
+        optimizer.step()
+        schedule.step()
+    return reader.eval()
+
+
+# %% [markdown]
+r"""
+Four kinds of reader learn, twice each from other random numbers (*seeds*). This takes half a minute. We open
+them one by one.
+
+**Predict.** One of the test sentences is drawn, and somebody always answers with its first noun. How often is
+that right? And how often will a trained reader be right on pairs of nouns that it has never seen together?
+"""
+
+# %%
+KINDS = {
+    "two looks": {},
+    "one look": {"layers": 1},
+    "two looks, no positions": {"positions": False},
+    "two looks, four heads": {"heads": 4},
+}
+jobs = [(name, seed) for name in KINDS for seed in range(2)]
+trained = in_parallel(learn, [{"seed": seed, **KINDS[name]} for name, seed in jobs])
+readers = {name: [r for r, (of, _) in zip(trained, jobs, strict=True) if of == name] for name in KINDS}
+
+# %%
+ids, it, meant, other = tensors(testing)
+is_role = torch.tensor([reference.kind == "role" for reference in testing])
+
+
+@torch.no_grad()
+def right(reader, mask=None):
+    """Whether each test sentence is answered rightly, 1 or 0."""
+    return (reader(ids, it, mask)[0].argmax(-1) == ids[torch.arange(len(ids)), meant]).float()
+
+
+def by_kind(found):
+    return f"sense {found[~is_role].mean():6.1%}   role {found[is_role].mean():6.1%}"
+
+
+print(f"{'always the first noun':<32}", by_kind((meant < other).float()))
+for seed, reader in enumerate(readers["two looks"]):
+    print(f"two looks, seed {seed:<16}", by_kind(right(reader)))
+
+# %% [markdown]
+r"""
+**Reflect.** The first noun is right half of the time, since the grammar sees to that. The readers are nearly
+always right, on sentences whose two nouns they never met together: they have learned a rule, not a list. It
+is the rule of this small grammar; real sentences ask for knowledge of the world that no 6,000 sentences hold.
+
+### Where does "it" look?
+
+Now the sentence of the title, and its twin with *wide*. A reader of two blocks has two maps: the words look
+at each other once, add what they found to their vectors, and look again.
+
+**Predict.** When *tired* becomes *wide*, in which of the two maps will the row of "it" change, and from which
+word to which?
+"""
+
+# %%
+PAIR = [make_reference("animal", "cross", "street", adjective) for adjective in ("tired", "wide")]
+reader = readers["two looks"][1]
+with torch.no_grad():
+    logits, maps = reader(*tensors(PAIR)[:2])  # maps (2 sentences, 2 looks, 1 head, length, length)
+figure, axes = plt.subplots(2, 2, figsize=(11.5, 9), layout="constrained")
+seen = []
+for row, reference, answer, looks in zip(axes, PAIR, logits.argmax(-1), maps, strict=True):
+    print(f"{reference}  ->  {vocab.tokens[answer]}")
+    for ax, number, weights in zip(row, ("first", "second"), looks[:, 0], strict=True):
+        frames = {(reference.meant, reference.it)}
+        plot_attention(weights, reference.tokens, reference.tokens, frames, ax, False, colour_bar=False)
+        ax.set(xlabel="", ylabel="word that asks", title=f"{number} look, {reference.tokens[-1]}")
+    share, place = looks[1, 0, reference.it].max(0)
+    seen.append(f"{reference.tokens[place]} ({share:.2f}) with {reference.tokens[-1]}")
+print("the largest weight of 'it' in the second look:", ", ".join(seen))
+Figure(
+    axes[0, 0],
+    "Four maps of the sentence by itself: first and second look, with tired and with wide. In the second "
+    f"look the row of it is brightest at {' and at '.join(seen)}.",
+    dpi=60,
+)
+
+# %% [markdown]
+r"""
+*Each word's look at the sentence, twice, for "tired" and for "wide". The framed cell is where "it" meets the
+noun that it stands for.*
+
+A picture of one sentence is an anecdote. The next cell takes all test sentences, and the mean weights on the
+noun that is meant, on the other noun, and on the last word, the adjective.
+"""
+
+
+# %%
+@torch.no_grad()
+def shares(reader, asking, chosen=slice(None)):
+    """Mean weights of the words at `asking` on the words of LOOKED_AT: (layers, heads, words)."""
+    _, maps = reader(ids, it)
+    row = maps[torch.arange(len(ids)), :, :, asking]  # (sentences, layers, heads, length)
+    at = [row[torch.arange(len(ids)), :, :, place] for place in (meant, other, it, last)]
+    return torch.stack([*at, 1 - sum(at)], -1)[chosen].mean(0)
+
+
+LOOKED_AT = "meant noun", "other noun", "it", "adjective", "the rest"
+last = (ids != PAD_ID).sum(1) - 1
+print(f"{'mean weight on':<34}" + "".join(f"{name:>12}" for name in LOOKED_AT))
+for asker, asking in ("it", it), ("adjective", last):
+    for kind, chosen in ("sense", ~is_role), ("role", is_role):
+        for look, row in zip(("first", "second"), shares(reader, asking, chosen)[:, 0], strict=True):
+            name = f"{look} look of {asker}, {kind}"
+            print(f"{name:<34}" + "".join(f"{share:>12.2f}" for share in row))
+
+# %% [markdown]
+r"""
+REFLECT_LOOKS
+
+A map shows where a word looked, and not whether it mattered. That can be tried: hide one word from all, by
+the mask that otherwise hides padding, and count right answers again.
+
+**Predict.** Hide the noun that is meant. Hide the other noun. Hide *because*. Which of these does most harm?
+"""
+
+# %%
+print(f"{'nothing is hidden':<32}", by_kind(right(reader)))
+for name, place in ("the meant noun is hidden", meant), ("the other noun is hidden", other), (
+    "the adjective is hidden", last), ("'because' is hidden", it - 1):  # fmt: skip
+    mask = ids != PAD_ID
+    mask[torch.arange(len(ids)), place] = False
+    print(f"{name:<32}", by_kind(right(reader, mask)))
+
+# %% [markdown]
+r"""
+**Reflect.** Without the meant noun the reader cannot name it, and without the other one it does far better:
+what the map shows it to look at is what it uses. The adjective matters as it must. Hiding a word makes a
+sentence of a kind that the reader has never seen, so that small losses need not mean much.
+
+### Why two looks?
+
+A reader with a single block was trained as well.
+
+**Predict.** At its first look, the query of "it" is made of the word *it* alone. Can one look be enough?
+"""
+
+# %%
+for name in ("two looks", "one look"):
+    for seed, reader in enumerate(readers[name]):
+        print(f"{name}, seed {seed:<16}", by_kind(right(reader)))
+
+# %% [markdown]
+r"""
+**Reflect.** One look is not enough. Its query asks the same whatever the adjective is: "it" gets a blend of
+both nouns and the adjective, and from that the small network has to guess. This is why Transformers stack
+blocks: a second look can ask with what the first has found out.
+
+## Positions: who did what to whom
+
+A recurrent network reads word by word, so it knows the order. Attention does not read in any order: it
+compares every word with every other, and a score depends on the two vectors alone.
+
+**Predict.** Shuffle the words of a sentence that goes through `self_attention`. What happens to the contexts?
+"""
+
+# %%
+torch.manual_seed(0)
+x, order = torch.randn(1, 7, 16), torch.tensor([3, 0, 6, 1, 5, 2, 4])
+context, _ = self_attention(x, *matrices)
+shuffled, _ = self_attention(x[:, order], *matrices)
+print("the same contexts, shuffled alike:", torch.allclose(shuffled, context[:, order], atol=1e-6))
+
+# %% [markdown]
+r"""
+Each word gets the very same context as before. To such a model a sentence is a bag of words, and "the dog
+didn't catch the cat" is "the cat didn't catch the dog". So a reader without positions was trained.
+
+**Predict.** Which of the two kinds of sentence will it still answer rightly? And how often the other kind?
+"""
+
+# %%
+for name in ("two looks", "two looks, no positions"):
+    for seed, reader in enumerate(readers[name]):
+        print(f"{f'{name}, seed {seed}':<32}", by_kind(right(reader)))
+for first, second in ("dog", "cat"), ("cat", "dog"):
+    reference = make_reference(first, "catch", second, "slow")
+    print(f"\n{reference}")
+    for name in ("two looks", "two looks, no positions"):
+        answers = [r(*tensors([reference])[:2])[0].argmax().item() for r in readers[name]]
+        print(f"{name:<32}", *(vocab.tokens[answer] for answer in answers))
+
+# %% [markdown]
+r"""
+**Reflect.** What a word *means* can be told without order, so the sentences of the kind "sense" hardly
+suffer. Who did *what to whom* cannot: the reader is right about half of the time, like a coin. It gives both
+twins the same answer, as it must, since to it they are the same bag of words; so one of the two is wrong.
+
+The remedy is to write the place into the vector: add to each word a pattern of numbers that belongs to its
+position. The Transformer's patterns are waves, fast ones and slow ones, like the hands of a clock:
+
+$$p_{t,2i} = \sin\!\left(t / 10000^{2i/d}\right) \qquad p_{t,2i+1} = \cos\!\left(t / 10000^{2i/d}\right)$$
+
+**Predict.** Two positions are alike when the dot product of their patterns is large. With which other
+positions will position 20 be most alike?
+"""
+
+# %%
+patterns = positional_encoding(41, 64)  # (positions, hidden)
+figure, axes = plt.subplots(1, 2, figsize=(10.5, 3.2), layout="constrained")
+columns = {f"column {column}": patterns[:, column] for column in (0, 8, 16, 32)}
+plot_curves(columns, range(41), "position", "what is added", axes[0])
+alike = {"with position 20": patterns @ patterns[20]}
+plot_curves(alike, range(41), "position", "dot product", axes[1])
+Figure(axes[0], "Left, four columns of the positional patterns: waves from fast to slow. Right, the dot "
+       "product of the pattern of position 20 with those of positions 0 to 40: a sharp peak of 32 at "
+       "position 20, falling to both sides alike, with small ripples.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Left: four of the 64 numbers that are added, by position. Right: how alike position 20 is to the others.*
+
+**Reflect.** Position 20 is most like itself and then its neighbours, equally to both sides: near and far can
+be told by a dot product, which is what attention computes. Other patterns do as well, learned ones for
+instance. What none does by itself is to make a model right at positions that training never reached.
+
+## Many heads
+
+A word has one whole of attention to share out in each look. If it needs its subject *and* its verb gets
+half of each, blended. **Many heads** are several small attentions side by side: with four heads, each has a
+quarter of the vector's numbers, its own three matrices and its own map, and one more matrix mixes what they
+bring. The cost is that of one.
+
+First, that this is what PyTorch calls `nn.MultiheadAttention`: give it the same matrices and compare.
+"""
+
+# %%
+torch.manual_seed(0)
+ours, theirs = MultiHeadAttention(64, 4), nn.MultiheadAttention(64, 4, bias=False, batch_first=True)
+projections = torch.cat([ours.query_proj.weight, ours.key_proj.weight, ours.value_proj.weight])
+theirs.load_state_dict({"in_proj_weight": projections, "out_proj.weight": ours.out_proj.weight})
+x = torch.randn(5, 11, 64)
+(a, a_weights), (b, b_weights) = ours(x, x, x), theirs(x, x, x, average_attn_weights=False)
+for name, x, y in ("outputs", a, b), ("weights", a_weights, b_weights):
+    print(
+        f"largest difference of the {name}: {(x - y).abs().max():.0e}, in numbers up to {y.abs().max():.1f}"
+    )
+    assert torch.allclose(x, y, atol=1e-6)
+
+# %% [markdown]
+r"""
+The same again, to rounding. Now the trained reader with four heads in each of its two looks.
+
+**Predict.** Will the four heads of one look do the same, or part the work? And if one of the eight heads is
+silenced, how many answers will go wrong?
+"""
+
+# %%
+reader = readers["two looks, four heads"][0]
+print(f"{'mean weight of it on':<22}" + "".join(f"{name:>12}" for name in LOOKED_AT) + "   right without it")
+for look, block in enumerate(reader.blocks):
+    for head, row in enumerate(shares(reader, it)[look]):
+        mixer = block.attention.out_proj.weight
+        kept = mixer.detach().clone()
+        mixer.data[:, 8 * head : 8 * head + 8] = 0  # what this head brings is dropped
+        silenced = right(reader).mean()
+        mixer.data.copy_(kept)
+        name = f"look {look + 1}, head {head + 1}"
+        print(f"{name:<22}" + "".join(f"{share:>12.2f}" for share in row) + f"{silenced:>19.1%}")
+for name in ("two looks", "two looks, four heads"):
+    print(f"{name:<32}", "  ".join(f"{right(r).mean():.1%}" for r in readers[name]), " (two seeds)")
+
+# %% [markdown]
+r"""
+REFLECT_HEADS
+
+## All words at once
+
+Why did this replace recurrence? Think of how a sentence of $n$ words is read.
+
+| | recurrent network | self-attention |
+| --- | --- | --- |
+| steps that must wait for each other | $n$: the state at a word needs the one before | 1: all pairs at once |
+| steps from the first word to the last | $n - 1$ states to pass through | 1: it looks there directly |
+| comparisons | none | $n^2$: every word with every word |
+| memory for the weights | none | $n^2$ numbers a head |
+
+The first row is why it suits hardware that does many things at once; the last two are the price. Let us
+measure both: one training step (forward and backward) of a GRU and of a Transformer block, 64 numbers a word,
+on one sentence of growing length.
+
+**Predict.** At 16 words, which is faster? At 256? And at 2,048?
+"""
+
+
+# %%
+def seconds(step, lengths, tries):
+    """The least time of a training step at each length: other work on this computer only adds."""
+    found = []
+    for length in lengths:
+        x, times = torch.randn(1, length, 64), []
+        for _ in range(tries):
+            started = time.perf_counter()
+            step(x).sum().backward()
+            times.append(time.perf_counter() - started)
+        found.append(min(times))
+    return torch.tensor(found)
+
+
+torch.manual_seed(0)
+lengths = [2**power for power in range(4, 12)]
+gru, block = nn.GRU(64, 64, batch_first=True), TransformerBlock(64, 4, 128, 0.0)
+seconds(lambda x: gru(x)[0], [16], 3), seconds(lambda x: block(x)[0], [16], 3)  # warm up
+time_gru, time_block = seconds(lambda x: gru(x)[0], lengths, 4), seconds(lambda x: block(x)[0], lengths, 4)
+print("words     GRU takes    weights of one block")
+for n, ratio in zip(lengths, time_gru / time_block, strict=True):
+    print(f"{n:>5}{ratio:>9.1f} x{4 * n * n:>16,} numbers, {4 * n * n * 4 / 1e6:>6.2f} MB")
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(10.5, 3.5), layout="constrained")
+times = {"GRU": 1000 * time_gru, "Transformer block": 1000 * time_block}
+plot_curves(times, lengths, "words", "milliseconds a training step", axes[0])
+memory = {"one state a word": [n * 64 * 4 / 1e6 for n in lengths],
+          "weights, 4 heads": [4 * n * n * 4 / 1e6 for n in lengths]}  # fmt: skip
+plot_curves(memory, lengths, "words", "MB", axes[1])
+for ax in axes:
+    ax.set(xscale="log", yscale="log")
+    ax.set_xticks(lengths[::2], lengths[::2])
+Figure(axes[0], "Left, milliseconds against words: the line of the GRU rises steadily, that of the Transformer "
+       "block stays flat for a while and then rises more steeply. Right, memory: the line of the weights "
+       "is twice as steep as that of one state a word.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Cost against length, both axes logarithmic: time of a training step, and memory for what is kept.*
+
+**Reflect.** For short sentences both are quick. Then the block pulls ahead, since the GRU's steps wait for
+each other while the block does a few large products. In the end $n^2$ wins: with twice the words, four times
+the weights. The ratios are of this computer in this run. One with thousands of cores moves the crossing to
+the right and cannot remove it, which is why long texts are hard for Transformers. (Functions such as
+`F.scaled_dot_product_attention` need not keep all weights at once: they save the memory, and not the
+products.)
+
+## A small Transformer beside the attention RNN
+
+Put the parts together and the recurrence is gone.
+
+```
+  source words + positions                 target words so far + positions
+          |                                              |
+   self-attention     \                          self-attention, no look ahead     \
+          |             2 blocks                         |                          |
+   a network per word /                          attention on the encoder's states  |  2 blocks
+          |                                              |                          |
+   encoder states ------------------------------>  a network per word             /
+                                                         |
+                                                     next word
+```
+
+There are three attentions in it. In the encoder, source words look at each other. In the decoder, target
+words look at the target words before them: a **causal mask** hides what comes later, so that all words of a
+known target can be learned at once and none is seen too early. And the decoder looks at the source, as the
+decoders of demo 02 do: query from the decoder, keys and values from the encoder.
+(`utils.transformer.Transformer` is some 60 lines.)
+
+Beside it learns the translator of demo 01, a recurrent one with Bahdanau's attention: the same reviews in the
+same order, the same number of updates (500).
+
+**Predict.** Which of the two will translate better after so short a training? And beyond five clauses, the
+longest in training?
+"""
+
+# %%
+corpus = encoded_reviews().corpus
+longer = corpus["long"][[i for i, clauses in enumerate(corpus["long"].clauses) if clauses == 6]]
+REVIEWS = Split(
+    *[a[:250] + b for a, b in zip(vars(corpus["test"]).values(), vars(longer).values(), strict=True)]
+)
+SIZES = {"hidden_dim": 96, "heads": 4, "ff_dim": 192, "layers": 2}
+
+
+def translator(name, learning_rate, updates=300, seed=0):
+    """Train one translator: the model, its translations of REVIEWS, and the seconds of an update."""
+    encoded = encoded_reviews()
+    vocabularies = len(encoded.src_vocab), len(encoded.tgt_vocab)
+    seed_everything(seed)
+    recurrent = name == "bahdanau"
+    model = Seq2Seq(*vocabularies, name, 64, 96) if recurrent else Transformer(*vocabularies, **SIZES)
+    history = train(model, encoded, updates, 1_200, learning_rate, curriculum=0.6, seed=seed,
+                    validate_every=updates, progress=False)  # fmt: skip
+    translations = translate(model, encoded, [sentence.split() for sentence in REVIEWS.src])
+    written = [" ".join(done.tokens) for done in translations]
+    return model, written, history.rows[-1]["seconds"] / updates
+
+
+# %%
+jobs = [{"name": "bahdanau", "learning_rate": 7e-3}, {"name": "Transformer", "learning_rate": 3e-3}]
+translators = dict(zip(("bahdanau", "Transformer"), in_parallel(translator, jobs), strict=True))
+
+# %%
+curves = {}
+for name, (model, written, update) in translators.items():
+    curves[name] = [bleu_by_length(REVIEWS.clauses, written, REVIEWS.tgt, range(1, 8))]
+    size, ratio = sum(p.numel() for p in model.parameters()), update / translators["bahdanau"][2]
+    print(f"{NAMES.get(name, name):<36}{size:>9,} parameters   {ratio:.2f} x the time of an update")
+print("\nclauses  sentences" + "".join(f"{name + ', BLEU [95%]':>28}" for name in curves))
+for rows in zip(*(rows for (rows,) in curves.values()), strict=True):
+    (first, _), score = rows[0]
+    print(f"{first:>7}{score.sentences:>11}" + "".join(
+        f"{f'{score.score:.1f} [{score.low:.1f}, {score.high:.1f}]':>28}" for _, score in rows)
+        + "   longer than trained" * (first > 5))  # fmt: skip
+
+# %%
+ax = plot_by_length(curves, unit="clauses", trained_up_to=5)
+ends = [
+    f"{NAMES.get(name, name)} {rows[0][1].score:.0f}, {rows[4][1].score:.0f} and {rows[5][1].score:.0f}"
+    for name, (rows,) in curves.items()
+]
+Figure(ax, "BLEU against the number of clauses for two translators. At one, five and six clauses: "
+           + "; ".join(ends) + ".")  # fmt: skip
+
+# %% [markdown]
+r"""
+*BLEU by the number of clauses, one seed each; bands are 95% intervals from resampling the sentences.*
+
+REFLECT_TRANSLATORS
+
+## Check yourself
+
+Answer aloud, then unfold.
+
+<details><summary>What is the difference between self-attention and the attention of demo 02?</summary>
+
+Only where the three inputs come from: query, keys and values are all made of the same sentence, each by a
+matrix of its own. Scores, softmax and blend are the same.
+
+</details>
+
+<details><summary>Why does "it" need two looks to find its noun?</summary>
+
+A query is made of one word's vector. Before the first look, the vector of "it" holds nothing about *tired*,
+and that of *tired* nothing about *animal*. One look brings two words together; here three are needed: "it",
+the adjective and the noun.
+
+</details>
+
+<details><summary>A model without positions reads "the dog bit the man". What can it not know?</summary>
+
+Who bit whom. Shuffled words give the same contexts, so both orders are the same bag of words to it.
+
+</details>
+
+<details><summary>Why divide by the root of 16 in a head of four, when vectors have 64 numbers?</summary>
+
+Each head multiplies vectors of 64 / 4 = 16 numbers, and the spread of a dot product grows with the root of
+the length of what is multiplied.
+
+</details>
+
+<details><summary>A text gets ten times longer. How many more weights has a block, and steps a GRU?</summary>
+
+There are a hundred times as many weights, since each word looks at each. The GRU takes ten times as many
+steps, which must wait for each other; the block still takes one, a far larger one.
+
+</details>
+
+<details><summary>Does a Transformer also <em>write</em> all words at once?</summary>
+
+No. In training the target is known, so all its words are learned at once behind a causal mask. In use, each
+word must be written before the next can look at it.
+
+</details>
+
+## Looking back
+
+- Self-attention asks which words of a sentence matter for each of its words, and blends an answer into each.
+- It sees all words at once and in no order: positions bring the order, heads let a word look at several
+  things, and a second look can ask what the first has found out.
+- It waits for nothing and reaches anywhere in one step, and it pays with a number for every pair of words.
+
+**One thing to try.** In `learn`, set `updates` to 100 and compare the kinds "sense" and "role" again. Which
+of the two is learned first?
+
+Now build the parts yourself, in **exercise 05**: self-attention, the causal mask, heads, positions, a block.
+Then real text, in lesson 07.
+"""
