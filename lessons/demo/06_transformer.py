@@ -521,8 +521,8 @@ plot_curves(memory, lengths, "words", "MB", axes[1])
 for ax in axes:
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(lengths[::2], lengths[::2])
-Figure(axes[0], "Left, milliseconds against words: the line of the GRU rises steadily, that of the Transformer "
-       "block stays flat for a while and then rises more steeply. Right, memory: the line of the weights "
+Figure(axes[0], "Left, milliseconds against words: the line of the GRU rises steadily, that of the "
+       "Transformer block stays flat for a while and then rises more steeply. Right, memory: the line of the weights "
        "is twice as steep as that of one state a word.")  # fmt: skip
 
 # %% [markdown]
