@@ -1,8 +1,10 @@
 """Grading: checks that tell right from wrong, the mistakes they know, and a sandbox for students' code."""
 
+import gc
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 
 def check_notebook(path):
@@ -18,3 +20,17 @@ def check_notebook(path):
         command, capture_output=True, text=True, env={**os.environ, "ATTENTION_GRADING": "1"}
     )
     print(done.stdout or done.stderr)
+
+
+@contextmanager
+def loading():
+    """Hold garbage collections back while modules load: they cost much and find nothing, then or later.
+
+    What is loaded is left out of later ones too, which in a fork would copy all of it.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from grading import loading
 from grading.assignments import NotGradable, assignments, find_assignment
 
 
@@ -129,7 +130,8 @@ def run_all(options):
 def _run_all(options, shared):
     # jsonschema would load it for a second, to check a kind of address that no notebook has
     sys.modules.setdefault("rfc3987_syntax", None)
-    from grading.run import Run, RunError, as_text
+    with loading():
+        from grading.run import Run, RunError, as_text
 
     try:
         run = Run(options.assignment, options.course, options.db)

@@ -7,7 +7,6 @@ workers need the course, but no shared disk and no gradebook. Each worker proces
 import asyncio
 import atexit
 import contextlib
-import gc
 import itertools
 import json
 import logging
@@ -46,8 +45,6 @@ def warm_sandbox(require, reviews, shared, full):
     if full:
         keep_to_a_core()
     torch.set_num_threads(1)  # there is a worker for every core
-    gc.collect()
-    gc.freeze()  # what is loaded stays
     try:
         sandbox = Sandbox(require, reviews, shared)
     except SandboxError as error:
@@ -96,7 +93,7 @@ def _known(name):
 def prepare():
     """Start loading what workers on this machine need, in a process of which they will be forks."""
     if FORKS:
-        forkserver.set_forkserver_preload(["distributed", "grading.grade"])
+        forkserver.set_forkserver_preload(["grading.warm"])
         forkserver.ensure_running()
 
 
@@ -118,6 +115,7 @@ def connect(workers=None, scheduler=None):
                     # what watches dask's own work would take part of what it watches
                     "distributed.worker.profile.enabled": False,
                     "distributed.admin.tick.interval": "1s",
+                    "distributed.admin.low-level-log-length": 100,
                     "distributed.admin.system-monitor.interval": "10s",
                 }
             )

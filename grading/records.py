@@ -15,6 +15,7 @@ import struct
 from pathlib import Path
 
 from grading.assignments import ROOT
+from grading.worker import PICTURE, PICTURES, TEXT
 
 GRADED, NOT_GRADABLE, FAILED = "graded", "not gradable", "failed"
 ALL_SOURCES, ALL_OUTPUTS = 500_000, 4_000_000  # letters of a notebook that a record keeps
@@ -88,8 +89,6 @@ def of_report(report, names):
 
 def clean_outputs(outputs, most):
     """What of a cell's outputs is text or a PNG picture, within the limits. The worker may send anything."""
-    from grading.worker import PICTURE, PICTURES, TEXT  # it loads torch, which only workers need
-
     kept, letters, pictures = [], TEXT, PICTURES
     for output in outputs:
         text, png = output.get("text"), output.get("png")

@@ -82,7 +82,11 @@ class Run:
             raise RunError(f"nobody has handed in {self.name}: there is no {self.place('STUDENT')}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._alone(), Book(self.coursedir, self.config, self.assignment) as self.book:
+            registered = self.folder / ".registered"
+            with (
+                self._alone(),
+                Book(self.coursedir, self.config, self.assignment, registered) as self.book,
+            ):
                 self._grade(chosen, workers, scheduler, require, again, seed, shared)
                 if feedback and not self.lost:
                     self._write_feedback(chosen)

@@ -10,7 +10,6 @@ import argparse
 import base64
 import ctypes
 import errno
-import gc
 import io
 import os
 import signal
@@ -27,6 +26,7 @@ try:
 except ImportError:  # Windows
     resource = None
 
+from grading import loading
 from grading.wire import LARGEST, WireError, decode, frame
 
 MEMORY = 4 * 2**30  # bytes of address space a process
@@ -548,9 +548,8 @@ def main():
         channel = Channel(reader, writer)
         serve(channel, preload(arguments.reviews))
     else:
-        notebook = preload(arguments.reviews)
-        gc.collect()
-        gc.freeze()  # a collection in a fork would copy all that is loaded
+        with loading():
+            notebook = preload(arguments.reviews)
         fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user, notebook)
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +108,15 @@ def course(new_course):
     return new_course()
 
 
+@pytest.fixture(scope="module")
+def shown(request):
+    """All that the built demo of a test module's LESSON prints, and its pictures as HTML."""
+    cells = nbformat.read(ROOT / "demo" / f"{request.module.LESSON.stem}.ipynb", 4).cells
+    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
+    text = "".join(output.text for output in outputs if output.output_type == "stream")
+    return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]
+
+
 def no_skip_for_a_need(report):
     """Fail a test that would be skipped for something it needs, where everything is to be there."""
     if os.environ.get("CI") == "true" and report.skipped and isinstance(report.longrepr, tuple):
@@ -127,9 +137,20 @@ def pytest_make_collect_report():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """A table of the attacks on the grader: how many of each kind, points gained, and what was harmed."""
+    """Two tables: the banks of answers by exercise, and the attacks on the grader by kind."""
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
+    answers = [value for name, value in properties if name == "bank"]
+    if answers:
+        terminalreporter.section("the banks of misconceptions and variants")
+        columns = (("misconceptions", "caught"), ("misconceptions", "named"), ("variants", "passed"))
+        terminalreporter.write_line(f"{'':<18}" + "".join(f"{' '.join(column):>24}" for column in columns))
+        for exercise in [*dict.fromkeys(answer[0] for answer in answers), "all"]:
+            line = f"{exercise:<18}"
+            for column in columns:
+                found = [a[3] for a in answers if exercise in (a[0], "all") and (a[1], a[2]) == column]
+                line += f"{f'{sum(found)}/{len(found)}':>24}"
+            terminalreporter.write_line(line)
     attacks = [value for name, value in properties if name == "attack"]
     if attacks:
         terminalreporter.section("attacks on the grader")

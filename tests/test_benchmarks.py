@@ -2,13 +2,14 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from textwrap import indent
 
 import nbformat
 import pytest
 
-from benchmarks import multi30k, teacher_forcing
+from benchmarks import corpora, demo_03, multi30k, teacher_forcing
 from utils.data import Corpus, load_reviews
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -16,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def test_the_readme_shows_what_was_measured():
     readme = (ROOT / "README.md").read_text("utf-8")
-    for name in ("scores.txt", "teacher_forcing.txt"):
+    for name in ("scores.txt", "corpora.txt", "grading.txt", "teacher_forcing.txt"):
         recorded = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
         assert indent(recorded, "    ") in readme
     recorded = json.loads((ROOT / "benchmarks" / "results" / "multi30k.json").read_text("utf-8"))
@@ -40,6 +41,30 @@ def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_pa
     assert rows["tutorial"][1] == rows["step by step"][2] == "1.0"
     assert float(rows["additive"][3]) > float(rows["dot"][3]) > float(rows["none"][3]) > 0
     assert all(0 < float(rows[name][4]) < 1 for name in ("additive", "dot", "none", "bahdanau"))
+
+
+def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypatch, tmp_path):
+    small, real = demo_03.encoded_reviews().corpus, demo_03.lesson
+    splits = {name: split[: 3_000 if name == "train" else 40] for name, split in small.splits.items()}
+    encoded = teacher_forcing.EncodedCorpus(replace(small, splits=splits))
+
+    def lesson():
+        taught = real()  # the globals of its functions
+        taught["BUDGET"]["updates"] = 2
+        taught["encoded_reviews"] = lambda: encoded
+        return taught
+
+    monkeypatch.setattr(demo_03, "lesson", lesson)
+    monkeypatch.setattr(demo_03, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
+    monkeypatch.setattr(demo_03, "RESULTS", tmp_path / "results" / "demo_03.json")
+    monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
+    demo_03.main()
+    record = json.loads(demo_03.RESULTS.read_text())
+    kinds = ["none", "dot", "scaled", "multiplicative", "additive"]
+    assert [(run["attention"], run["seed"]) for run in record["runs"]] == [(kind, 0) for kind in kinds]
+    assert record["command"] == "python -m benchmarks.demo_03 --seeds 1"
+    assert record["settings"]["updates"] == 2
+    assert all(run["parameters"] > 100_000 and 0 <= run["rare"][3] <= 1 for run in record["runs"])
 
 
 def test_counted_work_equals_the_arithmetic_of_a_plain_model():
@@ -81,3 +106,18 @@ def test_multi30k_trains_scores_records_and_goes_on(small_multi30k, monkeypatch,
     multi30k.main()  # finished checkpoints are there: the same numbers, without training again
     again = json.loads(multi30k.RESULTS.read_text())
     assert again["rows"] == first["rows"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_corpora_streams_each_size_and_prints_memory(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(corpora, "RESULTS", tmp_path / "results" / "table.txt")
+    for language in ("de", "en"):
+        (tmp_path / f"x.{language}").write_text("".join(f"{language} {n}\n" for n in range(700)), "utf-8")
+    monkeypatch.setattr("sys.argv", ["x", "--pairs", "30", "900", "--text", str(tmp_path)])
+    corpora.main()
+    printed = capsys.readouterr().out
+    assert corpora.RESULTS.read_text("utf-8") in printed
+    rows = [[float(cell.replace(",", "")) for cell in line.split()] for line in printed.splitlines()[-3:-1]]
+    assert [row[0] for row in rows] == [30, 900]
+    for _, _, before, after, at_end, peak, *_ in rows:
+        assert 30 < before < after <= peak and at_end <= peak

@@ -7,7 +7,6 @@ import math
 import re
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 
@@ -29,15 +28,6 @@ def written():
     names = {"torch": torch, "math": math}
     exec(compile(tree, str(LESSON), "exec"), names)
     return names
-
-
-@pytest.fixture(scope="module")
-def shown():
-    """All that the built demo prints, and its pictures as HTML."""
-    cells = nbformat.read(ROOT / "demo" / "02_attention.ipynb", 4).cells
-    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
-    text = "".join(output.text for output in outputs if output.output_type == "stream")
-    return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]
 
 
 def numbers(text, heading, name):

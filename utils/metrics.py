@@ -1,11 +1,15 @@
 """Translation quality (BLEU, by length, with intervals) and alignment quality (error rate)."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest
+
+# The 0.975 quantile of Student's t, for 1 to 9 degrees of freedom.
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,44 @@ def bleu_by_length(lengths, hypotheses, references, edges, tokenize="none", n_bo
             )
             rows.append(((first, end - 1), score))
     return rows
+
+
+def ngram_recall(hypotheses, wanted):
+    """Share of the wanted n-grams that the hypotheses have, between 0 and 1.
+
+    `hypotheses` are sentences whose tokens are parted by spaces. `wanted` has for each of them a list of
+    n-grams, tuples of tokens, such as those of its reference that a question is about; one that is wanted
+    twice must be there twice (the clipped counts of Papineni et al. 2002, section 2.1, over what is wanted
+    in place of what is written). Lists of different lengths, or nothing wanted, are a ValueError.
+    """
+    if len(hypotheses) != len(wanted) or not any(wanted):
+        raise ValueError(
+            f"recall needs something wanted, one list a sentence: {len(hypotheses)} sentences, "
+            f"{len(wanted)} lists, {sum(map(len, wanted))} n-grams"
+        )
+    found = total = 0
+    for text, ngrams in zip(hypotheses, wanted, strict=True):
+        tokens, counts = text.split(), Counter(ngrams)
+        for n in {len(ngram) for ngram in counts}:
+            written = Counter(zip(*(tokens[i:] for i in range(n)), strict=False))
+            found += sum(min(count, written[ngram]) for ngram, count in counts.items() if len(ngram) == n)
+        total += len(ngrams)
+    return found / total
+
+
+def mean_interval(values):
+    """Mean of 2 to 10 independent runs, and the low and high end of its 95% interval.
+
+    Student's interval, mean plus and minus t times the standard error, which holds for few runs whose
+    scores are about normal (Student 1908). It speaks of the runs that were drawn, such as seeds, and of
+    nothing that they share, such as the test sentences. More or fewer values are a ValueError.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not 2 <= len(values) <= len(STUDENT) + 1:
+        raise ValueError(f"an interval needs a list of 2 to {len(STUDENT) + 1} values, not {values.shape}")
+    mean = values.mean()
+    reach = STUDENT[len(values) - 2] * values.std(ddof=1) / len(values) ** 0.5
+    return float(mean), float(mean - reach), float(mean + reach)
 
 
 def hard_alignment(weights, shift=0):

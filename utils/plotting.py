@@ -8,6 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 
+from utils.metrics import mean_interval
+
 NAMES = {
     "none": "no attention",
     "dot": "dot",
@@ -66,12 +68,13 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
     return ax
 
 
-def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, counts=True):
+def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, counts=True, band="range"):
     """Draw BLEU against sentence length, one curve for each model, with what is uncertain as a band.
 
     `curves` maps a model's name to its seeds: a list with one result of `metrics.bleu_by_length`
-    each. The line is the mean over seeds and the band goes from the least to the greatest; with one
-    seed the band is that score's own bootstrap interval. `trained_up_to` marks the longest length
+    each. The line is the mean over seeds and the band goes from the least to the greatest, or with
+    `band` "mean" is the 95% interval of the mean (`metrics.mean_interval`); with one seed the band is
+    that score's own bootstrap interval. `trained_up_to` marks the longest length
     seen in training. Sentence counts stand under the axis. Returns the Axes.
     """
     if ax is None:
@@ -82,6 +85,8 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
         low, high = scores.min(0), scores.max(0)
         if len(seeds) == 1:
             low, high = np.array([[score.low, score.high] for _, score in seeds[0]]).T
+        elif band == "mean":
+            low, high = np.array([mean_interval(column)[1:] for column in scores.T]).T
         x = np.arange(len(bins))
         colour = COLOURS.get(name)
         (line,) = ax.plot(
@@ -98,6 +103,35 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
         ax.annotate("longer than trained →", (edge, 1.0), xycoords=("data", "axes fraction"),
                     xytext=(4, -4), textcoords="offset points", va="top", size=8, color="0.35")  # fmt: skip
     ax.set(xlabel=unit, ylabel="BLEU", ylim=(0, 102))
+    ax.legend(frameon=False)
+    sns.despine(ax=ax)
+    return ax
+
+
+def plot_intervals(groups, labels, ylabel, ax=None):
+    """Draw the mean of several seeds with its 95% interval, a point for each model and label.
+
+    `groups` maps a model's name to its seeds: for each seed a list with one value a label. The models of a
+    label stand side by side, in the colours and markers of `plot_by_length`; the interval is that of
+    `metrics.mean_interval`. Returns the Axes.
+    """
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    places = np.arange(len(labels))
+    for i, (name, seeds) in enumerate(groups.items()):
+        mean, low, high = np.array([mean_interval(column) for column in zip(*seeds, strict=True)]).T
+        ax.errorbar(
+            places + 0.14 * (i - (len(groups) - 1) / 2),
+            mean,
+            yerr=[mean - low, high - mean],
+            fmt=MARKERS.get(name, "o"),
+            color=COLOURS.get(name),
+            label=NAMES.get(name, name),
+            capsize=3,
+            markersize=5,
+        )
+    ax.set_xticks(places, labels)
+    ax.set(ylabel=ylabel, xlim=(-0.5, len(labels) - 0.5))
     ax.legend(frameon=False)
     sns.despine(ax=ax)
     return ax

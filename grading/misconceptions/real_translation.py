@@ -312,25 +312,14 @@ _BEAM_SEARCH = (
         "too, and a bad place to stop must cost something.",
         _beam(ended_sum=lambda total, last: total - last),
     ),
-    Misconception(
-        "states_not_reordered",
-        _NOT_REORDERED,
-        _beam(follow=lambda old, new, parents, going_on: _in_turn(new, len(parents))[going_on]),
-    ),
-    Misconception(
-        "states_not_reordered",
-        _NOT_REORDERED,
-        _beam(follow=lambda old, new, parents, going_on: _in_turn(new, int(going_on.sum()))),
-    ),
-    Misconception(
-        "states_not_reordered",
-        _NOT_REORDERED,
-        _beam(follow=lambda old, new, parents, going_on: _repeated_once(new, len(parents))[going_on]),
-    ),
-    Misconception(
-        "states_not_reordered",
-        _NOT_REORDERED,
-        _beam(follow=lambda old, new, parents, going_on: _repeated_once(new, int(going_on.sum()))),
+    *(
+        Misconception("states_not_reordered", _NOT_REORDERED, _beam(follow=follow))
+        for follow in (
+            lambda old, new, parents, going_on: _in_turn(new, len(parents))[going_on],
+            lambda old, new, parents, going_on: _in_turn(new, int(going_on.sum())),
+            lambda old, new, parents, going_on: _repeated_once(new, len(parents))[going_on],
+            lambda old, new, parents, going_on: _repeated_once(new, int(going_on.sum())),
+        )
     ),
     Misconception(
         "state_of_the_first",

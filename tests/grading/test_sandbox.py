@@ -13,7 +13,7 @@ import pytest
 from grading import sandbox as module
 from grading.assignments import ROOT, assignments
 from grading.grade import grade
-from grading.sandbox import Sandbox, SandboxError, bubblewrap
+from grading.sandbox import Sandbox, SandboxError, bubblewrap, shared_sandbox
 
 SOLUTION = ROOT / "exercises" / "solution" / "02_attention" / "02_attention.ipynb"
 
@@ -79,7 +79,8 @@ os.wait()
                 break
             time.sleep(0.05)
     assert len(started) == 2
-    assert psutil.Process().children(recursive=True) == before
+    left = psutil.Process().children(recursive=True)
+    assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == before  # the server reaps them later
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
@@ -109,4 +110,35 @@ def test_a_sandbox_that_cannot_be_made_is_not_the_students_fault():
             grade(SOLUTION, sandbox)
         sandbox._stop()
         sandbox.user = 20_000
+        assert grade(SOLUTION, sandbox).score == 14
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_workers_share_a_server_and_nothing_else():
+    with (
+        shared_sandbox(require=True, reviews=False) as shared,
+        Sandbox(True, False, shared) as one,
+        Sandbox(True, False, shared) as two,
+    ):
+        servers = [one.server, two.server]
+        assert servers[0].pid != servers[1].pid and servers[0].parent() == servers[1].parent()
+        with one.submission() as first, two.submission() as second:
+            assert first.run("import os; left = 'mine'; open('/tmp/mine', 'w').close()", 60)[1] is None
+            outputs, error = second.run("print(os.path.exists('/tmp/mine'))", 60)
+            assert error == "NameError"  # not even the import
+            assert second.run("import os", 60)[1] is None
+            outputs, _ = second.run("print(os.path.exists('/tmp/mine'), 'left' in dir())", 60)
+            assert outputs == [{"text": "False False\n"}]
+    assert not psutil.wait_procs(servers, timeout=30)[1]
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_where_the_shared_server_is_gone_a_worker_starts_its_own(tmp_path):
+    with shared_sandbox(require=True, reviews=False) as shared, Sandbox(True, False, shared) as sandbox:
+        for process in (sandbox.server.parent(), sandbox.server):
+            process.kill()
+        report = grade(SOLUTION, sandbox)
+        assert (report.score, report.notes) == (14, [])
+        assert isinstance(sandbox.server, psutil.Popen)
+    with Sandbox(True, False, str(tmp_path / "nothing")) as sandbox:
         assert grade(SOLUTION, sandbox).score == 14

@@ -13,6 +13,8 @@ from utils.metrics import (
     coverage,
     diagonal_links,
     hard_alignment,
+    mean_interval,
+    ngram_recall,
     translation_scores,
 )
 
@@ -108,3 +110,40 @@ def test_maps_count_where_the_translation_is_right_and_without_their_end_tokens(
     for without in (translation_scores(right, [], gold), translation_scores(right, [None, None], gold)):
         assert without[0] == pytest.approx(100) and math.isnan(without[1])
     assert math.isnan(translation_scores(["w", "w"], maps, gold)[1])
+
+
+def test_recall_counts_wanted_ngrams_that_are_written():
+    written = ["le vin rouge et le vin", "la soupe"]
+    assert ngram_recall(written, [[("vin",), ("vin",), ("pain",)], [("soupe",)]]) == pytest.approx(3 / 4)
+    assert ngram_recall(written, [[("vin", "rouge"), ("rouge", "vin")], []]) == pytest.approx(1 / 2)
+    assert ngram_recall(written, [[("rouge",)], [("soupe",), ("soupe",)]]) == pytest.approx(2 / 3)
+    assert ngram_recall(["", "a"], [[("a",)], [("a", "b")]]) == 0
+
+
+def test_recall_refuses_what_it_cannot_answer():
+    with pytest.raises(ValueError, match="2 sentences, 1 lists"):
+        ngram_recall(["a", "b"], [[("a",)]])
+    with pytest.raises(ValueError, match="0 n-grams"):
+        ngram_recall(["a"], [[]])
+
+
+def test_interval_of_a_mean_is_students():
+    mean, low, high = mean_interval([1.0, 2.0, 3.0])
+    assert mean == pytest.approx(2) and (low + high) / 2 == pytest.approx(2)
+    assert high - mean == pytest.approx(4.303 / math.sqrt(3), abs=1e-3)
+    assert mean_interval([7, 7, 7, 7]) == (7, 7, 7)
+    for values in ([], [1.0], [1.0] * 11, [[1.0, 2.0]]):
+        with pytest.raises(ValueError, match="2 to 10"):
+            mean_interval(values)
+
+
+@pytest.mark.parametrize("runs", range(2, 11))
+def test_interval_holds_the_true_mean_as_often_as_it_says(runs):
+    """Integrated under Student's density: 95% of it lies within the quantile that is used."""
+    _, _, high = mean_interval([0.0] * (runs - 1) + [1.0])
+    spread = torch.tensor([0.0] * (runs - 1) + [1.0]).std().item()
+    quantile = (high - 1 / runs) * math.sqrt(runs) / spread
+    freedom, t = runs - 1, torch.linspace(0, quantile, 20_001, dtype=torch.float64)
+    density = (1 + t**2 / freedom) ** (-(freedom + 1) / 2)
+    scale = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
+    assert 2 * scale * torch.trapezoid(density, t).item() == pytest.approx(0.95, abs=1e-4)

@@ -5,8 +5,8 @@ import pytest
 matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-from utils.metrics import bleu_by_length  # noqa: E402
-from utils.plotting import Figure, plot_attention, plot_by_length  # noqa: E402
+from utils.metrics import bleu_by_length, mean_interval  # noqa: E402
+from utils.plotting import Figure, plot_attention, plot_by_length, plot_intervals  # noqa: E402
 
 WEIGHTS = np.array([[0.1, 0.7, 0.2], [0.55, 0.05, 0.4]])
 SRC, TGT = ["she", "loves", "cats"], ["elle", "aime"]
@@ -56,6 +56,31 @@ def test_curves_show_means_spread_and_counts():
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["no attention", "dot"]
     low = ax.collections[0].get_paths()[0].vertices[:, 1].min()
     assert low == pytest.approx(min(seed[1][1].score for seed in seeds))
+
+
+def test_bands_are_intervals_of_the_mean_where_asked_for():
+    references = ["a b c d e", "a b c d f"]
+    hypotheses = references, ["a b c d e", "a b c d x"], ["a b c y e", "a b c d x"]
+    seeds = [bleu_by_length([5, 5], hyps, references, [1, 6], n_bootstrap=0) for hyps in hypotheses]
+    ax = plot_by_length({"dot": seeds}, band="mean")
+    ends = ax.collections[0].get_paths()[0].vertices[:, 1]
+    _, low, high = mean_interval([seed[0][1].score for seed in seeds])
+    assert (ends.min(), ends.max()) == pytest.approx((low, high))
+
+
+def test_points_stand_at_their_means_with_their_intervals():
+    groups = {"none": [[0.1, 0.5], [0.2, 0.5], [0.6, 0.5]], "dot": [[0.9, 0.7], [0.7, 0.6]]}
+    ax = plot_intervals(groups, ["rare", "frequent"], "recall")
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["rare", "frequent"]
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["no attention", "dot"]
+    for container, seeds in zip(ax.containers, groups.values(), strict=True):
+        points, _, (bars,) = container
+        for label, (x, y) in enumerate(points.get_xydata()):
+            mean, low, high = mean_interval([seed[label] for seed in seeds])
+            assert round(x) == label and y == pytest.approx(mean)
+            assert bars.get_segments()[label][:, 1] == pytest.approx([low, high])
+    first, second = (container[0].get_xdata()[0] for container in ax.containers)
+    assert first < second
 
 
 def test_figure_carries_its_alternative_text():

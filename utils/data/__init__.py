@@ -2,6 +2,18 @@
 
 from utils.data.corpus import Corpus, Split
 from utils.data.multi30k import load_multi30k
+from utils.data.opensubtitles import load_opensubtitles
 from utils.data.reviews import load_reviews, new_reviews
+from utils.data.store import Lines
+from utils.data.wmt14 import load_wmt14
 
-__all__ = ["Corpus", "Split", "load_multi30k", "load_reviews", "new_reviews"]
+__all__ = [
+    "Corpus",
+    "Lines",
+    "Split",
+    "load_multi30k",
+    "load_opensubtitles",
+    "load_reviews",
+    "load_wmt14",
+    "new_reviews",
+]

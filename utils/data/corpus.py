@@ -1,6 +1,8 @@
 """The one shape that every parallel corpus of this course has."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 Links = frozenset  # of (source position, target position), 0-based
 
@@ -9,13 +11,14 @@ Links = frozenset  # of (source position, target position), 0-based
 class Split:
     """Sentence pairs, line by line parallel.
 
-    `src` and `tgt` are sentences. `links` are gold word alignments: for each pair a frozenset of
-    (source position, target position), 0-based, over the corpus's tokens. `clauses` counts the
-    clauses of each source sentence. Both are None where a corpus does not know them.
+    `src` and `tgt` are sentences: lists, or `Lines` that lie on disk where there may be millions.
+    `links` are gold word alignments: for each pair a frozenset of (source position, target position),
+    0-based, over the corpus's tokens. `clauses` counts the clauses of each source sentence. Both are
+    None where a corpus does not know them.
     """
 
-    src: list[str]
-    tgt: list[str]
+    src: Sequence[str]
+    tgt: Sequence[str]
     links: list[Links] | None = None
     clauses: list[int] | None = None
 
@@ -30,6 +33,15 @@ class Split:
 
     def __len__(self):
         return len(self.src)
+
+    @cached_property
+    def words(self):
+        """The fewest and the most words of a source sentence; None where there is no sentence."""
+        fewest, most = None, 0
+        for sentence in self.src:
+            count = len(sentence.split())
+            fewest, most = count if fewest is None else min(fewest, count), max(most, count)
+        return None if fewest is None else (fewest, most)
 
     def __getitem__(self, rows):
         """The split of the chosen rows: a slice, or a sequence of row numbers."""
@@ -47,7 +59,8 @@ class Corpus:
     """A parallel corpus: its splits, and where it comes from.
 
     `tokenization` says how a sentence becomes tokens (`utils.text.tokenize` reads it): "words" for
-    text whose tokens are already parted by spaces, "moses" for raw text.
+    text whose tokens are already parted by spaces, "moses" for raw text. `notes` says what a reader of
+    results should know about how the pairs were chosen.
     """
 
     name: str
@@ -58,6 +71,7 @@ class Corpus:
     licence: str
     citation: str
     home: str = field(default="")
+    notes: str = field(default="")
 
     def __getitem__(self, split):
         if split not in self.splits:
@@ -67,9 +81,9 @@ class Corpus:
     def __repr__(self):
         rows = [f"{self.name}: {self.src_lang} to {self.tgt_lang}"]
         for name, split in self.splits.items():
-            words = [len(sentence.split()) for sentence in split.src]
             gold = ", gold alignments" if split.links is not None else ""
-            lengths = f"{min(words)} to {max(words)} source words" if words else "empty"
+            lengths = "{} to {} source words".format(*split.words) if split.words else "empty"
             rows.append(f"  {name:<18} {len(split):>7,} pairs, {lengths}{gold}")
         rows += [f"  licence: {self.licence}", f"  cite: {self.citation}"]
-        return "\n".join(rows + ([f"  home: {self.home}"] if self.home else []))
+        rows += [f"  home: {self.home}"] if self.home else []
+        return "\n".join(rows + ([f"  notes: {self.notes}"] if self.notes else []))

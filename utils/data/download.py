@@ -11,6 +11,10 @@ from tqdm.auto import tqdm
 from urllib3.exceptions import ReadTimeoutError
 
 TIMEOUT = 30  # seconds without a byte after which a server counts as stalled
+LOG_IN_PAGE = (
+    "run this again, and if that does not help, look for a network's log-in page that answers in "
+    "its place, or get the newest version of this course"
+)
 
 pooch.get_logger().setLevel("WARNING")  # the progress bar says the same in fewer words
 
@@ -52,39 +56,48 @@ def fetch(name, url, sha256, folder="", progress=True):
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=download))
     except (requests.RequestException, OSError, ValueError) as error:
-        reason, advice = _explain(error, url, folder)
+        reason, advice = explain(error, url, folder)
         raise DataError(f"{name} could not be downloaded because {reason}: {advice}") from error
 
 
-def _explain(error, url, folder):
+def explain(error, url, folder):
     """Say why a download failed and what to do about it; a RequestException is an OSError too."""
     host = urlsplit(url).hostname
     if isinstance(error, requests.HTTPError):
-        status = error.response.status_code
-        busy = status == 429 or status >= 500
-        return f"{url} answered {status} ({error.response.reason})", (
-            "wait a few minutes, then run this again"
-            if busy
-            else "check that address, or get the newest version of this course"
-        )
+        return explain_status(url, error.response.status_code, error.response.reason)
     stalled = error.args and isinstance(error.args[0], ReadTimeoutError)
     if stalled or isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return f"{host} stopped before the end of the file", (
-            "check your internet connection, then run this again"
-        )
+        return explain_stop(host)
     if isinstance(error, requests.ConnectionError):
         return f"{host} cannot be reached", "check your internet connection, then run this again"
     if isinstance(error, requests.RequestException):
         return f"{url} is not an address that can be fetched", "correct that address"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError):
+        return explain_disk(error, folder)
+    return f"what {host} sent does not have the expected checksum", LOG_IN_PAGE
+
+
+def explain_status(url, status, reason):
+    """Say what an answer with an error status means, and what to do about it."""
+    busy = status == 429 or status >= 500
+    return f"{url} answered {status} ({reason})", (
+        "wait a few minutes, then run this again"
+        if busy
+        else "check that address, or get the newest version of this course"
+    )
+
+
+def explain_stop(host):
+    """Say that a server died in the middle, and what to do about it."""
+    return f"{host} stopped before the end of the file", "check your internet connection, then run this again"
+
+
+def explain_disk(error, folder):
+    """Say why an OSError of the disk that `folder` is on came about, and what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"there is no room left in {folder}", (
             "free some space, or set ATTENTION_DATA to a folder with room, then run this again"
         )
-    if isinstance(error, OSError):
-        return f"{folder} cannot be written to", (
-            "set ATTENTION_DATA to a folder that you may write to, then run this again"
-        )
-    return f"what {host} sent does not have the expected checksum", (
-        "run this again, and if that does not help, look for a network's log-in page that answers in "
-        "its place, or get the newest version of this course"
+    return f"{folder} cannot be written to", (
+        "set ATTENTION_DATA to a folder that you may write to, then run this again"
     )

@@ -1,0 +1,573 @@
+# %% [markdown]
+r"""
+# 03 · Translation with attention
+
+**How is attention put into a translator, and what does it buy?**
+
+Demo 01 showed what goes wrong when a decoder writes from one vector, and demo 02 how one look at the source
+works. Here the look becomes a part of a whole translator, which looks again before each word. Then comes the
+question that every new idea has to answer: is it *better*, by how much, and how do we know that it was not
+luck?
+
+You will
+
+- **follow** a decoder word by word as it asks, looks and writes,
+- **compare** five translators fairly, with the same cells, the same budget and several seeds,
+- **judge** which differences are real: by length, for rare words, and for words that change places.
+
+About 30 minutes. Running everything takes a minute or two, most of it for three small models that learn.
+Before each result there is a question: answer it before you run the cell.
+"""
+
+# %%
+import json
+import math
+from collections import Counter
+from itertools import combinations, pairwise
+from pathlib import Path
+
+import torch
+
+import utils
+from utils.attention import attend
+from utils.metrics import Score, bleu, bleu_by_length, mean_interval, ngram_recall
+from utils.models import Seq2Seq, translate
+from utils.plotting import NAMES, Figure, plot_attention, plot_by_length, plot_intervals
+from utils.text import BOS_ID, EOS_ID, encoded_reviews
+from utils.training import in_parallel, seed_everything, train
+
+# %% [markdown]
+r"""
+## One glance, or one before each word
+
+Think of two interpreters. The first listens to a speech, writes a summary on a card, and then speaks from
+that card alone. The second keeps all notes on the desk, and before each word asks: *which of my notes matter
+now?* The notes never change. What changes is the question, since it depends on what has been said so far.
+
+In a translator, the first one's card is a **fixed context**: one vector $c$, the same for every word. The
+second one has a **dynamic context**: a vector $c_t$ for each output word $t$, a new blend of the same encoder
+states $h_i$ every time.
+
+$$\text{fixed:} \quad p(y_t) = f(s_t, c) \qquad\qquad
+\text{dynamic:} \quad p(y_t) = f(s_t, c_t), \quad c_t = \sum_i \alpha_{t,i}\, h_i$$
+
+$s_t$ is the decoder's state and $y_t$ the word it writes. In our models without attention, $c$ is the state
+that the decoder starts from.
+
+Here is the whole loop of a decoder with attention. Each round **thinks** (the recurrent cell, a GRU, reads
+the last word), **asks and looks** (`attend`, from demo 02), and **writes** (a layer for state and context,
+then the likeliest word). The argument `ask` is for an experiment later on.
+"""
+
+
+# %%
+@torch.no_grad()
+def write(model, sentence, ask="anew", longest=60):
+    """Translate one sentence word by word. Return the words, and each word's row of attention weights."""
+    src = torch.tensor([[*encoded.src_vocab.encode(sentence.split()), EOS_ID]])
+    encoder_states, state, mask = model.encode(src, torch.tensor([src.shape[1]]))
+    decoder, token, words, rows = model.decoder, torch.tensor([[BOS_ID]]), [], []
+    while len(words) < longest:
+        query, last = decoder.rnn(decoder.embedding(token), state[None])  # think
+        state = last[0]
+        if ask == "anew" or not rows:
+            context, weights = attend(query, encoder_states, encoder_states, mask, decoder.score)  # ask, look
+        both = torch.cat([context, query], dim=-1)  # (1, 1, 2 * hidden)
+        token = decoder.out(torch.tanh(decoder.combine(both))).argmax(-1)  # write
+        if token.item() == EOS_ID:
+            break
+        words.append(encoded.tgt_vocab.tokens[token.item()])
+        rows.append(weights[0, 0])
+    return words, rows
+
+
+# %% [markdown]
+r"""
+Compared with a decoder without attention, two lines are new: the one that calls `attend`, and the one that
+lays the context beside the state, for a small layer, `combine`, to merge. `encoder_states` are made once,
+before the loop. What is computed anew in each round are the weights and the blend.
+
+## A fair experiment
+
+To learn what attention buys, all else must be alike. Our five translators share
+
+- the encoder, the decoder's cell (a GRU), and the sizes: 64 numbers for a word, 96 for a state;
+- the training reviews, and for each seed the very same batches in the same order;
+- the **budget**: 400 updates each, with one learning rate for all.
+
+They differ in one word: no attention, or attention with one of four scores. Attention costs a few
+parameters, and they are printed below, so that you can judge whether size alone could explain the result.
+(Bahdanau's decoder of demo 02 also feeds its context into the cell. That is another cell, so it is not in
+this race.)
+"""
+
+# %%
+ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive")
+SIZES = {"embed_dim": 64, "hidden_dim": 96}
+BUDGET = {"updates": 400, "batch_tokens": 1_500, "learning_rate": 1e-2, "curriculum": 0.6}
+
+
+def learn(attention, seed):
+    """Train one translator; the seed draws its first weights and its batches."""
+    encoded = encoded_reviews()
+    seed_everything(seed)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **SIZES)
+    train(model, encoded, seed=seed, validate_every=BUDGET["updates"], progress=False, **BUDGET)
+    return model
+
+
+def translations(model):
+    """What a model writes for the test reviews, as sentences."""
+    encoded = encoded_reviews()
+    return [" ".join(done.tokens) for done in translate(model, encoded, encoded.tokens("test", "src"))]
+
+
+def run(attention, seed):
+    model = learn(attention, seed)
+    return model, translations(model)
+
+
+# %%
+encoded = encoded_reviews()
+test = encoded.corpus["test"]
+for attention in ATTENTIONS:
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **SIZES)
+    print(f"{NAMES[attention]:<24}{sum(p.numel() for p in model.parameters()):>9,} parameters")
+
+# %% [markdown]
+r"""
+**Predict.** The reviews have one to five clauses ("the soup was cold" is one). Which of the five translators
+will be best for one clause, and which for five? And if dot comes out two points of BLEU above additive, would
+you bet that it does so again with other random numbers?
+
+The next cell trains three of them, two at a time: none, dot and additive. This is the one that takes its
+time, a minute or so. All five, with several seeds, come further down.
+"""
+
+# %%
+LIVE = ("additive", "dot", "none")  # the slowest first, so that no core waits at the end
+runs = in_parallel(run, [{"attention": attention, "seed": 0} for attention in LIVE])
+learned = dict(reversed([*zip(LIVE, runs, strict=True)]))
+
+# %% [markdown]
+r"""
+## It asks anew at every word
+
+Before any scores, watch one of them at work: the translator with the dot product, the loop above, and a
+review that is not in its training data. Numbers in brackets are places in the source.
+
+**Predict.** For "the restaurant was amazing but the service was slow", the decoder writes *était* twice. The
+word is the same, and the source is the same. Will the weights be the same?
+"""
+
+# %%
+SENTENCE = "the restaurant was amazing but the service was slow"
+words, rows = write(learned["dot"][0], SENTENCE)
+assert words == translate(learned["dot"][0], encoded, [SENTENCE.split()])[0].tokens, "as the library does"
+source = [*SENTENCE.split(), "(end)"]
+for step, (word, row) in enumerate(zip(words, rows, strict=True), 1):
+    first, second = row.topk(2).indices
+    print(f"{step:>2}  {word:<12} looks at {source[first]:<11}({first + 1}) {row[first]:5.0%}"
+          f"   then {source[second]:<11}({second + 1}) {row[second]:5.0%}")  # fmt: skip
+
+# %%
+ax = plot_attention(torch.stack(rows), source, words, colour_bar=False, annotate=True)
+Figure(ax, "A map of the French words that were written, in rows, by the English words and the end token, in "
+       "columns. The bright cells move from the left to the right, row by row.", dpi=64)  # fmt: skip
+
+# %% [markdown]
+r"""
+*The same source at every step, another question each time: one row a written word.*
+
+**Reflect.** The two *était* look at different places, since each asks from where the sentence has got to: the
+query is new at every word, so the weights and the context are too. No rule about position was programmed. One
+sentence shows how it works, not how well.
+"""
+
+# %% [markdown]
+r"""
+### What if it may ask only once?
+
+The loop has a switch. With `ask="once"` the decoder asks before its first word, and works with that one
+context to the end: attention in name, with a fixed context.
+
+**Predict.** On the test reviews of two clauses this translator's BLEU is above 90. What remains of it when it
+may ask only once: about 80, about 50, or less than 30?
+"""
+
+# %%
+two = [row for row, clauses in enumerate(test.clauses) if clauses == 2]
+references = [test.tgt[row] for row in two]
+for ask in ("anew", "once"):
+    written = [" ".join(write(learned["dot"][0], test.src[row], ask)[0]) for row in two]
+    print(f"dot, asks {ask:<14}{bleu(written, references)}")
+print(f"{'no attention':<24}{bleu([learned['none'][1][row] for row in two], references)}")
+
+# %% [markdown]
+r"""
+**Reflect.** The states are all there, and the weights are as learned: what is missing is only that the
+question is asked *again*. Be careful with the other half of the comparison. This model was trained to ask
+each time, and a model trained with one context would have learned to put more into it; the last line is such
+a model. So the dynamic context is what *this* translator lives on. That it is what a translator should have,
+only the fair experiment can say.
+"""
+
+# %% [markdown]
+r"""
+## One seed: what the live models say
+
+BLEU again (out of 100), of the three models that were just trained. The interval in brackets resamples the
+test reviews: it says how much the score could move with *other sentences*.
+
+**Predict.** Two models whose intervals do not overlap: does that prove that one *score function* is better?
+"""
+
+# %%
+print(f"{'live, seed 0':<24}{'BLEU, one clause':^24}{'BLEU, five clauses':^24}")
+for attention, (_, written) in learned.items():
+    rows = dict(bleu_by_length(test.clauses, written, test.tgt, range(1, 7)))
+    cells = (f"{s.score:.1f} [{s.low:.1f}, {s.high:.1f}]" for s in (rows[1, 1], rows[5, 5]))
+    print(f"{NAMES[attention]:<24}" + "".join(f"{cell:^24}" for cell in cells))
+
+# %% [markdown]
+r"""
+**Reflect.** It does not. Such an interval is about *these three models*. Another seed is another model, with
+other first weights and other batches, and how much seeds differ cannot be seen in one of them. That takes
+several.
+
+## Several seeds: what is real
+
+Training so many models does not fit into a minute. They were trained once, by the command that is printed
+below, with the very functions of this notebook, and what they scored is kept in a file. The cell reads it: no
+number in its table was typed by hand.
+
+For $n$ seeds with mean $m$ and standard deviation $s$, the **95% interval** of the mean is
+$m \pm t\, s / \sqrt n$. The factor $t$ is Student's, made for few measurements: 4.303 for three seeds, 3.182
+for four, 2.776 for five. The interval is about seeds; all of them are tested on the same sentences.
+
+**Predict.** Where will the intervals be wide: for short reviews, or for long ones?
+"""
+
+
+# %%
+results = Path(utils.__file__).parents[1] / "benchmarks" / "results"
+record = json.loads((results / "demo_03.json").read_text())
+
+
+def recorded(attention, *path):
+    """What was measured of one kind, for each seed, as in recorded("dot", "bleu", "5")."""
+    found = [run for run in record["runs"] if run["attention"] == attention]
+    for key in path:
+        found = [run[key] for run in found]
+    return found
+
+
+print(record["command"], record["machine"], sep="\n")
+print(f"\n{len(recorded('dot'))} seeds of each kind, mean ± half of the 95% interval")
+print(f"{'BLEU at this many clauses':<24}" + "".join(f"{n:^15}" for n in range(1, 6)))
+for attention in ATTENTIONS:
+    cells = (mean_interval(recorded(attention, "bleu", str(n))) for n in range(1, 6))
+    print(f"{NAMES[attention]:<24}" + "".join(f"{m:6.1f} ± {high - m:<6.1f}" for m, _, high in cells))
+
+# %%
+sentences = Counter(test.clauses)
+curves = {
+    attention: [
+        [((n, n), Score(seed[str(n)], math.nan, math.nan, sentences[n], "")) for n in range(1, 6)]
+        for seed in recorded(attention, "bleu")
+    ]
+    for attention in ATTENTIONS
+}
+ax = plot_by_length(curves, unit="clauses", band="mean")
+Figure(ax, "BLEU against the number of clauses, from one to five, for five translators with bands. The curve "
+       "without attention starts low and falls below a tenth of the scale. The four with attention start "
+       "high and fan out as reviews get longer, with the multiplicative one lowest.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Recorded, not run here: mean BLEU of several seeds, and its 95% interval; n is the number of test reviews.*
+
+**Reflect.** Without attention the score is poor even for one clause, and below 15 for five. Every translator
+with attention is far above it, at every length and with every seed. Among the four, the curves lie closer
+together for short reviews and fan out as reviews grow. None of the four is flat, for 400 updates are few:
+demo 01 gave its models 600.
+"""
+
+# %% [markdown]
+r"""
+### Real, or within noise?
+
+To compare two kinds, take their difference *seed by seed*, since both models of a seed saw the same batches,
+and the interval of these differences. If it contains 0, the difference is **within noise**: with these
+seeds we cannot tell which is better. That is no proof that they are equal.
+
+**Predict.** Five kinds make ten pairs. Which pairs are clear without any computing? And among the four kinds
+with attention: in how many of their six pairs is the difference at one clause within noise?
+"""
+
+# %%
+print(f"{'first minus second':<40}{'one clause':^30}{'five clauses':^30}")
+for first, second in combinations(ATTENTIONS, 2):
+    line = f"{NAMES[first]} - {NAMES[second]}"
+    print(f"{line:<40}", end="")
+    for n in "15":
+        pairs = zip(recorded(first, "bleu", n), recorded(second, "bleu", n), strict=True)
+        mean, low, high = mean_interval([a - b for a, b in pairs])
+        verdict = "noise" if low <= 0 <= high else "real"
+        print(f"{mean:>7.1f} [{low:6.1f},{high:6.1f}] {verdict:<6}", end="")
+    print()
+    if (first, second) == (ATTENTIONS[0], ATTENTIONS[-1]):
+        print("and among those with attention:")
+
+# %% [markdown]
+r"""
+**Reflect.** Every difference to *no attention* is real, at both lengths. Among the four kinds some pairs are
+within noise, also where the means are several points apart: with few seeds only a large and steady difference
+can be told from luck. A difference can also be real and too small to matter, and with so many intervals in
+one table, one in twenty may mislead.
+
+### And with a larger budget?
+
+The recipe above, with half as many updates again, has been measured too, with three seeds: it made the table
+at the end of demo 02.
+
+**Predict.** Will the kinds move closer together or farther apart when all may learn for longer?
+"""
+
+# %%
+longer = json.loads((results / "scores.json").read_text())
+assert longer["settings"].items() >= (SIZES | BUDGET).items() - {("updates", BUDGET["updates"])}
+print(longer["command"])
+both = (f"{BUDGET['updates']} updates, {len(recorded('dot'))} seeds", "600 updates, 3 seeds")
+print(f"\n{'BLEU at five clauses':<24}" + "".join(f"{head:^24}" for head in both))
+for attention in ATTENTIONS[1:]:
+    more = [run["bleu"]["5"] for run in longer["runs"] if run["attention"] == attention]
+    cells = map(mean_interval, (recorded(attention, "bleu", "5"), more))
+    print(f"{NAMES[attention]:<24}" + "".join(f"{m:>12.1f} ± {high - m:<9.1f}" for m, _, high in cells))
+
+# %% [markdown]
+r"""
+**Reflect.** All four gain, so part of what parted them after 400 updates was how *fast* they learn. The
+multiplicative score is last with both budgets, and its three long trainings differ so much that their
+interval reaches up to the others. Whether the four would meet with still more training, this table cannot
+say. A sentence such as "dot is best" would need a list of conditions longer than itself: this corpus, this
+size, this budget, this learning rate.
+"""
+
+# %% [markdown]
+r"""
+## Rare words
+
+It is often said that attention helps with **rare words**. "Rare" needs a meaning before it can be measured:
+here, how often the French word stands in the 20,000 training reviews. We ask for **recall**: of all words of
+one band of frequency in the reference translations, which share did the model write? The section after this
+one asks about words that change places. `judge` measures both, and BLEU; you may skip its code.
+"""
+
+# %%
+BANDS = (0, 150, 400, 1_600, 10**9)
+
+
+def neighbours(src, tgt, links):
+    """Neighbouring target words in the order of the source, and those that have changed places."""
+    kept, swapped = [], []
+    origins = [{place for place, word in links if word == i} for i in range(len(tgt))]
+    for i, (first, second) in enumerate(pairwise(origins)):
+        if {src[place] for place in first | second} & {"not", "never", "no"}:
+            continue  # a negation stands around its verb: neither kept nor swapped
+        if max(first) < min(second):
+            kept.append((tgt[i], tgt[i + 1]))
+        elif min(first) > max(second):
+            swapped.append((tgt[i], tgt[i + 1]))
+    return kept, swapped
+
+
+# %%
+def judge(written):
+    """BLEU by clauses, recall by training frequency, and recall of neighbours, of the test translations."""
+    corpus = encoded_reviews().corpus
+    test, seen = corpus["test"], Counter(word for text in corpus["train"].tgt for word in text.split())
+    by_length = bleu_by_length(test.clauses, written, test.tgt, range(1, 7), n_bootstrap=0)
+    rare = [
+        ngram_recall(written, [[(w,) for w in text.split() if low <= seen[w] < high] for text in test.tgt])
+        for low, high in pairwise(BANDS)
+    ]
+    rows = zip(test.src, test.tgt, test.links, strict=True)
+    pairs = [neighbours(src.split(), tgt.split(), links) for src, tgt, links in rows]
+    kept, swapped = zip(*pairs, strict=True)
+    return {
+        "bleu": {str(first): round(score.score, 2) for (first, _), score in by_length},
+        "rare": rare,
+        "order": [ngram_recall(written, kept), ngram_recall(written, swapped)],
+    }
+
+
+# %% [markdown]
+r"""
+**Predict.** Where will the gap between no attention and attention be widest: for the rarest words, or for the
+most frequent ones?
+"""
+
+# %%
+seen = Counter(word for text in encoded.corpus["train"].tgt for word in text.split())
+names = [f"below {BANDS[1]:,}", *(f"{a:,} to {b - 1:,}" for a, b in pairwise(BANDS[1:-1])),
+         f"{BANDS[-2]:,} and more"]  # fmt: skip
+print("French words by how often they stand in the training reviews")
+for name, (low, high) in zip(names, pairwise(BANDS), strict=True):
+    band = [word for word in seen if low <= seen[word] < high]
+    count = sum(low <= seen[word] < high for text in test.tgt for word in text.split())
+    print(f"{name:<16}{len(band):>4} words, {count:>6,} times in the test: {', '.join(band[:6])}, ...")
+
+print(f"\n{'share recalled':<24}" + "".join(f"{name:^17}" for name in names))
+for attention in ATTENTIONS:
+    cells = map(mean_interval, zip(*recorded(attention, "rare"), strict=True))
+    print(f"{NAMES[attention]:<24}" + "".join(f"{m:7.0%} ± {high - m:<7.1%}" for m, _, high in cells))
+
+# %%
+ax = plot_intervals({name: recorded(name, "rare") for name in ATTENTIONS}, names, "share recalled")
+ax.set(xlabel="times in the training reviews", ylim=(0, 1.03))
+Figure(ax, "Share of words recalled in four bands of training frequency. Without attention it is close to "
+       "zero in the two rarest bands and rises to about a third for the most frequent words. The four with "
+       "attention lie far above it in every band.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Recorded: the share of the reference's words that were written, by how often training shows them; the mean
+of several seeds with its 95% interval.*
+
+**Reflect.** Without attention hardly one rare word in twenty is found; with it, most are. The gap is smallest
+for the most frequent words, since many of these (*le*, *était*, *et*) can be guessed from how reviews go,
+without reading this one. So attention does help with rare words here, and partly for a plain reason: they are
+the words that nobody can guess. With attention too the rarest band is recalled least. To look at "old" is one
+thing; that it is *vieil* before a vowel, and not *vieux*, must be learned from the few times it was shown.
+"""
+
+# %% [markdown]
+r"""
+## Words that change places
+
+French puts most adjectives behind their noun: "the cold soup" is *la soupe froide*. A decoder with attention
+can look ahead, write *soupe*, and go back for *froide*. To measure it, take each pair of neighbouring words
+of a reference translation. The gold links say which English words they render: either these stand in the same
+order, as for *la soupe*, or they have **changed places**, as for *soupe froide*. A pair is recalled where the
+translation has the two words side by side and in French order.
+
+(Negation is left out: *n'* and *pas* stand on both sides of the verb, so neither order would be right.)
+
+**Predict.** Does attention help more for pairs that keep the order, or for those that change places?
+"""
+
+# %%
+rows = zip(test.src, test.tgt, test.links, strict=True)
+pairs = [neighbours(src.split(), tgt.split(), links) for src, tgt, links in rows]
+kept, swapped = (Counter(pair for row in column for pair in row) for column in zip(*pairs, strict=True))
+print(f"{kept.total():,} pairs keep the order; {swapped.total():,} change places, such as "
+      + ", ".join(" ".join(pair) for pair, _ in swapped.most_common(5)))  # fmt: skip
+print(f"\n{'share of pairs recalled':<24}{'order kept':^17}{'places changed':^17}{'difference':^17}")
+for attention in ATTENTIONS:
+    order = recorded(attention, "order")
+    columns = [*zip(*order, strict=True), [same - changed for same, changed in order]]
+    cells = map(mean_interval, columns)
+    print(f"{NAMES[attention]:<24}" + "".join(f"{m:7.1%} ± {high - m:<7.1%}" for m, _, high in cells))
+
+# %% [markdown]
+r"""
+**Reflect.** Attention multiplies both columns: without it, fewer than one pair in five is right, whatever its
+order. With it, the pairs that change places stay behind the others in the mean; where the interval
+in the last column holds 0, even that is within noise. One caution: many of these pairs belong to names of
+dishes, such as *vin rouge*, which a decoder may learn as one piece. So this is a mild test of reordering.
+
+Here is one review where it matters. "cold onion soup" becomes *soupe à l' oignon froide*: three things, and
+the order is turned round.
+
+**Predict.** Which columns will the rows from *soupe* to *froide* light up, one after the other?
+"""
+
+# %%
+REVIEW = "the service was slow and we hated the cold onion soup"
+RIGHT = "le service était lent et nous avons détesté la soupe à l' oignon froide"
+print(f"{'right':<24}{RIGHT}")
+for attention, (model, _) in learned.items():
+    print(f"{NAMES[attention]:<24}" + " ".join(translate(model, encoded, [REVIEW.split()])[0].tokens))
+
+# %%
+words, rows = write(learned["dot"][0], REVIEW)
+ax = plot_attention(torch.stack(rows), [*REVIEW.split(), "(end)"], words, colour_bar=False, annotate=False)
+Figure(ax, "A map of the French words that were written for the review, in rows, by its English words and "
+       "the end token, in columns. Bright cells move to the right, row by row, until the last rows, of the "
+       "onion soup, where they go back and forth.", dpi=64)  # fmt: skip
+
+# %% [markdown]
+r"""
+*The dot product's translator at work on the same review; its words are the rows.*
+
+**Reflect.** Up to *la* the light moves along with the words; for *soupe* it jumps ahead, and then comes back
+for *oignon*: no rule about French word order was programmed. But *froide* is missing, and the map shows where
+it was lost: the column of "cold" stays dark, for no word ever looked there. Attention lets a decoder go back;
+it does not make it do so. One review shows what can happen, not how often: for that there is the table above.
+"""
+
+# %% [markdown]
+r"""
+## Check yourself
+
+Answer aloud, then unfold.
+
+<details><summary>Which two lines turn a plain decoder into one with attention?</summary>
+
+One calls `attend` with the new state as the query and the encoder states as keys and values. The other lays
+the context beside the state before the output layer. The encoder only has to hand over all of its states
+instead of the last one.
+
+</details>
+
+<details><summary>The encoder states never change. Why does the context?</summary>
+
+It is a blend of these states, and the shares come from the query. The query is the decoder's state, which has
+read one more word at each step.
+
+</details>
+
+<details><summary>A colleague has trained dot and scaled dot once each, and scaled is 2 BLEU better. What do
+you ask for?</summary>
+
+Several seeds of each, with the same batches and the same budget, and the interval of the difference. Then,
+whether the order stays with more training, since a quicker start is not a better end.
+
+</details>
+
+<details><summary>One interval comes from resampling sentences, another from several seeds. What does each
+say?</summary>
+
+The first: how much the score of *this model* could change with other test sentences. The second: how much the
+mean of *such trainings* could change with other seeds, on the same sentences. Neither says anything about
+another language or a larger model.
+
+</details>
+
+<details><summary>Ten pairs are compared, each with a 95% interval. What may go wrong even if all is done
+right?</summary>
+
+About one interval in twenty misses the truth by luck. With many comparisons, a lone one that just excludes 0
+is weak evidence.
+
+</details>
+
+You should now be able to say what attention changes inside a decoder, and to compare translation with and
+without it so that another person believes you.
+
+## Looking back
+
+- A decoder with attention asks anew before each word: the encoder's states stay, the question moves on, and
+  so does the context.
+- With the same cells and budget, each kind of attention beats none at every length, for rare words and for
+  words that change places, with every seed.
+- Between kinds, a difference counts only where its interval over seeds leaves 0 out, and even then for this
+  budget only.
+
+**One thing to try.** Set `"updates"` in `BUDGET` to 200 and run the live part again. Which of the three loses
+most?
+
+Now build it yourself, in **exercise 03**: both decoders, the training step, and a translator that has to pass
+a test.
+"""
