@@ -23,17 +23,17 @@ LESSON = ROOT / "lessons" / "demo" / "03_translator.py"
 RESULTS = ROOT / "benchmarks" / "results" / "demo_03.json"
 
 
-def lesson():
-    """The lesson's imports, functions and constants (names in capitals), without running its other code."""
-    tree = ast.parse(LESSON.read_text("utf-8"))
+def lesson(path=LESSON):
+    """A lesson's imports, definitions and constants (names in capitals), without running its other code."""
+    tree = ast.parse(path.read_text("utf-8"))
     tree.body = [
         node
         for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
         or (isinstance(node, ast.Assign) and all(name.isupper() for name in map(ast.unparse, node.targets)))
     ]
-    names = {}
-    exec(compile(tree, str(LESSON), "exec"), names)
+    names = {"__name__": path.stem}
+    exec(compile(tree, str(path), "exec"), names)
     return names
 
 
