@@ -55,7 +55,8 @@ def of_reader(taught, reader):
             for look in range(len(reader.blocks))
             for head in range(heads)
         ],
-        "looks": taught["shares"](reader, taught["IT"]).mean(1).tolist(),
+        "looks": taught["shares"](reader).mean(1).tolist(),
+        "pair": taught["looks_of_it"](reader).tolist(),
     }
 
 
