@@ -497,6 +497,8 @@ position. The Transformer's patterns are waves, fast ones and slow ones, like th
 
 $$p_{t,2i} = \sin\!\left(t / 10000^{2i/d}\right) \qquad p_{t,2i+1} = \cos\!\left(t / 10000^{2i/d}\right)$$
 
+Here $t$ is the position, $d$ the length of a vector, and $i$ counts its pairs of numbers.
+
 **Predict.** Two positions are alike when the dot product of their patterns is large. With which other
 positions will position 20 be most alike?
 """
