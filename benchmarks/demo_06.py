@@ -63,7 +63,8 @@ def of_reader(taught, reader):
 def of_translator(taught, model):
     """BLEU by number of clauses."""
     reviews = taught["reviews"]()
-    rows = bleu_by_length(reviews.clauses, taught["written"](model), reviews.tgt, range(1, 8), n_bootstrap=0)
+    translations = taught["written"](model, reviews)
+    rows = bleu_by_length(reviews.clauses, translations, reviews.tgt, range(1, 8), n_bootstrap=0)
     parameters = sum(p.numel() for p in model.parameters())
     return {"parameters": parameters, "bleu": {str(n): score.score for (n, _), score in rows}}
 

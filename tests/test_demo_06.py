@@ -135,9 +135,9 @@ def test_models_trained_in_the_notebook_belong_to_the_record(shown, record, taug
         assert [sense, role] == pytest.approx([100 * again["sense"], 100 * again["role"]], abs=6)
     for name in TRANSLATORS:
         title = re.escape(NAMES.get(name, name))
-        (bleu,) = re.findall(rf"^{title} .* of 1, 5 and 6 clauses: ([\d.]+), ([\d.]+), ([\d.]+)$", text, re.M)
+        (bleu,) = re.findall(rf"^{title} .* of 1 and 5 clauses: ([\d.]+), ([\d.]+)$", text, re.M)
         first = of_seeds(record, name, "bleu")[0]
-        assert [float(score) for score in bleu] == pytest.approx([first[n] for n in "156"], abs=12)
+        assert [float(score) for score in bleu] == pytest.approx([first["1"], first["5"]], abs=12)
 
 
 def test_equal_to_pytorch_to_rounding(shown):
