@@ -13,20 +13,19 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.demo_03 import lesson
+from benchmarks import lessons
 from benchmarks.machine import describe
 from utils.metrics import bleu_by_length
 from utils.text import encoded_reviews
 from utils.training import in_parallel
 
-ROOT = Path(__file__).resolve().parents[1]
-LESSON = ROOT / "lessons" / "demo" / "06_transformer.py"
-RESULTS = ROOT / "benchmarks" / "results" / "demo_06.json"
+LESSON = "06_transformer"
+RESULTS = Path(__file__).parent / "results" / "demo_06.json"
 
 
 def measure(name, seed):
     """Train one reader or translator and test it."""
-    taught = lesson(LESSON)
+    taught = lessons.taught(LESSON)
     encoded_reviews()
     started = time.process_time()
     model, test = (
@@ -74,7 +73,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
     args = parser.parse_args()
-    taught = lesson(LESSON)
+    taught = lessons.taught(LESSON)
     names = [*taught["KINDS"], *taught["RATES"]]
     jobs = [dict(name=name, seed=seed) for seed in range(args.seeds) for name in names]
     results = {

@@ -44,17 +44,17 @@ def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_pa
 
 
 def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypatch, tmp_path):
-    small, real = demo_03.encoded_reviews().corpus, demo_03.lesson
+    small, real = demo_03.encoded_reviews().corpus, demo_03.taught
     splits = {name: split[: 3_000 if name == "train" else 40] for name, split in small.splits.items()}
     encoded = teacher_forcing.EncodedCorpus(replace(small, splits=splits))
 
-    def lesson():
-        taught = real()  # the globals of its functions
-        taught["BUDGET"]["updates"] = 2
-        taught["encoded_reviews"] = lambda: encoded
-        return taught
+    def taught(stem):
+        names = real(stem)  # the globals of its functions
+        names["BUDGET"]["updates"] = 2
+        names["encoded_reviews"] = lambda: encoded
+        return names
 
-    monkeypatch.setattr(demo_03, "lesson", lesson)
+    monkeypatch.setattr(demo_03, "taught", taught)
     monkeypatch.setattr(demo_03, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
     monkeypatch.setattr(demo_03, "RESULTS", tmp_path / "results" / "demo_03.json")
     monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
@@ -68,7 +68,7 @@ def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypa
 
 
 def test_demo_06_runs_the_lessons_own_functions_for_every_model_and_seed(monkeypatch, tmp_path):
-    small, real = teacher_forcing.EncodedCorpus(load_reviews(2_000, 20, 40, 40)), demo_06.lesson
+    small, real = teacher_forcing.EncodedCorpus(load_reviews(2_000, 20, 40, 40)), demo_06.lessons.taught
 
     def lesson(path):
         taught = real(path)  # the globals of its functions
@@ -78,7 +78,7 @@ def test_demo_06_runs_the_lessons_own_functions_for_every_model_and_seed(monkeyp
         taught["encoded_reviews"] = lambda: small
         return taught
 
-    monkeypatch.setattr(demo_06, "lesson", lesson)
+    monkeypatch.setattr(demo_06.lessons, "taught", lesson)
     monkeypatch.setattr(demo_06, "encoded_reviews", lambda: small)
     monkeypatch.setattr(demo_06, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
     monkeypatch.setattr(demo_06, "RESULTS", tmp_path / "results" / "demo_06.json")

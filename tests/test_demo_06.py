@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from benchmarks import demo_06
-from benchmarks.demo_03 import lesson
 from utils.attention import attend, dot_score
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
@@ -16,12 +15,6 @@ from utils.transformer import self_attention
 LESSON = demo_06.LESSON
 KINDS = ("two looks", "one look", "two looks, no positions", "two looks, four heads")
 TRANSLATORS = ("bahdanau", "Transformer")
-
-
-@pytest.fixture(scope="module")
-def taught():
-    """The functions and constants of the lesson, without running its cells."""
-    return lesson(LESSON)
 
 
 @pytest.fixture(scope="module")
@@ -52,35 +45,35 @@ def differences(record):
 # The functions
 
 
-def test_self_attention_of_the_lesson_is_that_of_the_library(taught):
+def test_self_attention_of_the_lesson_is_that_of_the_library(names):
     x, *matrices = torch.randn(5, 11, 7), *torch.randn(3, 7, 7)
-    context, weights = taught["self_attention"](x, *matrices)
+    context, weights = names["self_attention"](x, *matrices)
     theirs = self_attention(x, *matrices)
     assert torch.allclose(context, theirs[0], atol=1e-5) and torch.allclose(weights, theirs[1], atol=1e-5)
     unscaled, _ = attend(*(x @ matrix for matrix in matrices), None, dot_score)
     assert not torch.allclose(context, unscaled, atol=1e-2)
 
 
-def test_a_hidden_word_gets_no_weight_and_a_silenced_head_adds_nothing(taught):
+def test_a_hidden_word_gets_no_weight_and_a_silenced_head_adds_nothing(names):
     torch.manual_seed(0)
-    reader = taught["Reader"](**taught["READER"] | {"heads": 4}).eval()
-    ids, it, meant, other = (taught[name] for name in ("IDS", "IT", "MEANT", "OTHER"))
+    reader = names["Reader"](**names["READER"] | {"heads": 4}).eval()
+    ids, it, meant, other = (names[name] for name in ("IDS", "IT", "MEANT", "OTHER"))
     with torch.no_grad():
-        _, maps = reader(ids, it, taught["hiding"](meant))
+        _, maps = reader(ids, it, names["hiding"](meant))
     rows = torch.arange(len(ids))
     assert maps[rows, :, :, :, meant].max() == 0 < maps[rows, :, :, :, other].min()
     before = [p.clone() for p in reader.parameters()]
-    taught["without_head"](reader, 1, 2)
+    names["without_head"](reader, 1, 2)
     assert all(torch.equal(a, b) for a, b in zip(before, reader.parameters(), strict=True))
 
 
-def test_shares_of_even_weights_are_known(taught):
+def test_shares_of_even_weights_are_known(names):
     """A reader whose attention is even looks at each real word alike."""
-    reader = taught["Reader"](**taught["READER"]).eval()
+    reader = names["Reader"](**names["READER"]).eval()
     for block in reader.blocks:
         block.attention.query_proj.weight.data.zero_()
-    found = taught["shares"](reader)
-    even = (1 / (taught["IDS"] != 0).sum(1)).mean().item()
+    found = names["shares"](reader)
+    even = (1 / (names["IDS"] != 0).sum(1)).mean().item()
     assert found.shape == (2, 1, 5)
     assert found[..., :4].flatten().tolist() == pytest.approx([even] * 8, abs=1e-5)
     assert found.sum(-1).flatten().tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
@@ -89,10 +82,10 @@ def test_shares_of_even_weights_are_known(taught):
 # The record
 
 
-def test_the_record_is_whole_and_of_this_lesson(record, taught):
-    assert record["settings"] == {key: taught[key] for key in ("READER", "RATES", "BUDGET", "SIZES")}
+def test_the_record_is_whole_and_of_this_lesson(record, names):
+    assert record["settings"] == {key: names[key] for key in ("READER", "RATES", "BUDGET", "SIZES")}
     seeds = int(record["command"].split("--seeds ")[1])
-    assert seeds == 5 and tuple(taught["KINDS"]) == KINDS and tuple(taught["RATES"]) == TRANSLATORS
+    assert seeds == 5 and tuple(names["KINDS"]) == KINDS and tuple(names["RATES"]) == TRANSLATORS
     assert sorted((run["name"], run["seed"]) for run in record["runs"]) == sorted(
         (name, seed) for name in KINDS + TRANSLATORS for seed in range(seeds)
     )
@@ -125,13 +118,13 @@ def test_tables_show_the_record(shown, record):
         assert numbers(text, NAMES.get(name, name), "BLEU at this") == pytest.approx(wanted, abs=0.051)
 
 
-def test_models_trained_in_the_notebook_belong_to_the_record(shown, record, taught):
+def test_models_trained_in_the_notebook_belong_to_the_record(shown, record, names):
     """One seed is trained again in the notebook: on one machine to the same result, elsewhere nearly."""
     text, _ = shown
     for kind in KINDS:
         sense, _, _, role, *_ = numbers(text, kind, "right answers")
-        again = of_seeds(record, kind)[taught["SEED"]]
-        assert again["seed"] == taught["SEED"]
+        again = of_seeds(record, kind)[names["SEED"]]
+        assert again["seed"] == names["SEED"]
         assert [sense, role] == pytest.approx([100 * again["sense"], 100 * again["role"]], abs=6)
     for name in TRANSLATORS:
         title = re.escape(NAMES.get(name, name))
@@ -203,9 +196,9 @@ def test_roles_need_two_looks_and_positions(shown, record):
     assert first == second
 
 
-def test_the_seed_shown_is_the_easiest_to_read(record, taught):
+def test_the_seed_shown_is_the_easiest_to_read(record, names):
     on_the_meant = [looks[1][0] for looks in of_seeds(record, "two looks", "looks")]
-    assert on_the_meant.index(max(on_the_meant)) == taught["SEED"] == len(on_the_meant) - 1
+    assert on_the_meant.index(max(on_the_meant)) == names["SEED"] == len(on_the_meant) - 1
 
 
 def test_the_five_second_looks_are_as_described(shown, record):
@@ -269,8 +262,8 @@ def test_translators_differ_within_noise(shown, record):
     assert seconds[1] / seconds[0] == pytest.approx(1, abs=0.15)
 
 
-def test_positions_are_like_their_neighbours(taught):
-    patterns = taught["positional_encoding"](41, 64)
+def test_positions_are_like_their_neighbours(names):
+    patterns = names["positional_encoding"](41, 64)
     alike = patterns @ patterns[20]
     assert alike.argmax() == 20 and alike[20].item() == pytest.approx(32, abs=1e-4)
     assert torch.allclose(alike, alike.flip(0), atol=1e-4), "to both sides alike"
