@@ -470,11 +470,11 @@ Figure(
 r"""
 *The same experiment with vectors of four widths: means of several seeds with their 95% intervals.*
 
-**Reflect.** From 96 numbers to 192 is a clear gain, and the curve keeps its shape: the widest vector does
-with five clauses about what half its width does with three. It costs, too: that model has more parameters
-than the one with attention, and is far behind it. Sentences have no longest length, but a vector has a width;
-wherever we set it, there is a sentence just beyond. (The intervals of the three narrower vectors overlap: few
-seeds, so do not rank them.)
+**Reflect.** From 96 numbers to 192 is a clear gain up to four clauses, and the curve keeps its shape: the
+widest vector does with five clauses about what half its width does with three. It costs, too: that model has
+more parameters than the one with attention, and is far behind it. Sentences have no longest length, but a
+vector has a width; wherever we set it, there is a sentence just beyond. (The intervals of the three narrower
+vectors overlap: few seeds, so do not rank them.)
 
 ## Read it backwards
 
