@@ -206,3 +206,14 @@ class Transformer(nn.Module):
             written = torch.cat([written, logits[:, -1:].argmax(-1)], dim=1)
             ended |= written[:, -1] == EOS_ID
         return written[:, 1:], weights
+
+    def start(self, src, src_lengths):
+        """Read the source: the state that a beam search begins with, a tuple with what is written."""
+        encoder_states, src_mask = self.encode(src, src_lengths)
+        return torch.empty(len(src), 0, dtype=torch.long, device=src.device), encoder_states, src_mask
+
+    def step(self, tokens, state):
+        """Continue hypotheses by one token, as `utils.decoding.beam_search` asks of its `step`."""
+        written = torch.cat([state[0], tokens.unsqueeze(1)], dim=1)  # (hypotheses, tgt_len)
+        logits, _ = self.decode(written, *state[1:])
+        return logits[:, -1].log_softmax(-1), (written, *state[1:])
