@@ -34,7 +34,7 @@ from torch import distributed, nn
 
 from utils.data import load_multi30k, load_opensubtitles, load_reviews, load_wmt14
 from utils.data.download import DataError, cache_folder, explain_disk
-from utils.metrics import bleu
+from utils.metrics import Score, bleu
 from utils.models import ATTENTIONS, Seq2Seq, translate
 from utils.text import EncodedCorpus
 from utils.training import History, load_checkpoint, seed_everything, train
@@ -182,12 +182,46 @@ def make_model(settings, encoded):
     return Seq2Seq(*sizes, settings.model, settings.embed_dim, settings.hidden_dim, settings.dropout)
 
 
-def tokenised_bleu(model, encoded, split="valid"):
-    """BLEU of greedy translations of a split on words, lower-cased where the corpus is: no bootstrap."""
-    written = translate(model, encoded, encoded.tokens(split, "src"))
-    hypotheses = [" ".join(encoded.words(translation.tokens)) for translation in written]
-    references = [" ".join(encoded.words(tokens)) for tokens in encoded.tokens(split, "tgt")]
-    return bleu(hypotheses, references, n_bootstrap=0).score
+def validation_bleu(model, encoded, split="valid"):
+    """BLEU of greedy translations of a split on words, lower-cased where the corpus's words are: a float."""
+    tokens = [translation.tokens for translation in translate(model, encoded, encoded.tokens(split, "src"))]
+    return _on_words(encoded, split, tokens, n_bootstrap=0).score
+
+
+def _on_words(encoded, split, tokens, n_bootstrap):
+    written, wanted = (
+        [" ".join(encoded.words(sentence)) for sentence in side]
+        for side in (tokens, encoded.tokens(split, "tgt"))
+    )
+    return bleu(written, wanted, n_bootstrap=n_bootstrap)
+
+
+@dataclass
+class Evaluation:
+    """Translations of a split, as text, and two BLEU scores of them with intervals.
+
+    `bleu` is of the text, cut by sacrebleu's own tokenizer; `tokenised_bleu` of the words that the corpus is
+    cut into, which published notebooks report. References are lower-cased where the corpus's words are.
+    """
+
+    translations: list[str]
+    bleu: Score
+    tokenised_bleu: Score
+
+
+def evaluate(model, encoded, split, beam_size=1, length_penalty=1.0, n_bootstrap=300):
+    """Translate a split and score it: an `Evaluation`. For search and penalty see `translate`."""
+    src = encoded.tokens(split, "src")
+    found = translate(model, encoded, src, beam_size=beam_size, length_penalty=length_penalty)
+    tokens = [translation.tokens for translation in found]
+    text = [encoded.detokenize(sentence) for sentence in tokens]
+    lower = encoded.corpus.tokenization == "moses"
+    references = [sentence.lower() if lower else sentence for sentence in encoded.corpus[split].tgt]
+    return Evaluation(
+        text,
+        bleu(text, references, tokenize="13a", n_bootstrap=n_bootstrap),
+        _on_words(encoded, split, tokens, n_bootstrap),
+    )
 
 
 @dataclass
@@ -271,7 +305,7 @@ def train_run(settings, limit=None, progress=True, device=None):
                 checkpoint=settings.folder / CHECKPOINT,
                 progress=progress,
                 label_smoothing=settings.label_smoothing,
-                bleu=lambda model: tokenised_bleu(model, encoded),
+                bleu=lambda model: validation_bleu(model, encoded),
                 limit=limit,
                 log=settings.folder / LOG,
                 autocast=torch.bfloat16 if bf16 else None,
@@ -322,26 +356,68 @@ def _check_same(settings):
 
 
 def main():
-    """Train from the command line, then translate the validation split and print what came of it."""
+    """Train from the command line; when that is finished, translate and print the scores."""
     parser = argparse.ArgumentParser(
         prog="python -m utils.train",
-        description="Train a translator, or go on with the training of one.",
+        description="Train a translator, or go on with the training of one, then translate with it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for field_, kind in _kinds().items():
         option = f"--{field_.name.replace('_', '-')}"
         parser.add_argument(option, type=kind, default=field_.default, help=field_.metadata["help"])
-    parser.add_argument("--limit", type=int, help="stop after this many updates, to go on another time")
+    parser.add_argument("--limit", type=int, help="stop after so many updates; the same command goes on")
+    parser.add_argument("--split", nargs="+", default=["valid"], help="splits to translate in the end")
+    parser.add_argument(
+        "--beam-size", nargs="+", type=int, default=[1, 5], help="places of the beam; 1: greedy"
+    )
+    parser.add_argument("--length-penalty", type=float, default=1.0, help="of the beam search")
     args = vars(parser.parse_args())
-    limit = args.pop("limit")
+    chosen = {name: args.pop(name) for name in Settings.__dataclass_fields__}
     try:
-        settings = Settings(**args)
-        print(f"{settings.folder}", flush=True)
-        run = train_run(settings, limit)
-    except (ValueError, DataError) as error:
-        parser.exit(2, f"{parser.prog}: {error}\n")
-    if run and run.best:
-        print(run.best)
+        if min(args["beam_size"]) < 1:
+            raise ValueError(f"beam-size is 1 or more, not {min(args['beam_size'])}")
+        settings = Settings(**chosen)
+        for split in args["split"]:
+            encode_corpus(settings).corpus[split]  # an error that is better now than after the training
+        run = _train_here(settings, args["limit"])
+        if run:
+            _translate_and_tell(run, args)
+    except (ValueError, KeyError, DataError) as error:
+        parser.exit(2, f"{parser.prog}: {error.args[0]}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "stopped: the same command goes on\n")
+
+
+def _train_here(settings, limit):
+    """Train in this process, together with others if torchrun has started it."""
+    together = "TORCHELASTIC_RUN_ID" in os.environ
+    if together:
+        if torch.cuda.is_available():
+            torch.cuda.set_device(_device())
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        return train_run(settings, limit)
+    finally:
+        if together:
+            distributed.destroy_process_group()
+
+
+def _translate_and_tell(run, args):
+    """Print how far a run has come; if it is finished, translate, write the translations and print scores."""
+    folder, updates = run.settings.folder, run.settings.updates
+    print(f"{folder}\n{run.update:,} of {updates:,} updates", end="")
+    print(f", best {run.best['valid_bleu']:.1f} BLEU after {run.best['update']:,}" if run.best else "")
+    if not run.finished:
+        print("not finished: the same command goes on")
+        return
+    for split in args["split"]:
+        for beam_size in args["beam_size"]:
+            result = evaluate(run.model, run.encoded, split, beam_size, args["length_penalty"])
+            path = folder / f"{split}.beam-{beam_size}.txt"
+            path.write_text("".join(f"{sentence}\n" for sentence in result.translations), "utf-8")
+            print(f"\n{split}, {'greedy' if beam_size == 1 else f'beam of {beam_size}'}, in {path.name}")
+            print(f"  text:  {result.bleu}; {result.bleu.signature}")
+            print(f"  words: {result.tokenised_bleu}; {result.tokenised_bleu.signature}")
 
 
 if __name__ == "__main__":

@@ -393,6 +393,7 @@ def train(
                     "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
                 }
                 if bleu:
+                    model.eval()
                     row["valid_bleu"] = _from_first(lambda: bleu(model))
                     model.train()
                 history.rows.append(row)
