@@ -148,27 +148,27 @@ def _check_number(field_, kind, value):
         raise ValueError(f"{field_.name} is {' and '.join(bounds)}, not {value}")
 
 
-def encode_corpus(settings, progress=True):
+def encode_corpus(settings):
     """Load the corpus of these settings, downloading it if need be, and make it an `EncodedCorpus`.
 
     It is kept in memory for the next call. Data that cannot be had is a DataError.
     """
     names = ("corpus", "src", "tgt", "pairs", "subwords", "min_count", "max_tokens")
-    return _encode(str(cache_folder()), progress, *(getattr(settings, name) for name in names))
+    return _encode(str(cache_folder()), *(getattr(settings, name) for name in names))
 
 
 @lru_cache(maxsize=2)
-def _encode(_, progress, name, src, tgt, pairs, subwords, min_count, max_tokens):
+def _encode(_, name, src, tgt, pairs, subwords, min_count, max_tokens):
     chosen = {} if pairs is None else {"pairs": pairs}
     if name == "reviews":
         corpus = load_reviews() if pairs is None else load_reviews(train=pairs)
     elif name == "multi30k":
-        corpus = load_multi30k(src, tgt, progress=progress)
+        corpus = load_multi30k(src, tgt)
         corpus = replace(corpus, splits=corpus.splits | {"train": corpus["train"][:pairs]})
     elif name == "wmt14":
-        corpus = load_wmt14(src, tgt, **chosen, progress=progress)
+        corpus = load_wmt14(src, tgt, **chosen)
     else:
-        corpus = load_opensubtitles(src, tgt, **chosen, progress=progress)
+        corpus = load_opensubtitles(src, tgt, **chosen)
     return EncodedCorpus(corpus, min_count, max_tokens, subwords)
 
 
@@ -242,7 +242,7 @@ class Run:
     finished: bool
 
 
-def find_run(settings, device=None, progress=True):
+def find_run(settings, device=None):
     """Give the `Run` of these settings as it lies in the cache folder, or None where there is none.
 
     A run whose vocabulary or settings are others by now is a ValueError, and stays as it is.
@@ -252,7 +252,7 @@ def find_run(settings, device=None, progress=True):
         return None
     _check_same(settings)
     saved = load_checkpoint(checkpoint)
-    encoded = encode_corpus(settings, progress)
+    encoded = encode_corpus(settings)
     if saved["settings"]["corpus"] != encoded.fingerprint:
         raise ValueError(
             f"{checkpoint} was trained with other vocabularies, so the corpus has changed: rename the folder "
@@ -287,7 +287,7 @@ def train_run(settings, limit=None, progress=True, device=None):
         raise ValueError(f"limit is the number of updates of this call, 1 or more, not {limit}")
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     device = torch.device(device or _device())
-    encoded = encode_corpus(settings, progress and first)
+    encoded = encode_corpus(settings)
     model = make_model(settings, encoded).to(device)
     bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
     try:
@@ -313,7 +313,7 @@ def train_run(settings, limit=None, progress=True, device=None):
     except OSError as error:
         reason, advice = explain_disk(error, settings.folder)
         raise DataError(f"the run could not be stored because {reason}: {advice}") from error
-    return find_run(settings, device, progress) if first else None
+    return find_run(settings, device) if first else None
 
 
 def _device():

@@ -369,7 +369,7 @@ def test_every_corpus_is_loaded_as_asked(settings, asked, monkeypatch):
     calls, split = [], Split(["Ein Hund."] * 20, ["A dog."] * 20)
 
     def loader(name):
-        def load(src, tgt, progress, **options):
+        def load(src, tgt, **options):
             calls.append((name, src, tgt, options))
             return Corpus(name, src, tgt, {"train": split, "valid": split[:2]}, "moses", "", "")
 
@@ -377,6 +377,6 @@ def test_every_corpus_is_loaded_as_asked(settings, asked, monkeypatch):
 
     for name in ("load_multi30k", "load_wmt14", "load_opensubtitles"):
         monkeypatch.setattr(command, name, loader(name))
-    encoded = encode_corpus(Settings(**settings), progress=False)
+    encoded = encode_corpus(Settings(**settings))
     assert calls == [asked]
     assert len(encoded.train_rows) == (9 if settings["corpus"] == "multi30k" else 20)
