@@ -198,13 +198,14 @@ def _on_words(encoded, split, tokens, n_bootstrap):
 
 @dataclass
 class Evaluation:
-    """Translations of a split, as text, and two BLEU scores of them with intervals.
+    """Translations of a split and its references, as text, and two BLEU scores of them with intervals.
 
     `bleu` is of the text, cut by sacrebleu's own tokenizer; `tokenised_bleu` of the words that the corpus is
     cut into, which published notebooks report. References are lower-cased where the corpus's words are.
     """
 
     translations: list[str]
+    references: list[str]
     bleu: Score
     tokenised_bleu: Score
 
@@ -219,6 +220,7 @@ def evaluate(model, encoded, split, beam_size=1, length_penalty=1.0, n_bootstrap
     references = [sentence.lower() if lower else sentence for sentence in encoded.corpus[split].tgt]
     return Evaluation(
         text,
+        references,
         bleu(text, references, tokenize="13a", n_bootstrap=n_bootstrap),
         _on_words(encoded, split, tokens, n_bootstrap),
     )
