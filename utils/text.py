@@ -185,9 +185,9 @@ class EncodedCorpus:
 
     @property
     def fingerprint(self):
-        """A checksum of the vocabularies and of how many pairs there are to learn from, as hex digits."""
+        """A checksum of the vocabularies and of how many pairs there are to learn from, as 16 hex digits."""
         facts = repr((self.src_vocab.tokens, self.tgt_vocab.tokens, len(self.train_rows)))
-        return hashlib.sha256(facts.encode()).hexdigest()
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def _encoded(self, split):
         if split not in self._ids:

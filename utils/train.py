@@ -102,6 +102,7 @@ class Settings:
             value = getattr(self, field_.name)
             if kind is not str and not (value is None and field_.default is None):
                 _check_number(field_, kind, value)
+                object.__setattr__(self, field_.name, kind(value))  # 0 and 0.0 are one setting
         if self.hidden_dim % 2:
             raise ValueError(f"hidden_dim is made of two halves: make it even, not {self.hidden_dim}")
         if self.model == "transformer" and self.hidden_dim % self.heads:
@@ -255,7 +256,7 @@ def find_run(settings, device=None):
     _check_same(settings)
     saved = load_checkpoint(checkpoint)
     encoded = encode_corpus(settings)
-    if saved["settings"]["corpus"] != encoded.fingerprint:
+    if saved["settings"]["vocabulary"] != encoded.fingerprint:
         raise ValueError(
             f"{checkpoint} was trained with other vocabularies, so the corpus has changed: rename the folder "
             "and train again, or get the version of the corpus back"
@@ -274,14 +275,15 @@ def find_run(settings, device=None):
     )
 
 
-def train_run(settings, limit=None, progress=True, device=None):
+def train_run(settings, limit=None, progress=True, device=None, bf16=None):
     """Train with these settings, or go on with it, and give the `Run`.
 
     With `limit`, stop after that many updates of this call: the next call goes on, to the same result as if
     it had not stopped. Ctrl-C and SIGTERM do no harm either. Training ends after `settings.updates`, or when
     validation BLEU has not risen for `settings.patience` validations. `device` is where to compute, a GPU if
-    there is one unless given. Two programs that train one run at once, and a run whose settings or
-    vocabulary have changed, are a ValueError; a disk that is full is a DataError.
+    there is one unless given; `bf16` says whether in bfloat16, which a GPU does unless told. Two programs
+    that train one run at once, and a run whose settings or vocabulary have changed, are a ValueError; a disk
+    that is full is a DataError.
 
     Under torchrun each process calls this, and only the first gets the `Run`, the others None.
     """
@@ -291,7 +293,8 @@ def train_run(settings, limit=None, progress=True, device=None):
     device = torch.device(device or _device())
     encoded = encode_corpus(settings)
     model = make_model(settings, encoded).to(device)
-    bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if bf16 is None:
+        bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
     try:
         with _held(settings) if first else nullcontext():
             train(
@@ -368,6 +371,11 @@ def main():
         option = f"--{field_.name.replace('_', '-')}"
         parser.add_argument(option, type=kind, default=field_.default, help=field_.metadata["help"])
     parser.add_argument("--limit", type=int, help="stop after so many updates; the same command goes on")
+    parser.add_argument(
+        "--bf16",
+        action=argparse.BooleanOptionalAction,
+        help="compute in bfloat16; unless told, on a GPU that can",
+    )
     parser.add_argument("--split", nargs="+", default=["valid"], help="splits to translate in the end")
     parser.add_argument(
         "--beam-size", nargs="+", type=int, default=[1, 5], help="places of the beam; 1: greedy"
@@ -380,17 +388,25 @@ def main():
             raise ValueError(f"beam-size is 1 or more, not {min(args['beam_size'])}")
         settings = Settings(**chosen)
         for split in args["split"]:
-            encode_corpus(settings).corpus[split]  # an error that is better now than after the training
-        run = _train_here(settings, args["limit"])
+            _check_split(settings, split)
+        run = _train_here(settings, args["limit"], args["bf16"])
         if run:
             _translate_and_tell(run, args)
-    except (ValueError, KeyError, DataError) as error:
-        parser.exit(2, f"{parser.prog}: {error.args[0]}\n")
+    except (ValueError, DataError) as error:
+        parser.exit(2, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:
         parser.exit(130, "stopped: the same command goes on\n")
 
 
-def _train_here(settings, limit):
+def _check_split(settings, split):
+    """Raise a ValueError for a split that there is not, before the training and not after it."""
+    try:
+        encode_corpus(settings).corpus[split]
+    except KeyError as error:
+        raise ValueError(error.args[0]) from error
+
+
+def _train_here(settings, limit, bf16):
     """Train in this process, together with others if torchrun has started it."""
     together = "TORCHELASTIC_RUN_ID" in os.environ
     if together:
@@ -398,7 +414,7 @@ def _train_here(settings, limit):
             torch.cuda.set_device(_device())
         distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     try:
-        return train_run(settings, limit)
+        return train_run(settings, limit, bf16=bf16)
     finally:
         if together:
             distributed.destroy_process_group()

@@ -91,8 +91,9 @@ def _replacing(path):
 
 def save_checkpoint(path, state):
     """Write a checkpoint whole or not at all: an interrupted write leaves the older one as it was."""
-    with _replacing(path) as partial:
-        torch.save(state, partial)
+    # With a file and not its name, a full disk is an OSError.
+    with _replacing(path) as partial, open(partial, "wb") as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(path):
@@ -304,7 +305,7 @@ def train(
         label_smoothing=label_smoothing,
     )
     if checkpoint:
-        settings["corpus"] = encoded.fingerprint
+        settings["vocabulary"] = encoded.fingerprint
     validate_every = validate_every or max(1, -(-updates // 5))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)

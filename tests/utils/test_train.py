@@ -1,5 +1,6 @@
 """Trainings that are stopped in every way and go on, alone and together; kept small, on the reviews."""
 
+import errno
 import os
 import re
 import signal
@@ -129,12 +130,13 @@ DIES_WRITING = """
 
     save, count = torch.save, 0
 
-    def save_half(state, path):
+    def save_half(state, file):
         global count
-        save(state, path)
+        save(state, file)
         count += 1
         if count == 2:
-            os.truncate(path, os.path.getsize(path) // 2)
+            file.truncate(file.tell() // 2)
+            file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
 
     torch.save = save_half
@@ -252,25 +254,24 @@ def test_the_seed_and_every_other_setting_have_a_run_of_their_own():
     }
     assert len(others | {SMALL.folder}) == 6
     assert replace(SMALL, patience=3, validate_every=5).folder == SMALL.folder
+    assert replace(SMALL, max_norm=1) == SMALL and replace(SMALL, max_norm=1).folder == SMALL.folder
     first, again, other = (make_model(replace(SMALL, seed=s), encode_corpus(SMALL)) for s in (0, 0, 1))
     weights = [model.encoder.embedding.weight for model in (first, again, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
-def test_another_vocabulary_is_noticed_and_nothing_is_lost(monkeypatch, undisturbed):
+def test_another_vocabulary_is_noticed_and_nothing_is_lost():
     train_run(SMALL, limit=7, progress=False)
     checkpoint = SMALL.folder / "checkpoint.pt"
     before = checkpoint.read_bytes()
-    monkeypatch.setattr(command, "load_reviews", lambda train: load_reviews(train, seed=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "load_reviews", lambda train: load_reviews(train, seed=1))
+        command._encode.cache_clear()
+        with pytest.raises(ValueError, match=r"belongs to a run with other settings \(vocabulary"):
+            train_run(SMALL, progress=False)
+        with pytest.raises(ValueError, match="the corpus has changed"):
+            find_run(SMALL)
     command._encode.cache_clear()
-    with pytest.raises(ValueError, match="belongs to a run with other settings .corpus"):
-        train_run(SMALL, progress=False)
-    with pytest.raises(ValueError, match="the corpus has changed"):
-        find_run(SMALL)
-    monkeypatch.undo()
-    command._encode.cache_clear()
-    monkeypatch.setenv("ATTENTION_DATA", str(checkpoint.parents[2]))
-    assert checkpoint.read_bytes() == before
     settings = SMALL.folder / "settings.json"
     settings.write_text(settings.read_text().replace('"dropout": 0.3', '"dropout": 0.4'))
     for call in (train_run, find_run):
@@ -332,6 +333,23 @@ def test_a_folder_that_cannot_be_written_is_told(monkeypatch, tmp_path):
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "file"))
     with pytest.raises(command.DataError, match="set ATTENTION_DATA to a folder that you may write to"):
         train_run(SMALL, progress=False)
+
+
+def test_a_full_disk_is_told_and_what_is_there_stays(undisturbed):
+    train_run(SMALL, limit=7, progress=False)
+
+    def full(state, file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(command.DataError, match="no room left in .*: free"),
+    ):
+        patch.setattr(torch, "save", full)
+        train_run(SMALL, progress=False)
+    assert find_run(SMALL).update == 7
+    finish(SMALL, undisturbed)
 
 
 def test_the_command_trains_translates_and_tells(monkeypatch, capsys):
