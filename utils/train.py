@@ -310,7 +310,7 @@ def train_run(settings, limit=None, progress=True, device=None, bf16=None):
                 checkpoint=settings.folder / CHECKPOINT,
                 progress=progress,
                 label_smoothing=settings.label_smoothing,
-                bleu=lambda model: validation_bleu(model, encoded),
+                watch=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
                 limit=limit,
                 log=settings.folder / LOG,
                 autocast=torch.bfloat16 if bf16 else None,

@@ -191,7 +191,7 @@ def _share(batch, pad_id):
     own = list(range(_rank(), len(batch.rows), _processes()))
     rows, real = own or [0], batch.tgt_out != pad_id
     part = int(real[own].sum()) / int(real.sum())
-    src_len, tgt_len = int(batch.src_lengths[rows].max()), int(real[rows].sum(1).max())
+    src_len, tgt_len = int(batch.src_lengths[rows].max()), int((batch.tgt_in[rows] != pad_id).sum(1).max())
     return Batch(
         src=batch.src[rows, :src_len],
         src_lengths=batch.src_lengths[rows],
@@ -266,9 +266,9 @@ def train(
     patience=None,
     checkpoint=None,
     guide=None,
+    watch=None,
     progress=True,
     label_smoothing=0.0,
-    bleu=None,
     limit=None,
     log=None,
     autocast=None,
@@ -278,12 +278,12 @@ def train(
     Adam (Kingma and Ba 2015) with a one-cycle learning rate that peaks at `learning_rate` (Smith and
     Topin 2019), gradients clipped to `max_norm`. `batch_tokens`, `curriculum` and `seed` choose the
     batches: see `EncodedCorpus.chunks` and `Batches`. The model is validated every `validate_every`
-    updates (default: five times in all). With `patience`, training stops when the validation loss has
-    not fallen for that many validations, and the best weights are put back. With `bleu(model)`, a function
-    that gives the validation BLEU, that decides in place of the loss, and with or without `patience` the
-    best weights are put back. `guide(batch, weights)`, if given, is a further loss on the attention
-    weights; `label_smoothing` and `autocast` are as in `train_step`. `progress` shows a bar, and `log` is a
-    file for the history, which `History.read` reads.
+    updates (default: five times in all). `watch(model)`, if given, returns a dict that joins each row of the
+    history. With `patience`, training stops when the validation loss has not fallen for that many
+    validations, and the best weights are put back. Where `watch` gives "valid_bleu", that is to rise in
+    place of the loss, and the best weights are put back without `patience` too. `guide(batch, weights)`, if
+    given, is a further loss on the attention weights; `label_smoothing` and `autocast` are as in
+    `train_step`. `progress` shows a bar, and `log` is a file for the history, which `History.read` reads.
 
     With `checkpoint`, a file written at each validation, the same call goes on where it was stopped, to
     the same result as if it had not been; `validate_every`, `patience` and what follows `guide` but
@@ -393,18 +393,18 @@ def train(
                     "seconds": seconds,
                     "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
                 }
-                if bleu:
+                if watch:
                     model.eval()
-                    row["valid_bleu"] = _from_first(lambda: bleu(model))
+                    row |= _from_first(lambda: watch(model))
                     model.train()
                 history.rows.append(row)
                 shown |= {"train": f"{row['train_loss']:.3f}", "valid": f"{row['valid_loss']:.3f}"}
-                shown |= {"bleu": f"{row['valid_bleu']:.1f}"} if bleu else {}
+                shown |= {"bleu": f"{row['valid_bleu']:.1f}"} if "valid_bleu" in row else {}
                 bar.set_postfix(shown)
                 stale += 1
                 if best is None or _goodness(row) > _goodness(best):
                     stale, best = 0, dict(row)
-                    if patience or bleu:
+                    if patience or "valid_bleu" in row:
                         best["model"] = copy.deepcopy(model.state_dict())
                 losses, tokens = [], 0
             if checkpoint and (validate or stop or step == end):

@@ -205,9 +205,9 @@ def test_bleu_stops_training_and_chooses_the_weights(copy_corpus, patience, vali
     def score(model):
         assert not model.training
         seen.append({name: weights.clone() for name, weights in model.state_dict().items()})
-        return [1.0, 3.0, 2.0, 3.0, 2.0][len(seen) - 1]
+        return {"valid_bleu": [1.0, 3.0, 2.0, 3.0, 2.0][len(seen) - 1]}
 
-    history = train(model, encoded, 50, 80, validate_every=10, patience=patience, bleu=score, progress=False)
+    history = train(model, encoded, 50, 80, validate_every=10, patience=patience, watch=score, progress=False)
     assert history.column("valid_bleu") == [1.0, 3.0, 2.0, 3.0, 2.0][:validations]
     assert all(torch.equal(weights, seen[1][name]) for name, weights in model.state_dict().items())
 
