@@ -8,6 +8,7 @@ import torch
 
 from utils.data.corpus import Corpus
 from utils.data.reviews import load_reviews
+from utils.data.tasks import load_questions, load_summaries
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SPECIALS = (PAD, BOS, EOS, UNK)
@@ -118,11 +119,13 @@ class EncodedCorpus:
     """A corpus made ready for training: tokens, the two vocabularies, and batches of ids.
 
     The vocabularies hold the tokens that the training split has at least `min_count` times.
-    Training pairs with a side longer than `max_tokens` are left out; other splits stay whole.
+    Training pairs with a side longer than `max_tokens` are left out; other splits stay whole. With
+    `prompt_end`, a token that every target has once, a target's words up to it are given and not
+    predicted, like the question before an answer: in `tgt_out` they are padding, which no loss counts.
     """
 
-    def __init__(self, corpus: Corpus, min_count=1, max_tokens=None):
-        self.corpus = corpus
+    def __init__(self, corpus: Corpus, min_count=1, max_tokens=None, prompt_end=None):
+        self.corpus, self.prompt_end = corpus, prompt_end
         self._tokens = {}
         src, tgt = self.tokens("train", "src"), self.tokens("train", "tgt")
         self.train_rows = [
@@ -176,11 +179,15 @@ class EncodedCorpus:
     def batch(self, split, rows):
         """Pad the pairs of these rows into one `Batch`."""
         src, tgt = self._encoded(split)
+        tgt_in, tgt_out = pad([tgt[row][:-1] for row in rows]), pad([tgt[row][1:] for row in rows])
+        if self.prompt_end is not None:
+            written = (tgt_in == self.tgt_vocab.ids[self.prompt_end]).cumsum(1) > 0
+            tgt_out = tgt_out.masked_fill(~written, PAD_ID)
         return Batch(
             src=pad([src[row] for row in rows]),
             src_lengths=torch.tensor([len(src[row]) for row in rows]),
-            tgt_in=pad([tgt[row][:-1] for row in rows]),
-            tgt_out=pad([tgt[row][1:] for row in rows]),
+            tgt_in=tgt_in,
+            tgt_out=tgt_out,
             rows=rows,
         )
 
@@ -194,3 +201,15 @@ class EncodedCorpus:
 def encoded_reviews():
     """Give the embedded reviews ready for training, made once in each process."""
     return EncodedCorpus(load_reviews())
+
+
+@lru_cache
+def encoded_questions():
+    """Give the questions about reviews ready for training, made once in each process."""
+    return EncodedCorpus(load_questions(), prompt_end="?")
+
+
+@lru_cache
+def encoded_summaries():
+    """Give the summaries of reviews ready for training, made once in each process."""
+    return EncodedCorpus(load_summaries())

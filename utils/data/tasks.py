@@ -16,7 +16,7 @@ ARTICLES = {"the", "our", "my"}
 NAMELESS = {"i", "we", "it", "he", "she", "they", "there"}
 VERDICTS = {"like", "liked", "love", "loved", "hate", "hated"}
 SAME_SENTENCE = {"", "because", "so", ", so", "and then"}  # what goes on with the sentence before it
-SUMMARY_CLAUSES, SUMMARY_WORDS = (2, 3, 4, 5, 6), (3, 45)
+SUMMARY_CLAUSES, SUMMARY_WORDS = (1, 2, 3, 4, 5, 6), (3, 45)
 NOBODY = "nothing"  # stands where a review has no pros, or no cons
 
 
@@ -95,7 +95,7 @@ def load_questions(train=10_000, valid=500, test=1_000, seed=0):
 def load_summaries(train=10_000, valid=500, test=1_000, seed=0):
     """Write reviews of several sentences with a summary each: "pros : view , soup ; cons : service".
 
-    `src` is a review of 2 to 6 clauses, whose sentences end in "."; a clause that begins with because, so or
+    `src` is a review of 1 to 6 clauses, whose sentences end in "."; a clause that begins with because, so or
     and then stays in the sentence before it. `tgt` names what was praised, in the order of the review, and
     then what was complained of, each side "nothing" if there is none. A thing is named if the review says
     that it was so or so, or that a guest liked, loved or hated it; the guests themselves are not named.
