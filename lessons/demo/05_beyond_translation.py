@@ -20,6 +20,8 @@ learn. Before each result there is a question: answer it before you run the cell
 """
 
 # %%
+from collections import Counter
+
 import torch
 
 from utils.metrics import hard_alignment, mean_interval, overlap_f1
@@ -348,8 +350,8 @@ Ours are a little of both. A reader of many reviews wants to know what was good 
 
 The rule, which the grammar follows and the models have to find out from examples: a thing is named if the
 review says that it *was* so or so, or that a guest *liked, loved* or *hated* it. Praise goes to the pros and
-complaints to the cons, each in the order of the review; all else is left out. The names are copied. The
-verdict is not: it takes reading "not delicious", and "a little cold" is a complaint.
+complaints to the cons, each in the order of the review; a side with nothing on it is left out, and so is all
+else. The names are copied. The verdict is not: "not delicious" is a complaint, and "a little cold" is one too.
 """
 
 # %%
@@ -373,7 +375,7 @@ its state has to keep the place, and the side, to go on from.
 """
 
 # %%
-SUMMARIES = {"updates": 500, "batch_tokens": 800, "learning_rate": 1.5e-2, "curriculum": 0.3}
+SUMMARIES = {"updates": 500, "batch_tokens": 800, "learning_rate": 1.5e-2, "curriculum": 0.6}
 
 
 def journalist(attention, seed):
@@ -397,8 +399,8 @@ the harmonic mean of the two: high only if both are.
 
 ROUGE-1 was made for free text, and here it has a flaw that you can find before you see a number.
 
-**Predict.** What ROUGE-1 does a model get that always writes "pros : nothing ; cons : nothing", whatever the
-review? And one that names the right things on the wrong sides?
+**Predict.** What ROUGE-1, out of 100%, does a writer get who names the right things, but each on the wrong
+side? And one who always writes the summary that is commonest in training?
 
 So we take F1 of **points**, a point being a side and a name, such as (pros, tomato salad): a name counts as
 found only on its own side, and the words that every summary has count for nothing.
@@ -411,7 +413,7 @@ def points(summary):
     found = []
     for part in summary.split(" ; "):
         side, _, names = part.partition(" : ")
-        found += [(side, name) for name in names.split(" , ") if name != "nothing"]
+        found += [(side, name) for name in names.split(" , ")]
     return found
 
 
@@ -432,9 +434,9 @@ texts = {
 everything = range(len(desk))
 scores = {name: [score(seed, everything) for seed in seeds] for name, seeds in texts.items()}
 show("all test reviews", ("F1 of points", "ROUGE-1", "exact match"), scores)
-nothing = ["pros : nothing ; cons : nothing"] * len(desk)
-swapped = ["pros : {1} ; cons : {0}".format(*text[7:].split(" ; cons : ")) for text in desk.tgt]
-for name, made in ("always nothing", nothing), ("right, with sides swapped", swapped):
+common = Counter(summaries.corpus["train"].tgt).most_common(1)[0][0]
+swapped = [text.translate({ord(a): b for a, b in zip("pc", "cp", strict=True)}) for text in desk.tgt]
+for name, made in (f"always: {common}", [common] * len(desk)), ("right, with sides swapped", swapped):
     print(f"{name:<26}" + "".join(f"{value:6.0%}{'':<9}" for value in score(made, everything)))
 
 # %% [markdown]
@@ -444,7 +446,7 @@ r"""
 
 # %%
 sentences = [src.split().count(".") for src in desk.src]
-lengths = range(1, 7)
+lengths = range(1, 6)
 by_sentences = {
     attention: [
         [score(seed, [row for row in everything if sentences[row] == n])[0] for n in lengths]
@@ -455,7 +457,7 @@ by_sentences = {
 show("F1 of points, sentences:", lengths, by_sentences)
 ax = plot_intervals(by_sentences, [f"{n}\nn={sentences.count(n)}" for n in lengths], "F1 of points")
 ax.set(xlabel="sentences in the review", ylim=(0, 1.05))
-Figure(ax, "F1 of points for reviews of one to six sentences, with and without attention.")
+Figure(ax, "F1 of points for reviews of one to five sentences, with and without attention.")
 
 # %% [markdown]
 r"""
@@ -497,7 +499,7 @@ def by_sentence(weights, tokens):
 
 row = next(
     row for row in everything
-    if sentences[row] == 5 and "nothing" not in desk.tgt[row] and texts["additive"][0][row] == desk.tgt[row]
+    if sentences[row] == 5 and " ; " in desk.tgt[row] and texts["additive"][0][row] == desk.tgt[row]
 )  # fmt: skip
 example = written["additive"][0][row]
 for number, sentence in enumerate(desk.src[row].removesuffix(" .").split(" . "), 1):

@@ -89,8 +89,9 @@ def test_who_asks_for_people_and_what_for_things(made):
 
 
 def points(summary):
-    pros, cons = re.fullmatch(r"pros : (.*) ; cons : (.*)", summary).groups()
-    return [[] if side == "nothing" else side.split(" , ") for side in (pros, cons)]
+    sides = dict(side.split(" : ") for side in summary.split(" ; "))
+    assert list(sides) in (["pros"], ["cons"], ["pros", "cons"])
+    return [sides[side].split(" , ") if side in sides else [] for side in ("pros", "cons")]
 
 
 def test_a_summary_puts_praise_and_complaints_on_their_sides(made):
@@ -118,21 +119,18 @@ def test_a_summary_puts_praise_and_complaints_on_their_sides(made):
 
 
 def test_a_summary_keeps_the_order_of_the_review_and_leaves_out_the_rest(made):
-    empty = 0
     for split in made["summaries"].splits.values():
         for src, tgt, links in zip(split.src, split.tgt, split.links, strict=True):
             places = [place for place, word in sorted(links, key=lambda link: link[1])]
             named = [thing for side in points(tgt) for thing in side]
             assert len(places) == sum(len(thing.split()) for thing in named)
-            turn = tgt.split().index(";")
-            before = sum(word < turn for _, word in links)
+            assert named and not any(" of the " in thing for thing in named)
+            before = sum(len(thing.split()) for thing in points(tgt)[0])
             assert places == sorted(places[:before]) + sorted(places[before:])
             assert not {"i", "we", "it", "wife", "daughter", "friends"} & {
                 w for t in named for w in t.split()
             }
             assert src.endswith(" .") and " and " not in src.replace(" and then ", " ")
-            empty += not named
-    assert empty, "some reviews judge nothing that has a name"
 
 
 @pytest.mark.parametrize("name", LOADERS)
@@ -159,7 +157,7 @@ def test_all_words_are_those_of_the_reviews(made):
     }
     for name, new in (
         ("questions", {"?", "how", "what", "who"}),
-        ("summaries", {".", ":", ";", "pros", "cons", "nothing"}),
+        ("summaries", {".", ":", ";", "pros", "cons"}),
     ):
         split = made[name]["train"]
         assert {word for text in split.src + split.tgt for word in text.split()} <= known | new

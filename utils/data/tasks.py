@@ -16,8 +16,6 @@ ARTICLES = {"the", "our", "my"}
 NAMELESS = {"i", "we", "it", "he", "she", "they", "there"}
 VERDICTS = {"like", "liked", "love", "loved", "hate", "hated"}
 SAME_SENTENCE = {"", "because", "so", ", so", "and then"}  # what goes on with the sentence before it
-SUMMARY_CLAUSES, SUMMARY_WORDS = (1, 2, 3, 4, 5, 6), (3, 45)
-NOBODY = "nothing"  # stands where a review has no pros, or no cons
 
 
 class Said(NamedTuple):
@@ -95,29 +93,29 @@ def load_questions(train=10_000, valid=500, test=1_000, seed=0):
 def load_summaries(train=10_000, valid=500, test=1_000, seed=0):
     """Write reviews of several sentences with a summary each: "pros : view , soup ; cons : service".
 
-    `src` is a review of 1 to 6 clauses, whose sentences end in "."; a clause that begins with because, so or
+    `src` is a review of 1 to 5 clauses, whose sentences end in "."; a clause that begins with because, so or
     and then stays in the sentence before it. `tgt` names what was praised, in the order of the review, and
-    then what was complained of, each side "nothing" if there is none. A thing is named if the review says
+    then what was complained of; a side with nothing to name is left out. A thing is named if the review says
     that it was so or so, or that a guest liked, loved or hated it; the guests themselves are not named.
-    `links` has one link for each word that is copied. No review occurs twice in the whole corpus. The same
-    sizes and seed give the same corpus on every machine. Raises ValueError for a negative size.
+    Reviews with nothing to name, or with a name such as "taste of the wine", are not written. `links` has one
+    link for each word that is copied. No review occurs twice in the whole corpus. The same sizes and seed give
+    the same corpus on every machine. Raises ValueError for a negative size.
     """
 
     def pair(reviewer):
-        written = reviewer.clauses(reviewer.pick(SUMMARY_CLAUSES), SUMMARY_WORDS)
-        written = [(joined if joined in SAME_SENTENCE else ".", clause) for joined, clause in written]
-        review = [*_words(written), "."]
-        named = [one for one in said(written) if one.mood and review[one.about[-1]] not in PEOPLE]
+        named = []
+        while not named or any("of" in _take(review, one.about) for one in named):
+            written = reviewer.clauses(reviewer.pick(CLAUSES), WORDS)
+            written = [(joined if joined in SAME_SENTENCE else ".", clause) for joined, clause in written]
+            review = [*_words(written), "."]
+            named = [one for one in said(written) if one.mood and review[one.about[-1]] not in PEOPLE]
         summary, links = [], []
         for title, mood in ("pros", 1), ("cons", -1):
-            summary += [title, ":"]
-            things = [one.about for one in named if one.mood == mood]
-            for thing in things:
-                links += [(place, len(summary) + i) for i, place in enumerate(thing)]
-                summary += [*_take(review, thing), ","]
-            summary += [] if things else [NOBODY, ","]
-            summary[-1] = ";"
-        return review, summary[:-1], frozenset(links), len(written)
+            for before, one in enumerate(one for one in named if one.mood == mood):
+                summary += [","] if before else [";", title, ":"] if summary else [title, ":"]
+                links += [(place, len(summary) + i) for i, place in enumerate(one.about)]
+                summary += _take(review, one.about)
+        return review, summary, frozenset(links), len(written)
 
     return _corpus("summaries", pair, {"valid": valid, "test": test, "train": train}, seed)
 
@@ -127,12 +125,12 @@ def _take(review, places):
 
 
 def _words(written):
-    parts = [part for joined_by, clause in written for part in (joined_by.split(), *_english(clause))]
-    return [word for part in parts for word in part]
-
-
-def _english(clause):
-    return [phrase.en for phrase in clause.phrases]
+    words = []
+    for joined_by, clause in written:
+        words += joined_by.split()
+        for phrase in clause.phrases:
+            words += phrase.en
+    return words
 
 
 def _corpus(name, pair, sizes, seed):
