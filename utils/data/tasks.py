@@ -98,17 +98,18 @@ def load_summaries(train=10_000, valid=500, test=1_000, seed=0):
     then what was complained of; a side with nothing to name is left out. A thing is named if the review says
     that it was so or so, or that a guest liked, loved or hated it; the guests themselves are not named.
     Reviews with nothing to name, or with a name such as "taste of the wine", are not written. `links` has one
-    link for each word that is copied. No review occurs twice in the whole corpus. The same sizes and seed give
-    the same corpus on every machine. Raises ValueError for a negative size.
+    link for each word that is copied. No review occurs twice in the whole corpus. The same sizes and seed
+    give the same corpus on every machine. Raises ValueError for a negative size.
     """
 
     def pair(reviewer):
-        named = []
-        while not named or any("of" in _take(review, one.about) for one in named):
+        while True:
             written = reviewer.clauses(reviewer.pick(CLAUSES), WORDS)
             written = [(joined if joined in SAME_SENTENCE else ".", clause) for joined, clause in written]
             review = [*_words(written), "."]
             named = [one for one in said(written) if one.mood and review[one.about[-1]] not in PEOPLE]
+            if named and not any("of" in _take(review, one.about) for one in named):
+                break
         summary, links = [], []
         for title, mood in ("pros", 1), ("cons", -1):
             for before, one in enumerate(one for one in named if one.mood == mood):
