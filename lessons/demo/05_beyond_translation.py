@@ -476,14 +476,16 @@ def score(texts, n=None):
 
 texts = {attention: [" ".join(done.tokens) for done in made] for attention, made in written.items()}
 common = Counter(summaries.corpus["train"].tgt).most_common(1)[0][0]
-swapped = [text.translate(str.maketrans("pc", "cp", "")) for text in desk.tgt]
-print(
-    f"{'live, seed 0':<28}" + "".join(f"{label:^15}" for label in ("F1 of points", "ROUGE-1", "exact match"))
-)
-for name, made in [*((NAMES[kind], made) for kind, made in texts.items()),
-                   (f"always {common}", [common] * len(desk)), ("right, with sides swapped", swapped)]:  # fmt: skip
-    print(f"{name:<28}" + "".join(f"{value:6.0%}{'':<9}" for value in score(made)))
-show("\nseveral seeds", ("F1 of points", "ROUGE-1", "exact match"), "summaries", "overall")
+swapped = [
+    text.replace("pros :", "X").replace("cons :", "pros :").replace("X", "cons :") for text in desk.tgt
+]
+made = {NAMES[kind]: some for kind, some in texts.items()}
+made |= {f"always {common}": [common] * len(desk), "right, with sides swapped": swapped}
+measures = ("F1 of points", "ROUGE-1", "exact match")
+print(f"{'live, seed 0':<28}" + "".join(f"{label:^15}" for label in measures))
+for name, some in made.items():
+    print(f"{name:<28}" + "".join(f"{value:6.0%}{'':<9}" for value in score(some)))
+show("\nseveral seeds", measures, "summaries", "overall")
 
 # %% [markdown]
 r"""
