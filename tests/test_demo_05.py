@@ -1,45 +1,101 @@
-"""What demo 05 says in words is held to what its committed outputs show."""
+"""What demo 05 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import ast
 import html
+import json
 import re
-from pathlib import Path
 
 import pytest
 import torch
 
+from benchmarks import demo_05
 from utils.data import load_questions, load_summaries
+from utils.metrics import mean_interval
 from utils.plotting import NAMES
 
-LESSON = Path(__file__).resolve().parents[1] / "lessons" / "demo" / "05_beyond_translation.py"
+LESSON = demo_05.LESSON
 KINDS = ("additive", "none")
 
 
 @pytest.fixture(scope="module")
 def taught():
     """The functions and constants of the lesson, without running its cells."""
-    tree = ast.parse(LESSON.read_text("utf-8"))
-    tree.body = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
-        or (isinstance(node, ast.Assign) and all(name.isupper() for name in map(ast.unparse, node.targets)))
+    return demo_05.lesson(LESSON)
+
+
+@pytest.fixture(scope="module")
+def record():
+    return json.loads(demo_05.RESULTS.read_text())
+
+
+def of_seeds(record, task, attention, measure):
+    """What was recorded for each seed of one kind on one task."""
+    return [run[measure] for run in record["runs"] if (run["task"], run["attention"]) == (task, attention)]
+
+
+def means(record, task, attention, measure):
+    return [
+        mean_interval(column)[0] for column in zip(*of_seeds(record, task, attention, measure), strict=True)
     ]
-    names = {}
-    exec(compile(tree, str(LESSON), "exec"), names)
-    return names
 
 
-def line(text, start):
-    """The numbers of the one line that begins so."""
-    (found,) = re.findall(rf"^{re.escape(start)}(.*)$", text, re.M)
-    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", found)]
+def below(text, heading, start):
+    """The numbers of the first line below a heading that begins so."""
+    (line,) = re.findall(rf"^{re.escape(start)} *(?=\D?\d).*", text[text.index(heading) :], re.M)[:1]
+    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", line[len(start) :])]
 
 
-def table(text, heading):
-    """The means and half intervals, in per cent, of both kinds in the table below a heading."""
-    _, _, below = text.partition(heading)
-    rows = below.split("\n")[1:3]
-    assert [row[:26].strip() for row in rows] == [NAMES[kind] for kind in KINDS]
-    cells = [re.findall(r"(-?\d+)% ± (\d+\.\d)%", row) for row in rows]
-    return [[(float(mean), float(half)) for mean, half in row] for row in cells]
+def test_largest_weights_are_compared_with_gold_places(taught):
+    maps = [torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]]), torch.tensor([[0.2, 0.8]])]
+    links = [{(1, 0), (2, 1)}, {(0, 0)}]
+    assert taught["hits"](maps, links) == [[True, False], [False]]
+    assert taught["hits"](maps, links, shift=-1) == [[False, False], [True]]
+    assert taught["share"]([[True, False], [False], []]) == pytest.approx(1 / 3)
+
+
+def test_covers_cover_the_answer_or_as_many_other_words(taught):
+    exam = load_questions()["test"]
+    nothing, others, without, alone = taught["covers"]().values()
+    assert nothing is None and torch.equal(alone, ~without)
+    for row, (src, links) in enumerate(zip(exam.src, exam.links, strict=True)):
+        own = {place for place, _ in links}
+        hidden = set((~others[row]).nonzero().flatten().tolist())
+        length = len(src.split())
+        assert set(alone[row].nonzero().flatten().tolist()) == own
+        assert not hidden & own and len(hidden) == min(len(own), length - len(own))
+        assert max(hidden) < length
+
+
+def test_points_know_their_side(taught):
+    points = taught["points"]
+    assert points("pros : view , onion soup ; cons : service") == [
+        ("pros", "view"),
+        ("pros", "onion soup"),
+        ("cons", "service"),
+    ]
+    assert points("cons : view") == [("cons", "view")]
+    assert len(points("pros view , ;")) == 1, "what is not well formed is no error, and no right point"
+
+
+def test_right_summaries_are_judged_perfect_and_swapped_sides_are_not(taught):
+    desk = load_summaries()["test"]
+    assert taught["score"](desk.tgt) == [1, 1, 1] == taught["score"](desk.tgt, 3)
+    swapped = [text.replace("pros", "x").replace("cons", "pros").replace("x", "cons") for text in desk.tgt]
+    f1, rouge, exact = taught["score"](swapped)
+    assert f1 == 0 == exact and rouge > 0.7
+
+
+def test_weights_are_added_up_by_sentence(taught):
+    tokens = ["the", "soup", "was", "cold", ".", "we", "left", "."]
+    weights = torch.arange(16.0).reshape(2, 8)
+    sums = taught["by_sentence"](weights, tokens)
+    assert sums.tolist() == [[10, 18], [50, 42]]
+    assert taught["sentence_of"](tokens) == [0, 0, 0, 0, 0, 1, 1, 1]
+
+
+def test_the_record_is_a_fair_experiment(record, taught):
+    assert record["settings"] == {name.lower(): taught[name] for name in ("SIZES", "QUESTIONS", "SUMMARIES")}
+    seeds = int(record["command"].split("--seeds ")[1])
+    assert seeds >= 3 and len(record["runs"]) == seeds * 4
+    assert {(run["task"], run["attention"], run["seed"]) for run in record["runs"]} == {
+        (task, kind, seed) for task in ("questions", "summaries") for kind in KINDS for seed in range(seeds)
+    }
