@@ -99,3 +99,59 @@ def test_the_record_is_a_fair_experiment(record, taught):
     assert {(run["task"], run["attention"], run["seed"]) for run in record["runs"]} == {
         (task, kind, seed) for task in ("questions", "summaries") for kind in KINDS for seed in range(seeds)
     }
+
+
+def test_tables_show_the_record(shown, record):
+    text, _ = shown
+    assert record["command"] in text and record["machine"] in text
+    tables = {
+        "exact match, clauses:": ("questions", "right"),
+        "several seeds  ": ("summaries", "overall"),
+        "F1 of points, sentences:": ("summaries", "by_sentences"),
+    }
+    for heading, (task, measure) in tables.items():
+        for kind in KINDS:
+            columns = [
+                mean_interval(column) for column in zip(*of_seeds(record, task, kind, measure), strict=True)
+            ]
+            wanted = [100 * number for mean, _, high in columns for number in (mean, high - mean)]
+            assert below(text, heading, NAMES[kind]) == pytest.approx(wanted, abs=0.51)
+    lines = {
+        "  at shift 0": ("questions", "pointing", 1),
+        "the answer's own places": ("questions", "covered", 2),
+        "all but the answer's own": ("questions", "covered", 3),
+        "largest sum on its sentence": ("summaries", "fed", 1),
+    }
+    for start, (task, measure, place) in lines.items():
+        column = [seed[place] for seed in of_seeds(record, task, "additive", measure)]
+        assert below(text, start, start)[1:] == pytest.approx(
+            [100 * number for number in mean_interval(column)], abs=0.51
+        )
+
+
+def test_live_models_belong_to_the_record(shown, record):
+    """Seed 0 is trained again in the notebook: on one machine to the same numbers, elsewhere nearly."""
+    text, _ = shown
+    for kind in KINDS:
+        first = of_seeds(record, "questions", kind, "right")[0]
+        assert below(text, "live, seed 0, clauses:", NAMES[kind]) == pytest.approx(
+            [100 * number for number in first], abs=15
+        )
+        first = of_seeds(record, "summaries", kind, "overall")[0]
+        assert below(text, "live, seed 0  ", NAMES[kind]) == pytest.approx(
+            [100 * number for number in first], abs=15
+        )
+
+
+def test_attention_wins_on_both_tasks_at_every_length_and_with_every_seed(record):
+    for task, measure in ("questions", "right"), ("summaries", "by_sentences"):
+        with_attention, without = (
+            [*zip(*of_seeds(record, task, kind, measure), strict=True)] for kind in KINDS
+        )
+        assert all(min(ours) > max(theirs) for ours, theirs in zip(with_attention, without, strict=True))
+
+
+def test_pictures_say_what_they_show(shown):
+    _, pictures = shown
+    alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
+    assert len(alts) == 4 and all(len(alt) > 80 for alt in alts)
