@@ -189,8 +189,8 @@ r"""
 *The same review, four questions: where the model looks as it writes the first word of each answer.*
 
 **Reflect.** The keys are the same in all four rows; the query is not, so the light moves. It did not learn
-"look at the end": for each question it has to find the clause that is asked about, and then the word in
-it that is the answer. One review shows how it works, not how well.
+"look at the end": for each question it has to find the clause that is asked about, and then the word in it
+that is the answer. One review shows how it works, not how well.
 """
 
 # %% [markdown]
@@ -271,8 +271,8 @@ r"""
 *Recorded: exact match by clauses, mean of the seeds with its 95% interval; n is the number of questions.*
 
 **Reflect.** Far better with attention at every length, and with every seed. It gets worse as reviews grow,
-since there are more clauses to mix up, but slowly; without attention reviews of five clauses are answered right
-far less often than reviews of one. Neither is guessing: both baselines are far below.
+since there are more clauses to mix up, but slowly; without attention reviews of five clauses are answered
+right far less often than reviews of one. Neither is guessing: both baselines are far below.
 """
 
 # %% [markdown]
@@ -380,10 +380,10 @@ for name, live, column in zip(covers(), covered(pupils["additive"]), seeds, stri
 
 # %% [markdown]
 r"""
-**Reflect.** With their own places covered nearly all answers are lost, though the states beside them were made
-from the same words; with other places covered nothing happens. So *here* the model does need the place that it
-points at. That is a finding of this experiment, and not of the weights: they could not have told. One caution:
-these models were trained without covers, so a covered text is also a strange one.
+**Reflect.** With their own places covered nearly all answers are lost, though the states beside them were
+made from the same words; with other places covered nothing happens. So *here* the model does need the place
+that it points at. That is a finding of this experiment, and not of the weights: they could not have told. One
+caution: these models were trained without covers, so a covered text is also a strange one.
 """
 
 # %% [markdown]
@@ -496,9 +496,9 @@ show("\nseveral seeds", measures, "summaries", "overall")
 
 # %% [markdown]
 r"""
-**Reflect.** ROUGE-1 makes the model without attention look passable: seven words in ten. Of its points
-hardly more than one in four is right, for it has learned how summaries look, and which names are frequent, but
-not what this review says. And swapping all sides, which turns praise into complaint, costs ROUGE-1 little.
+**Reflect.** ROUGE-1 makes the model without attention look passable: seven words in ten. Of its points hardly
+more than one in four is right, for it has learned how summaries look, and which names are frequent, but not
+what this review says. And swapping all sides, which turns praise into complaint, costs ROUGE-1 little.
 """
 
 # %%
@@ -515,9 +515,9 @@ r"""
 *Recorded: F1 of points by the number of sentences, mean of the seeds with its 95% interval; n is the number
 of reviews.*
 
-**Reflect.** Reviews of one sentence with one name are hard enough for a single vector, and the longer ones are
-out of its reach in this budget. With attention the curve is nearly flat. What it does not show is that no model
-without attention could do it: a larger one, trained for longer, would come closer.
+**Reflect.** Reviews of one sentence with one name are hard enough for a single vector, and the longer ones
+are out of its reach in this budget. With attention the curve is nearly flat. What it does not show is that no
+model without attention could do it: one that is larger, or trained for longer, might come closer.
 """
 
 # %% [markdown]
@@ -582,9 +582,9 @@ r"""
 ### Measured
 
 For each word of a name, two questions: is the largest weight on the word it was copied from, and does the
-largest *sum* belong to the sentence that it was copied from? All models write the right summaries here, so
-that every word has its gold place. Two baselines read no word of the review: a sentence drawn blindly,
-and always the longest sentence, for a spread-out light would give most to the longest.
+largest *sum* belong to the sentence that it was copied from? The model is led along the right summaries here,
+so that every word has its gold place. Two baselines read no word of the review: a sentence drawn blindly, and
+always the longest sentence, for a spread-out light would give most to the longest.
 
 Last, a sentence as a whole: add up what it gets from *all* words of the summary. Take one that is named
 and another of the same review that is not. How often does the named one get more?
@@ -629,10 +629,10 @@ print(f"{'a sentence drawn blindly':<36}{sum(blind) / len(blind):4.0%}\n"
 
 # %% [markdown]
 r"""
-**Reflect.** Adding up helps: a look that misses the word often stays in its sentence. And with all words of the
-summary together, a named sentence gets more light than one that is not in nearly every pair. So on this task
-the sums do tell which sentences a summary draws on. As above, this is measured where gold exists; on another
-text, or for a model that writes more freely, it would have to be measured again.
+**Reflect.** Adding up helps: a look that misses the word often stays in its sentence. And with all words of
+the summary together, a named sentence gets more light than one that is not in nearly every pair. So on this
+task the sums do tell which sentences a summary draws on. As above, this is measured where gold exists; on
+another text, or for a model that writes more freely, it would have to be measured again.
 """
 
 # %% [markdown]
@@ -685,7 +685,7 @@ to every possible question.
 
 </details>
 
-<details><summary>The largest weight stands on the answer in nearly all cases. Does that show that the model
+<details><summary>The largest weight stands on the answer nine times in ten. Does that show that the model
 answers because of that word?</summary>
 
 No. It shows where most of the context came from. Whether the answer needs that place has to be tested, by
