@@ -155,3 +155,76 @@ def test_pictures_say_what_they_show(shown):
     _, pictures = shown
     alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
     assert len(alts) == 4 and all(len(alt) > 80 for alt in alts)
+
+
+def test_answers_get_worse_with_length_and_more_so_without_attention(record):
+    ours, theirs = (means(record, "questions", kind, "right") for kind in KINDS)
+    for curve in ours, theirs:
+        assert curve == sorted(curve, reverse=True)
+    assert theirs[0] < ours[0] and theirs[0] - theirs[-1] > ours[0] - ours[-1]
+
+
+def test_both_baselines_are_far_below_both_models(shown, record):
+    text, _ = shown
+    by_word, by_question = map(
+        int, re.search(r"^(\d+)% by the first word .*, (\d+)% by the question alone$", text, re.M).groups()
+    )
+    weakest = 100 * min(sum(seed) / 5 for seed in of_seeds(record, "questions", "none", "right"))
+    assert max(by_word, by_question) < weakest / 2
+
+
+def test_pointing_is_on_the_word_and_not_beside_it(shown, record):
+    text, _ = shown
+    left, on, right = means(record, "questions", "additive", "pointing")
+    assert 0.7 < on < 0.8, "about three times in four"
+    assert max(left, right) < 0.1
+    (blind,) = below(text, "  a place drawn blindly", "  a place drawn blindly")
+    assert blind < 15
+
+
+def test_pointing_and_answering_are_two_things(record):
+    tables = torch.tensor(of_seeds(record, "questions", "additive", "table"))
+    assert tables.sum((1, 2)) == pytest.approx([1.0] * len(tables), abs=1e-3)
+    (_, right_elsewhere), (wrong_there, right_there) = tables.mean(0).tolist()
+    assert 0.15 < right_elsewhere < 0.21, "nearly one in five"
+    assert 0.01 < wrong_there < 0.1, "now and then"
+    assert right_there > 0.5
+
+
+def test_answers_need_their_own_places(record):
+    for seed in of_seeds(record, "questions", "additive", "covered"):
+        whole, others, without, alone = seed
+        assert without < 0.15, "nearly all are lost"
+        assert 0 < others - whole < 0.05, "none lost on balance, a few won"
+        assert alone > 0.6
+
+
+def test_rouge_is_lenient_and_points_are_not(shown, record):
+    text, _ = shown
+    points, rouge, _ = means(record, "summaries", "none", "overall")
+    assert rouge > 0.75 and 0.4 < points < 0.5
+    swapped = below(text, "live, seed 0  ", "right, with sides swapped")
+    assert swapped[0] == 0 and swapped[1] > 80, "costs ROUGE-1 little"
+    one = [seed[0] for seed in of_seeds(record, "summaries", "none", "by_sentences")]
+    assert max(one) > 0.9 and min(one) < 0.6, "may go well, depending on the seed"
+
+
+def test_summaries_stay_good_with_attention_and_not_without(record):
+    ours, theirs = (means(record, "summaries", kind, "by_sentences") for kind in KINDS)
+    assert min(ours) > 0.85 and theirs == sorted(theirs, reverse=True) and theirs[-1] < theirs[0] / 2
+    spread = [
+        max(column) - min(column)
+        for column in zip(*of_seeds(record, "summaries", "additive", "by_sentences"), strict=True)
+    ]
+    assert max(spread) < 0.1, "the seeds agree"
+
+
+def test_sums_find_the_sentence(shown, record):
+    text, _ = shown
+    for word, sentence, pair in of_seeds(record, "summaries", "additive", "fed"):
+        assert word < sentence and sentence > 0.9 and pair > 0.95
+    blind, longest = (
+        below(text, f"{name}  ", name)[0]
+        for name in ("a sentence drawn blindly", "always the longest sentence")
+    )
+    assert max(blind, longest) < 60

@@ -188,9 +188,10 @@ Figure(ax, "A map with one row for each of four questions and a column for each 
 r"""
 *The same review, four questions: where the model looks as it writes the first word of each answer.*
 
-**Reflect.** The keys are the same in all four rows; the query is not, so the light moves. It did not learn
-"look at the end": for each question it has to find the clause that is asked about, and then the word in it
-that is the answer. One review shows how it works, not how well.
+**Reflect.** The keys are the same in all four rows; the query is not, so the light moves. It never falls on a
+word that could not be the answer: adjectives for "how", nouns for "what". But it is split between the two, and
+two of the four answers are wrong, each because the larger half lies in the wrong clause. That can be seen in
+the map before one reads an answer. One review shows how it works, not how well.
 """
 
 # %% [markdown]
@@ -270,9 +271,9 @@ Figure(ax, "Share of right answers for reviews of one to five clauses, with and 
 r"""
 *Recorded: exact match by clauses, mean of the seeds with its 95% interval; n is the number of questions.*
 
-**Reflect.** Far better with attention at every length, and with every seed. It gets worse as reviews grow,
-since there are more clauses to mix up, but slowly; without attention reviews of five clauses are answered
-right far less often than reviews of one. Neither is guessing: both baselines are far below.
+**Reflect.** Better with attention at every length, and with every seed. It gets worse as reviews grow, since
+there are more clauses to mix up; without attention the fall is steeper and begins lower. Neither kind just
+guesses: both baselines are far below. How much the kinds differ here holds for this budget only.
 """
 
 # %% [markdown]
@@ -331,9 +332,9 @@ for name, row in zip(("points elsewhere", "points at all its words"), tables, st
 
 # %% [markdown]
 r"""
-**Reflect.** The light falls on the right word about three times in four, and hardly ever right beside it. But
-the table shows that pointing and answering are two things: some right answers come with the light elsewhere,
-and sometimes the place is right and the answer is not.
+**Reflect.** The light falls on the right word about three times in four, and rarely right beside it. But the
+table shows that pointing and answering are two things: nearly one answer in five is right with the light of
+some word elsewhere, and now and then the place is right and the answer is not.
 """
 
 # %% [markdown]
@@ -380,10 +381,10 @@ for name, live, column in zip(covers(), covered(pupils["additive"]), seeds, stri
 
 # %% [markdown]
 r"""
-**Reflect.** With their own places covered nearly all answers are lost, though the states beside them were
-made from the same words; with other places covered nothing happens. So *here* the model does need the place
-that it points at. That is a finding of this experiment, and not of the weights: they could not have told. One
-caution: these models were trained without covers, so a covered text is also a strange one.
+**Reflect.** With their own places covered nearly all answers are lost, though the states beside them have
+read the same words. With other places covered none are lost on balance, and a few are won, since what is
+covered may be what misled. So *here* the model needs the place of its answer. This experiment found it; the
+weights could not have told. One caution: in training nothing was covered, so this is also a strange text.
 """
 
 # %% [markdown]
@@ -496,9 +497,9 @@ show("\nseveral seeds", measures, "summaries", "overall")
 
 # %% [markdown]
 r"""
-**Reflect.** ROUGE-1 makes the model without attention look passable: seven words in ten. Of its points hardly
-more than one in four is right, for it has learned how summaries look, and which names are frequent, but not
-what this review says. And swapping all sides, which turns praise into complaint, costs ROUGE-1 little.
+**Reflect.** In the mean of the seeds ROUGE-1 gives models without attention more than three quarters: they
+have learned how summaries look and which names are frequent. Of their points less than half is right, and the
+seeds differ a lot. To swap all sides turns praise into complaint and costs ROUGE-1 little.
 """
 
 # %%
@@ -515,9 +516,9 @@ r"""
 *Recorded: F1 of points by the number of sentences, mean of the seeds with its 95% interval; n is the number
 of reviews.*
 
-**Reflect.** Reviews of one sentence with one name are hard enough for a single vector, and the longer ones
-are out of its reach in this budget. With attention the curve is nearly flat. What it does not show is that no
-model without attention could do it: one that is larger, or trained for longer, might come closer.
+**Reflect.** Without attention a review of one sentence may go well, depending on the seed, and each further
+sentence costs. With attention the curve is nearly flat, and its seeds agree. That no model without attention
+could do it, the picture does not show: one that is larger, or trained for longer, might come closer.
 """
 
 # %% [markdown]
