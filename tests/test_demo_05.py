@@ -228,3 +228,36 @@ def test_sums_find_the_sentence(shown, record):
         for name in ("a sentence drawn blindly", "always the longest sentence")
     )
     assert max(blind, longest) < 60
+
+
+def test_the_map_shows_what_is_asked_for_but_not_of_which_thing(shown):
+    text, _ = shown
+    asked = re.findall(r"^(how|what) was (\w+|the \w+) \? +(\w+) +looks at (\w+) +\((\d+)\)", text, re.M)
+    assert len(asked) == 4 and [kind for kind, *_ in asked] == ["how", "how", "what", "what"]
+    for kind, _, answer, seen, _ in asked:
+        assert (
+            answer == seen and seen in {"how": ("amazing", "slow"), "what": ("restaurant", "service")}[kind]
+        )
+    assert len({tuple(row[2:]) for row in asked}) == 2, "the rows of a kind are nearly alike"
+    pairs = {
+        ("the restaurant", "amazing"),
+        ("the service", "slow"),
+        ("amazing", "restaurant"),
+        ("slow", "service"),
+    }
+    assert sum((about, answer) in pairs for _, about, answer, *_ in asked) == 2, "two of four are wrong"
+
+
+def test_a_rival_costs_answers(shown):
+    text, _ = shown
+    without, with_rival = below(text, "no rival", NAMES["additive"])
+    assert without > with_rival + 10
+
+
+def test_the_example_is_a_right_summary_of_five_sentences(shown):
+    text, _ = shown
+    (example,) = re.findall(r"^1 (.*)\n2 (.*)\n3 (.*)\n4 (.*)\n5 (.*)\n\nwith attention: +(.*)", text, re.M)
+    *sentences, summary = example
+    desk = load_summaries()["test"]
+    assert desk.tgt[desk.src.index(" . ".join(sentences) + " .")] == summary.strip()
+    assert not any(thing in sentence for sentence in sentences[:2] for thing in ("owner", "prices", "coffee"))

@@ -188,10 +188,11 @@ Figure(ax, "A map with one row for each of four questions and a column for each 
 r"""
 *The same review, four questions: where the model looks as it writes the first word of each answer.*
 
-**Reflect.** The keys are the same in all four rows; the query is not, so the light moves. It never falls on a
-word that could not be the answer: adjectives for "how", nouns for "what". But it is split between the two, and
-two of the four answers are wrong, each because the larger half lies in the wrong clause. That can be seen in
-the map before one reads an answer. One review shows how it works, not how well.
+**Reflect.** With "how" the light is on adjectives, with "what" on nouns: the query decides what is looked
+for. But look closer. The two rows of "how" are nearly alike, and so are those of "what": this model hardly
+cares *which* thing it is asked about, its light is split between the clauses, and two of the four answers
+are wrong. The map shows it before one reads an answer. Is it this review only, or a habit? We come back to
+it below.
 """
 
 # %% [markdown]
@@ -264,12 +265,14 @@ labels = [f"{n}\nn={exam.clauses.count(n)}" for n in range(1, 6)]
 groups = {attention: recorded("questions", attention, "right") for attention in ATTENTIONS}
 ax = plot_intervals(groups, labels, "exact match")
 ax.set(xlabel="clauses in the review", ylim=(-0.03, 1.05))
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 Figure(ax, "Share of right answers for reviews of one to five clauses, with and without attention. Points "
        "with attention lie far above those without at every length.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Recorded: exact match by clauses, mean of the seeds with its 95% interval; n is the number of questions.*
+*Recorded: exact match by clauses, mean of the seeds with its 95% interval, cut off at 0 and 1; n is the
+number of questions.*
 
 **Reflect.** Better with attention at every length, and with every seed. It gets worse as reviews grow, since
 there are more clauses to mix up; without attention the fall is steeper and begins lower. Neither kind just
@@ -335,6 +338,43 @@ r"""
 **Reflect.** The light falls on the right word about three times in four, and rarely right beside it. But the
 table shows that pointing and answering are two things: nearly one answer in five is right with the light of
 some word elsewhere, and now and then the place is right and the answer is not.
+"""
+
+# %% [markdown]
+r"""
+### A habit, found in the map
+
+In the map above, both adjectives can be said of both things: a service may be amazing too. So the model may
+have learned to look for *a word that would do* as an answer, rather than for the clause that is asked about.
+If this is a habit, it must show in the exam. Call a word of the review a **rival** if training has it as an
+answer to the same kind of question about the same word: "amazing" is a rival of "slow" in "how was the
+service ?".
+
+**Predict.** How many of the questions with a rival will the live models get right, compared with those
+without?
+"""
+
+# %%
+fits = {}
+for text in questions.corpus["train"].tgt:
+    question, answer = (part.split() for part in text.split(" ? "))
+    fits.setdefault((question[0], question[-1]), set()).add(answer[-1])
+
+rival = []
+for src, tgt in zip(exam.src, exam.tgt, strict=True):
+    question, answer = (part.split() for part in tgt.split(" ? "))
+    rival.append(bool(fits.get((question[0], question[-1]), set()) & set(src.split()) - {answer[-1]}))
+rival = torch.tensor(rival)
+print(
+    f"{'live, seed 0':<28}{f'no rival (n={int((~rival).sum())})':^22}{f'a rival (n={int(rival.sum())})':^22}"
+)
+for attention, model in pupils.items():
+    done = right(model).float()
+    print(f"{NAMES[attention]:<28}{done[~rival].mean():^22.0%}{done[rival].mean():^22.0%}")
+
+# %% [markdown]
+r"""
+**Reflect.** TODO
 """
 
 # %% [markdown]
@@ -508,13 +548,14 @@ show("F1 of points, sentences:", lengths, "summaries", "by_sentences")
 groups = {attention: recorded("summaries", attention, "by_sentences") for attention in ATTENTIONS}
 ax = plot_intervals(groups, [f"{n}\nn={sentences.count(n)}" for n in lengths], "F1 of points")
 ax.set(xlabel="sentences in the review", ylim=(-0.03, 1.05))
+ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 Figure(ax, "F1 of points for reviews of one to five sentences, with and without attention. Both fall as "
        "reviews grow, and the points without attention lie lower and fall faster.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Recorded: F1 of points by the number of sentences, mean of the seeds with its 95% interval; n is the number
-of reviews.*
+*Recorded: F1 of points by the number of sentences, mean of the seeds with its 95% interval, cut off at 0 and
+1; n is the number of reviews.*
 
 **Reflect.** Without attention a review of one sentence may go well, depending on the seed, and each further
 sentence costs. With attention the curve is nearly flat, and its seeds agree. That no model without attention
@@ -573,9 +614,10 @@ Figure(ax, "A map with a row for each word of the summary and a column for each 
 r"""
 *How much each sentence of the review feeds each word of the summary: weights added up by sentence.*
 
-**Reflect.** Each name draws nearly all its light from the sentence it stands in, and the sentences that name
-nothing stay dark in these rows. The rows of "pros", "cons" and the signs between are less sharp: before a
-side begins, the model has to know whether there is anything to put there, and that may stand anywhere.
+**Reflect.** Each name draws most of its light from the sentence it stands in, and the two sentences that
+name nothing stay dark in every row. The row of "cons" is shared by the two complaints, as if to see whether
+there are any, and the signs between are not sharp at all. One review, chosen by the rule above, and a right
+summary.
 """
 
 # %% [markdown]
@@ -686,11 +728,19 @@ to every possible question.
 
 </details>
 
-<details><summary>The largest weight stands on the answer nine times in ten. Does that show that the model
+<details><summary>The largest weight stands on the answer three times in four. Does that show that the model
 answers because of that word?</summary>
 
 No. It shows where most of the context came from. Whether the answer needs that place has to be tested, by
 covering it for instance; and the states next to it may hold the word as well.
+
+</details>
+
+<details><summary>Two different questions give nearly the same row of weights. What do you suspect, and what
+do you do?</summary>
+
+That the model does not use the part in which the questions differ. Sort the test questions by whether that
+part is needed, and compare the scores of the two groups. The map gives the suspicion, the groups the proof.
 
 </details>
 
@@ -721,10 +771,10 @@ and without attention by a measure that fits the task.
 ## Looking back
 
 - One model does three tasks: what changes is the pairs it learns from, and with them what the query asks.
-- With attention, questions are answered and reviews are summed up far better at every length, within one
-  budget and with every seed.
-- Weights point at the answer and, added up, at the sentences that feed a summary. That is where the context
-  came from; what the answer *needs* takes an experiment.
+- With attention, questions are answered and reviews are summed up better at every length, within one budget
+  and with every seed.
+- Weights often point at the answer and, added up, at the sentences that feed a summary. They showed a bad
+  habit that the score had hidden; what an answer *needs* took an experiment.
 
 **One thing to try.** Ask your own questions with `ask`, also one whose answer is not in the review: "how was
 the soup ?" of a review without soup. What does the model do, and where does it look?
