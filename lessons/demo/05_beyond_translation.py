@@ -50,7 +50,8 @@ differs.
 The model is `Seq2Seq`, the library's encoder and decoder of demo 03, and the loop that trains it is the same
 too. One with attention scores by the additive rule of demo 02; one without has only the vector that the
 encoder ends with. Both get the same pairs in the same batches and the same number of updates. Sizes and rates
-were chosen by looking at validation data; everything shown below is measured on test data.
+were chosen by looking at validation data, and the number of updates so large that both kinds learn both
+tasks. Everything shown below is measured on test data.
 
 In the notebook one model of each kind is trained for each task. What a difference is worth takes several
 seeds, as in demo 03: they were trained once, with the functions of this notebook and the command printed
