@@ -138,7 +138,7 @@ def test_live_models_belong_to_the_record(shown, record):
             [100 * number for number in first], abs=15
         )
         first = of_seeds(record, "summaries", kind, "overall")[0]
-        assert below(text, "live, seed 0  ", NAMES[kind]) == pytest.approx(
+        assert below(text, "live, seed 0                 F1", NAMES[kind]) == pytest.approx(
             [100 * number for number in first], abs=15
         )
 
@@ -203,7 +203,7 @@ def test_rouge_is_lenient_and_points_are_not(shown, record):
     text, _ = shown
     points, rouge, _ = means(record, "summaries", "none", "overall")
     assert rouge > 0.75 and 0.4 < points < 0.5
-    swapped = below(text, "live, seed 0  ", "right, with sides swapped")
+    swapped = below(text, "live, seed 0                 F1", "right, with sides swapped")
     assert swapped[0] == 0 and swapped[1] > 80, "costs ROUGE-1 little"
     one = [seed[0] for seed in of_seeds(record, "summaries", "none", "by_sentences")]
     assert max(one) > 0.9 and min(one) < 0.6, "may go well, depending on the seed"
