@@ -375,10 +375,10 @@ for attention, model in pupils.items():
 
 # %% [markdown]
 r"""
-**Reflect.** With a rival one answer in four is wrong, without one about one in twelve. A blind choice among the
-words that would do is wrong at least half the time, so the model does use the clause, only not reliably, and
-on our first review not at all. Rivals are commoner in long reviews, so a part of the gap is length, and this
-is one model. In an exam without rivals the habit would have cost it little.
+**Reflect.** With a rival one answer in four is wrong, without one about one in twelve. A blind choice among
+the words that would do is wrong at least half the time, so the model does use the clause, only not reliably,
+and on our first review not at all. Rivals are commoner in long reviews, so a part of the gap is length, and
+this is one model. In an exam without rivals the habit would have cost it little.
 """
 
 # %% [markdown]
