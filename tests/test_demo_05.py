@@ -204,7 +204,7 @@ def test_rouge_is_lenient_and_points_are_not(shown, record):
     points, rouge, _ = means(record, "summaries", "none", "overall")
     assert rouge > 0.75 and 0.4 < points < 0.5
     swapped = below(text, "live, seed 0                 F1", "right, with sides swapped")
-    assert swapped[0] == 0 and swapped[1] > 80, "costs ROUGE-1 little"
+    assert swapped[0] == 0 and swapped[1] == pytest.approx(80, abs=3), "costs a fifth"
     one = [seed[0] for seed in of_seeds(record, "summaries", "none", "by_sentences")]
     assert max(one) > 0.9 and min(one) < 0.6, "may go well, depending on the seed"
 
