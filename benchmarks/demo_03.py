@@ -23,9 +23,9 @@ LESSON = ROOT / "lessons" / "demo" / "03_translator.py"
 RESULTS = ROOT / "benchmarks" / "results" / "demo_03.json"
 
 
-def lesson(path=LESSON):
-    """A lesson's imports, functions and constants (names in capitals), without running its other code."""
-    tree = ast.parse(path.read_text("utf-8"))
+def lesson():
+    """The lesson's imports, functions and constants (names in capitals), without running its other code."""
+    tree = ast.parse(LESSON.read_text("utf-8"))
     tree.body = [
         node
         for node in tree.body
@@ -33,7 +33,7 @@ def lesson(path=LESSON):
         or (isinstance(node, ast.Assign) and all(name.isupper() for name in map(ast.unparse, node.targets)))
     ]
     names = {}
-    exec(compile(tree, str(path), "exec"), names)
+    exec(compile(tree, str(LESSON), "exec"), names)
     return names
 
 

@@ -13,32 +13,31 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.demo_03 import lesson
+from benchmarks.lessons import taught
 from benchmarks.machine import describe
 from utils.training import in_parallel
 
-ROOT = Path(__file__).resolve().parents[1]
-LESSON = ROOT / "lessons" / "demo" / "05_beyond_translation.py"
-RESULTS = ROOT / "benchmarks" / "results" / "demo_05.json"
+LESSON = "05_beyond_translation"
+RESULTS = Path(__file__).parent / "results" / "demo_05.json"
 
 
 def measure(task, attention, seed):
     """Train one model on a task and judge it on the test split."""
-    taught, started = lesson(LESSON), time.process_time()
-    model = taught["pupil" if task == "questions" else "journalist"](attention, seed)
+    names, started = taught(LESSON), time.process_time()
+    model = names["pupil" if task == "questions" else "journalist"](attention, seed)
     run = {"task": task, "attention": attention, "seed": seed}
     run["cpu_seconds"] = round(time.process_time() - started, 1)
     if task == "questions":
-        run["right"] = taught["right_by_clauses"](model)
+        run["right"] = names["right_by_clauses"](model)
     else:
-        texts = [" ".join(done.tokens) for done in taught["write"](model)]
-        run["overall"] = taught["score"](texts)
-        run["by_sentences"] = [taught["score"](texts, n)[0] for n in range(1, 6)]
+        texts = [" ".join(done.tokens) for done in names["write"](model)]
+        run["overall"] = names["score"](texts)
+        run["by_sentences"] = [names["score"](texts, n)[0] for n in range(1, 6)]
     if attention != "none" and task == "questions":
-        run["pointing"], run["table"] = taught["pointing"](model)
-        run["covered"] = taught["covered"](model)
+        run["pointing"], run["table"] = names["pointing"](model)
+        run["covered"] = names["covered"](model)
     elif attention != "none":
-        run["fed"] = taught["feeding"](model)
+        run["fed"] = names["feeding"](model)
     print(run, file=sys.stderr, flush=True)
     return run
 
@@ -48,15 +47,15 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
     args = parser.parse_args()
-    taught = lesson(LESSON)
-    settings = {name.lower(): taught[name] for name in ("SIZES", "QUESTIONS", "SUMMARIES")}
+    names = taught(LESSON)
+    settings = {name.lower(): names[name] for name in ("SIZES", "QUESTIONS", "SUMMARIES")}
     old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     runs = old["runs"] if old.get("settings") == settings else []
     for seed in range(args.seeds):
         jobs = [
             {"task": task, "attention": attention, "seed": seed}
             for task in ("questions", "summaries")
-            for attention in taught["ATTENTIONS"]
+            for attention in names["ATTENTIONS"]
             if not any((task, attention, seed) == (r["task"], r["attention"], r["seed"]) for r in runs)
         ]
         runs = runs + in_parallel(measure, jobs, workers=args.workers) if jobs else runs

@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from benchmarks import demo_05
+from benchmarks import demo_05, lessons
 from utils.data import load_questions, load_summaries
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
@@ -19,7 +19,7 @@ KINDS = ("additive", "none")
 @pytest.fixture(scope="module")
 def taught():
     """The functions and constants of the lesson, without running its cells."""
-    return demo_05.lesson(LESSON)
+    return lessons.taught(LESSON)
 
 
 @pytest.fixture(scope="module")
@@ -284,10 +284,10 @@ def test_the_benchmark_goes_on_where_it_stopped(monkeypatch, tmp_path):
 @pytest.mark.parametrize("task", ["questions", "summaries"])
 @pytest.mark.parametrize("attention", KINDS)
 def test_the_benchmark_measures_with_the_lessons_functions(monkeypatch, record, task, attention):
-    few = demo_05.lesson(LESSON)
+    few = lessons.taught(LESSON)
     for name in "QUESTIONS", "SUMMARIES":
         few[name] = few[name] | {"updates": 2}
-    monkeypatch.setattr(demo_05, "lesson", lambda path: few)
+    monkeypatch.setattr(demo_05, "taught", lambda stem: few)
     run = demo_05.measure(task, attention, 0)
     (before,) = (r for r in record["runs"] if (r["task"], r["attention"], r["seed"]) == (task, attention, 0))
     assert run.keys() == before.keys()
