@@ -17,12 +17,6 @@ KINDS = ("additive", "none")
 
 
 @pytest.fixture(scope="module")
-def taught():
-    """The functions and constants of the lesson, without running its cells."""
-    return lessons.taught(LESSON)
-
-
-@pytest.fixture(scope="module")
 def record():
     return json.loads(demo_05.RESULTS.read_text())
 
