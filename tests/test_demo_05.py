@@ -38,17 +38,17 @@ def below(text, heading, start):
     return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", line[len(start) :])]
 
 
-def test_largest_weights_are_compared_with_gold_places(taught):
+def test_largest_weights_are_compared_with_gold_places(names):
     maps = [torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]]), torch.tensor([[0.2, 0.8]])]
     links = [{(1, 0), (2, 1)}, {(0, 0)}]
-    assert taught["hits"](maps, links) == [[True, False], [False]]
-    assert taught["hits"](maps, links, shift=-1) == [[False, False], [True]]
-    assert taught["share"]([[True, False], [False], []]) == pytest.approx(1 / 3)
+    assert names["hits"](maps, links) == [[True, False], [False]]
+    assert names["hits"](maps, links, shift=-1) == [[False, False], [True]]
+    assert names["share"]([[True, False], [False], []]) == pytest.approx(1 / 3)
 
 
-def test_covers_cover_the_answer_or_as_many_other_words(taught):
+def test_covers_cover_the_answer_or_as_many_other_words(names):
     exam = load_questions()["test"]
-    nothing, others, without, alone = taught["covers"]().values()
+    nothing, others, without, alone = names["covers"]().values()
     assert nothing is None and torch.equal(alone, ~without)
     for row, (src, links) in enumerate(zip(exam.src, exam.links, strict=True)):
         own = {place for place, _ in links}
@@ -59,8 +59,8 @@ def test_covers_cover_the_answer_or_as_many_other_words(taught):
         assert max(hidden) < length
 
 
-def test_points_know_their_side(taught):
-    points = taught["points"]
+def test_points_know_their_side(names):
+    points = names["points"]
     assert points("pros : view , onion soup ; cons : service") == [
         ("pros", "view"),
         ("pros", "onion soup"),
@@ -70,24 +70,24 @@ def test_points_know_their_side(taught):
     assert len(points("pros view , ;")) == 1, "what is not well formed is no error, and no right point"
 
 
-def test_right_summaries_are_judged_perfect_and_swapped_sides_are_not(taught):
+def test_right_summaries_are_judged_perfect_and_swapped_sides_are_not(names):
     desk = load_summaries()["test"]
-    assert taught["score"](desk.tgt) == [1, 1, 1] == taught["score"](desk.tgt, 3)
+    assert names["score"](desk.tgt) == [1, 1, 1] == names["score"](desk.tgt, 3)
     swapped = [text.replace("pros", "x").replace("cons", "pros").replace("x", "cons") for text in desk.tgt]
-    f1, rouge, exact = taught["score"](swapped)
+    f1, rouge, exact = names["score"](swapped)
     assert f1 == 0 == exact and rouge > 0.7
 
 
-def test_weights_are_added_up_by_sentence(taught):
+def test_weights_are_added_up_by_sentence(names):
     tokens = ["the", "soup", "was", "cold", ".", "we", "left", "."]
     weights = torch.arange(16.0).reshape(2, 8)
-    sums = taught["by_sentence"](weights, tokens)
+    sums = names["by_sentence"](weights, tokens)
     assert sums.tolist() == [[10, 18], [50, 42]]
-    assert taught["sentence_of"](tokens) == [0, 0, 0, 0, 0, 1, 1, 1]
+    assert names["sentence_of"](tokens) == [0, 0, 0, 0, 0, 1, 1, 1]
 
 
-def test_the_record_is_a_fair_experiment(record, taught):
-    assert record["settings"] == {name.lower(): taught[name] for name in ("SIZES", "QUESTIONS", "SUMMARIES")}
+def test_the_record_is_a_fair_experiment(record, names):
+    assert record["settings"] == {name.lower(): names[name] for name in ("SIZES", "QUESTIONS", "SUMMARIES")}
     seeds = int(record["command"].split("--seeds ")[1])
     assert seeds >= 3 and len(record["runs"]) == seeds * 4
     assert {(run["task"], run["attention"], run["seed"]) for run in record["runs"]} == {
