@@ -23,13 +23,13 @@ LESSON = ROOT / "lessons" / "demo" / "03_translator.py"
 RESULTS = ROOT / "benchmarks" / "results" / "demo_03.json"
 
 
-def lesson():
-    """The lesson's imports, functions and constants (names in capitals), without running its other code."""
-    tree = ast.parse(LESSON.read_text("utf-8"))
+def lesson(path=LESSON):
+    """A lesson's imports, functions, classes and constants (names in capitals), its other code not run."""
+    tree = ast.parse(path.read_text("utf-8"))
     tree.body = [
         node
         for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
         or (isinstance(node, ast.Assign) and all(name.isupper() for name in map(ast.unparse, node.targets)))
     ]
     names = {}

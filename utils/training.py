@@ -145,6 +145,7 @@ def train(
     patience=None,
     checkpoint=None,
     guide=None,
+    watch=None,
     progress=True,
 ):
     """Train with teacher forcing for a number of updates and return the `History`.
@@ -156,7 +157,8 @@ def train(
     not fallen for that many validations, and the best weights are put back. With `checkpoint`, a file
     written at each validation, the same call goes on where it was stopped, to the same result as if it
     had not been; `validate_every` and `patience` may then change, and any other change is a ValueError.
-    `guide(batch, weights)`, if given, is a further loss on the attention weights. `progress` shows a bar.
+    `guide(batch, weights)`, if given, is a further loss on the attention weights. `watch(model)`, if given,
+    returns a dict that joins each row of the history. `progress` shows a bar.
     """
     settings = dict(
         updates=updates,
@@ -209,6 +211,10 @@ def train(
             "seconds": seconds,
             "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
         }
+        if watch:
+            model.eval()
+            row |= watch(model)
+            model.train()
         history.rows.append(row)
         bar.set_postfix(train=f"{row['train_loss']:.3f}", valid=f"{row['valid_loss']:.3f}")
         stale += 1
