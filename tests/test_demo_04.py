@@ -172,6 +172,10 @@ def test_adjectives_look_narrowly_and_articles_widely(shown):
     entropy = {name: numbers(text, "entropy, nats", name)[0] for name in CLASSES}
     assert min(entropy, key=entropy.get) == "adjective" and max(entropy, key=entropy.get) == "article"
     assert sorted(entropy, key=entropy.get)[-2] == "auxiliary"
+    by_step = [float(x) for x in line(text, "entropy, nats", "by step:").split()]
+    assert len(by_step) == 20 and all(0.4 < mean < 0.81 for mean in by_step)
+    assert by_step.index(min(by_step)) == 4, "lowest at the fifth"
+    assert sum(by_step[7:]) / 13 > sum(by_step[:7]) / 7 + 0.1, "from the eighth on a little wider"
 
 
 def test_coverage_tells_the_three_fates_apart_in_the_middle(shown):
@@ -198,6 +202,11 @@ def test_the_bugs_hurt_as_told(shown):
     ignored, stale, planted, crowded = ([*found[name]] for name in names[:4])
     assert planted[0] == min(score for score, *_ in found.values()) and planted[0] < 10
     assert ignored[1] > 0.85, "about as wrong as before training"
+    assert 20 < stale[0] < sound[0] - 20, "it learns to live with it"
+    padding = int(re.search(r"not masked, planted: (\d+)% of the weight on padding", text)[1])
+    assert 27 <= padding <= 33, "nearly a third"
+    round_in_circles = re.search(r"state never updated, planted: .*\n +writes (.*)", text)[1].split()
+    assert len(set(round_in_circles)) < 7 < len(round_in_circles)
     assert sound[0] - 20 < crowded[0] < sound[0] - 2 and crowded[1] == pytest.approx(sound[1], abs=0.02)
 
 
@@ -205,13 +214,30 @@ def test_the_bias_is_in_what_is_written_and_not_in_bleu(shown):
     text, _ = shown
     bleu = {name: [float(x) for x in re.search(rf"^{name} +BLEU ([\d.]+)", text, re.M).groups()][0]
             for name in ("seed 0", "seed 1", "biased, seed 0", "biased, seed 1")}  # fmt: skip
-    assert max(bleu["biased, seed 0"], bleu["biased, seed 1"]) > min(bleu["seed 0"], bleu["seed 1"])
+    assert sorted(bleu, key=bleu.get)[0].startswith("biased") and sorted(bleu, key=bleu.get)[-1].startswith(
+        "biased"
+    )
     for name in bleu:
         feminine, masculine, right, _ = numbers(text, "should be feminine", name)
         assert right > 80, "the masculine is right in all"
         assert (feminine < 5 and masculine > 85) if "biased" in name else feminine > 80
     sound, biased = (numbers(text, "should be feminine", f"{name}    ")[0] for name in ("sound", "biased"))
     assert biased < sound + 0.05
+
+
+def test_the_gallery_shows_what_is_told(shown):
+    text, _ = shown
+    part = text[text.index("none  ") :]
+    case = r" +(\d+) of.*\n.*\n +right +(.*)\n +written +(.*)$"
+    cases = {
+        kind: re.search(f"^{kind}{case}", part, re.M).groups()
+        for kind in ("left out", "repeated", "other words", "wrong form or order")
+    }
+    assert all(int(count) > 0 for count, *_ in cases.values())
+    lost, again, other, form = ([words.split() for words in case[1:]] for case in cases.values())
+    assert lost[0] == [*lost[1], "étrange"] and again[1] == [*again[0], "dimanche"]
+    assert [word for word in other[1] if word not in other[0]] == ["lundi"]
+    assert (form[0][-1], form[1][-1]) == ("élevée", "élevé")
 
 
 def test_articles_look_at_the_word_behind(shown):

@@ -11,7 +11,7 @@ class IBMModel1:
     come from one source word of its sentence, or from an empty one, NULL, without regard to places. From
     even probabilities t(target | source), each round of expectation maximisation shares every target word
     out over the words it may come from, in proportion to t, and makes t anew from these shares. The memory
-    needed grows with the product of both lengths, summed over the sentence pairs: about 50 bytes each.
+    needed grows with the product of both lengths, summed over the sentence pairs: some 75 bytes each.
     """
 
     def __init__(self, src, tgt, rounds=10):
