@@ -153,6 +153,16 @@ def test_alignment_errors_stand_in_the_order_that_is_told(shown):
     assert round(sum(longer) / len(longer), 2) == 0.14
 
 
+def test_the_review_is_read_as_told(shown):
+    text, _ = shown
+    assert line(text, "", "the trained model itself writes:").endswith("a aimé le pain frais")
+    beside = line(text, "", "most light beside the frame:").split()
+    assert {"n'", "le"} <= set(beside) and not {"pain", "frais"} & set(beside)
+    looked_at = {int(update): int(count) for update, count in
+                 re.findall(r"^ *(\d+) updates: its rows look most at +(\d+)", text, re.M)}  # fmt: skip
+    assert looked_at[50] <= 2 and looked_at[400] > 8, "after 50 updates every row looks at the same two words"
+
+
 def test_the_map_forms_after_the_loss_has_begun_to_fall(shown):
     text, _ = shown
     table = text[text.index("loss, nats a word") :].splitlines()[1:10]
@@ -221,7 +231,9 @@ def test_the_bias_is_in_what_is_written_and_not_in_bleu(shown):
         feminine, masculine, right, _ = numbers(text, "should be feminine", name)
         assert right > 80, "the masculine is right in all"
         assert (feminine < 5 and masculine > 85) if "biased" in name else feminine > 80
-    sound, biased = (numbers(text, "should be feminine", f"{name}    ")[0] for name in ("sound", "biased"))
+    sound, biased = (
+        float(re.search(rf"^{name} +alignment error ([\d.]+)", text, re.M)[1]) for name in ("sound", "biased")
+    )
     assert biased < sound + 0.05
 
 

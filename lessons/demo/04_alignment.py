@@ -31,7 +31,15 @@ from torch.nn import functional as F
 from utils.alignment import IBMModel1
 from utils.attention import attend
 from utils.data import reviews as grammar
-from utils.metrics import alignment_errors, attention_entropy, bleu, coverage, diagonal_links, link_map
+from utils.metrics import (
+    alignment_errors,
+    attention_entropy,
+    bleu,
+    coverage,
+    diagonal_links,
+    hard_alignment,
+    link_map,
+)
 from utils.models import Seq2Seq, forced_weights, translate
 from utils.plotting import Figure, plot_curves, plot_maps
 from utils.text import BOS_ID, EOS_ID, EncodedCorpus, encoded_reviews, pad
@@ -125,6 +133,8 @@ untrained = new(encoded)
 even = torch.full((len(pair[1]), len(pair[0])), 1 / len(pair[0]))
 panels = {"no attention": even, "untrained": row_by_row(untrained), "trained": row_by_row(model)}
 print("the trained model itself writes:", *done["seed 0"][review].tokens)
+looks = hard_alignment(panels["trained"])  # each French word with the English one of its largest weight
+print("most light beside the frame:", *(pair[1][t] for s, t in sorted(looks - pair[2], key=lambda x: x[1])))
 Figure(plot_maps({title: (weights, *pair) for title, weights in panels.items()}),
        "Three maps of 14 French by 12 English words on one colour scale, with gold frames. No attention: "
        "the same dark colour everywhere. Untrained: nearly the same, with faint stripes. Trained: bright "
@@ -191,6 +201,10 @@ word do you expect to find its place first: a noun, or an article?
 
 # %%
 moments = {row["update"]: row["map"] for row in history}
+for update, weights in moments.items():
+    print(
+        f"{update:>4} updates: its rows look most at {len(set(weights.argmax(-1).tolist())):>2} English words"
+    )
 panels = {f"{update} updates": (moments[update], *pair) for update in (0, 50, 100, 150, 200, 400)}
 Figure(plot_maps(panels, size=(3.6, 3.3)), "Six maps of the same review after 0, 50, 100, 150, 200 and 400 "
        "updates. At 0 all is dark. At 50 every row has the same two faint columns, was and not. At 100 first "
