@@ -215,6 +215,8 @@ def test_the_bugs_hurt_as_told(shown):
     assert 20 < stale[0] < sound[0] - 20, "it learns to live with it"
     padding = int(re.search(r"not masked, planted: (\d+)% of the weight on padding", text)[1])
     assert 27 <= padding <= 33, "nearly a third"
+    invented, *_, crowded_text = re.findall(r"of the weight on padding\n +writes (.*)", text)[:3]
+    assert invented == "ma femme n' était pas très contente" and "a payé l' addition" in crowded_text
     round_in_circles = re.search(r"state never updated, planted: .*\n +writes (.*)", text)[1].split()
     assert len(set(round_in_circles)) < 7 < len(round_in_circles)
     assert sound[0] - 20 < crowded[0] < sound[0] - 2 and crowded[1] == pytest.approx(sound[1], abs=0.02)
