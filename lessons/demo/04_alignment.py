@@ -144,9 +144,10 @@ Figure(plot_maps({title: (weights, *pair) for title, weights in panels.items()})
 r"""
 *One review, three maps, one colour scale; frames are gold links.*
 
-**Reflect.** Only training makes a spotlight, and no rule told it where to point. *pain* and *frais* cross
-over, as their frames do. But look at the rows of *n'* and of *le*: their light lies beside the
-frames, and the translation is right all the same. Is this map good? A picture cannot say; a number can.
+**Reflect.** Before training the look is nearly even; learning makes a spotlight of it, and no rule told it
+where to point. *pain* and *frais* cross over, as their frames do. But look at the rows of *n'* and of *le*:
+their light lies beside the frames, and the translation is right all the same. Is this map good? A picture
+cannot say; a number can.
 """
 
 # %% [markdown]
@@ -195,8 +196,8 @@ r"""
 
 While the model learned, it was looked at every 50 updates, always at the same review.
 
-**Predict.** The loss falls steepest in the first 100 updates. Will the map be finished by then? And which
-word do you expect to find its place first: a noun, or an article?
+**Predict.** The loss falls steepest in the first 100 updates. Does the map form before that, at the same
+time, or later?
 """
 
 # %%
