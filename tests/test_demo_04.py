@@ -3,19 +3,19 @@
 import html
 import json
 import re
-from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import scores
+from benchmarks import demo_04, scores
 from benchmarks.demo_03 import lesson
 from utils.data import load_reviews
 from utils.data import reviews as grammar
+from utils.metrics import mean_interval
 from utils.models import Seq2Seq
 from utils.text import EncodedCorpus
 
-LESSON = Path(__file__).resolve().parents[1] / "lessons" / "demo" / "04_alignment.py"
+LESSON = demo_04.LESSON
 CLASSES = ("noun", "adjective", "participle", "auxiliary", "negation", "article", "other")
 SEEDS = ("attention, seed 0", "attention, seed 1")
 
@@ -287,6 +287,43 @@ def test_weights_are_needed_but_not_for_each_word(shown):
     kept = shares(line(part, "same", "shuffled"))
     assert max(kept, key=kept.get) == "auxiliary" and kept["auxiliary"] > 50 and 40 < kept["article"] < 50
     assert min(kept, key=kept.get) == "adjective" and kept["adjective"] < 20
+
+
+@pytest.fixture(scope="module")
+def record():
+    return json.loads(demo_04.RESULTS.read_text())
+
+
+def test_the_table_of_seeds_shows_the_record(shown, taught, record):
+    text, _ = shown
+    assert record["command"] in text and record["machine"] in text
+    assert record["settings"] == {**taught["SIZES"], **taught["BUDGET"], "clauses": taught["CLAUSES"]}
+    assert sorted((run["biased"], run["seed"]) for run in record["runs"]) == [
+        (biased, seed) for biased in (False, True) for seed in range(4)
+    ]
+    for label, key in taught["LINES"].items():
+        values = [run[key] for run in record["runs"] if run["biased"] == label.startswith("biased")]
+        found = numbers(text, record["command"], label)
+        mean, low, high = mean_interval(values)
+        assert found == pytest.approx([mean, low, high, *values], abs=0.051 if max(values) > 1 else 0.0051)
+
+
+def test_what_is_said_of_all_seeds(record):
+    sound, biased = ([run for run in record["runs"] if run["biased"] == kind] for kind in (False, True))
+    assert max(run["feminine"] for run in biased) < 0.01 and min(run["masculine"] for run in biased) > 0.9
+    assert (
+        max(run[kind] for run in sound for kind in ("even", "shuffled")) < 20 < min(r["bleu"] for r in sound)
+    )
+    assert 0.2 < 1 - sum(run["largest_effect"] for run in sound) / 4 < 0.3, "about a quarter"
+    behind = sorted(run["article_behind"] for run in sound)
+    assert behind[0] < 0.2 and behind[1] > 0.5, "in three mostly at the noun, in one seldom"
+    best = min(sound, key=lambda run: run["error"])
+    assert best["article_behind"] == behind[0] and best["bleu"] == min(run["bleu"] for run in sound)
+    assert abs(sum(run["error"] for run in sound) / 4 - 0.25) < 0.03, "about as near as IBM model 1"
+    (_, low, high), (_, other_low, other_high) = (
+        mean_interval([run["bleu"] for run in runs]) for runs in (sound, biased)
+    )
+    assert low < other_high and other_low < high, "the intervals overlap"
 
 
 def test_pictures_say_what_they_show(shown):
