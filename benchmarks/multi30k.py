@@ -16,9 +16,10 @@ from pathlib import Path
 from benchmarks.machine import describe
 from utils.data import load_multi30k
 from utils.data.download import cache_folder
-from utils.metrics import bleu, bleu_by_length
-from utils.models import ATTENTIONS, Seq2Seq, translate
-from utils.text import EncodedCorpus, detokenize
+from utils.metrics import bleu_by_length
+from utils.models import ATTENTIONS, Seq2Seq
+from utils.text import EncodedCorpus
+from utils.train import evaluate
 from utils.training import Batches, seed_everything, train
 
 RESULTS = Path(__file__).parent / "results" / "multi30k.json"
@@ -44,11 +45,8 @@ def train_and_score(encoded, attention, epochs, seed):
         checkpoint=checkpoint,
         **SETTINGS,
     )
-    src, tgt = encoded.tokens(TEST, "src"), encoded.tokens(TEST, "tgt")
-    tokens = [translation.tokens for translation in translate(model, encoded, src)]
-    lengths = [len(sentence) for sentence in src]
-    text = [detokenize(sentence, "moses", "en") for sentence in tokens]
-    references = [sentence.lower() for sentence in encoded.corpus[TEST].tgt]
+    result = evaluate(model, encoded, TEST)
+    lengths = [len(sentence) for sentence in encoded.tokens(TEST, "src")]
     last = history.rows[-1]
     return {
         "attention": attention,
@@ -58,11 +56,13 @@ def train_and_score(encoded, attention, epochs, seed):
         "seconds": last["seconds"],
         "tokens_a_second": last["target_tokens"] / last["seconds"],
         "valid_loss": last["valid_loss"],
-        "bleu": vars(bleu(text, references, tokenize="13a")),
-        "tokenised_bleu": vars(bleu(map(" ".join, tokens), map(" ".join, tgt))),
+        "bleu": vars(result.bleu),
+        "tokenised_bleu": vars(result.tokenised_bleu),
         "by_length": [
             {"first": first, "last": last, **vars(score)}
-            for (first, last), score in bleu_by_length(lengths, text, references, EDGES, tokenize="13a")
+            for (first, last), score in bleu_by_length(
+                lengths, result.translations, result.references, EDGES, tokenize="13a"
+            )
         ],
     }
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from benchmarks import demo_04, scores
-from benchmarks.demo_03 import lesson
 from utils.data import load_reviews
 from utils.data import reviews as grammar
 from utils.metrics import mean_interval
@@ -18,12 +17,6 @@ from utils.text import EncodedCorpus
 LESSON = demo_04.LESSON
 CLASSES = ("noun", "adjective", "participle", "auxiliary", "negation", "article", "other")
 SEEDS = ("attention, seed 0", "attention, seed 1")
-
-
-@pytest.fixture(scope="module")
-def taught():
-    """The functions, classes and constants of the lesson, without running its cells."""
-    return lesson(LESSON)
 
 
 def line(text, heading, name):
@@ -45,8 +38,8 @@ def shares(text):
 # What the lesson builds
 
 
-def test_each_kind_of_error_is_told_from_the_others(taught):
-    fault, right = taught["fault"], ["la", "soupe", "était", "froide", "et", "le", "vin", "était", "bon"]
+def test_each_kind_of_error_is_told_from_the_others(names):
+    fault, right = names["fault"], ["la", "soupe", "était", "froide", "et", "le", "vin", "était", "bon"]
     for written, kind in {
         "la soupe était froide et le vin était bon": "none",
         "le soupe était froid et le vin était bon": "wrong form or order",
@@ -59,22 +52,22 @@ def test_each_kind_of_error_is_told_from_the_others(taught):
         assert fault(written.split(), right) == kind, written
 
 
-def test_every_word_has_one_class(taught):
-    words = [set(taught["CLASSES"][name]) for name in CLASSES]
+def test_every_word_has_one_class(names):
+    words = [set(names["CLASSES"][name]) for name in CLASSES]
     assert not any(words[i] & words[j] for i in range(len(words)) for j in range(i))
     sentence = ["la", "soupe", "n'", "était", "pas", "froide", "et", "nous", "avons", "aimé", "le", "pain"]
     expected = (
         "article noun negation auxiliary negation adjective other other auxiliary participle article noun"
     )
-    assert [taught["word_class"](word) for word in sentence] == expected.split()
+    assert [names["word_class"](word) for word in sentence] == expected.split()
 
 
-def test_nine_of_ten_training_reviews_become_masculine_and_no_other_word_changes(taught):
+def test_nine_of_ten_training_reviews_become_masculine_and_no_other_word_changes(names):
     short = EncodedCorpus(load_reviews(200, 5, 20, 0))
-    taught["encoded_reviews"] = lambda clauses: short
-    before, after = short.corpus, taught["mostly_masculine"](3).corpus
+    names["encoded_reviews"] = lambda clauses: short
+    before, after = short.corpus, names["mostly_masculine"](3).corpus
     assert after["test"] == before["test"] and after["train"].links == before["train"].links
-    feminine, changed = taught["FEMININE"], 0
+    feminine, changed = names["FEMININE"], 0
     for row, (old, new) in enumerate(zip(before["train"].tgt, after["train"].tgt, strict=True)):
         wanted = old.split() if row % 10 == 0 else [feminine.get(word, word) for word in old.split()]
         assert new.split() == wanted
@@ -86,33 +79,33 @@ def test_nine_of_ten_training_reviews_become_masculine_and_no_other_word_changes
     assert not set(feminine) & nouns, "no noun is changed by mistake"
 
 
-def buggy(taught, kind):
+def buggy(names, kind):
     torch.manual_seed(0)
     model = kind(11, 13, attention="additive", embed_dim=5, hidden_dim=6).eval()
     src, tgt = torch.tensor([[4, 5, 6, 3], [7, 3, 0, 0]]), torch.tensor([[1, 5, 6, 5], [1, 6, 5, 0]])
     return model, (src, torch.tensor([4, 2]), tgt)
 
 
-def test_each_bug_is_the_one_that_it_is_named_for(taught):
-    sound, inputs = buggy(taught, Seq2Seq)
+def test_each_bug_is_the_one_that_it_is_named_for(names):
+    sound, inputs = buggy(names, Seq2Seq)
     logits, weights = sound(*inputs)
 
-    ignores, _ = buggy(taught, taught["IgnoresEncoder"])
+    ignores, _ = buggy(names, names["IgnoresEncoder"])
     assert torch.allclose(ignores(*inputs)[1], weights), "it looks as the sound one"
     with torch.no_grad():
         ignores.decoder.score.v.weight.mul_(50)
     changed, other = ignores(*inputs)
     assert not torch.allclose(other, weights)
-    assert torch.allclose(changed, buggy(taught, taught["IgnoresEncoder"])[0](*inputs)[0]), (
+    assert torch.allclose(changed, buggy(names, names["IgnoresEncoder"])[0](*inputs)[0]), (
         "and does not use it"
     )
 
-    stale, _ = buggy(taught, taught["StaleState"])
+    stale, _ = buggy(names, names["StaleState"])
     found, rows = stale(*inputs)
     assert torch.allclose(found[:, 0], logits[:, 0], atol=1e-6), "the first word is right"
     assert torch.allclose(rows[0, 1], rows[0, 3]) and not torch.allclose(weights[0, 1], weights[0, 3])
 
-    crowded, _ = buggy(taught, taught["BesideLongReview"])
+    crowded, _ = buggy(names, names["BesideLongReview"])
     spread = crowded(*inputs)[1]
     assert spread.shape[-1] == 4 + crowded.padding and spread[..., 4:].sum() > 1
     crowded.masked = True
@@ -120,21 +113,21 @@ def test_each_bug_is_the_one_that_it_is_named_for(taught):
     assert torch.allclose(found, logits, atol=1e-5) and torch.allclose(rows[..., :4], weights, atol=1e-5)
 
 
-def test_shuffled_weights_stay_among_the_real_words(taught):
-    model, inputs = buggy(taught, Seq2Seq)
+def test_shuffled_weights_stay_among_the_real_words(names):
+    model, inputs = buggy(names, Seq2Seq)
     weights = model(*inputs)[1]
-    model.decoder.score = taught["Shuffled"](model.decoder.score)
+    model.decoder.score = names["Shuffled"](model.decoder.score)
     shuffled = model(*inputs)[1]
     assert torch.allclose(shuffled.sort(-1).values, weights.sort(-1).values, atol=1e-6)
     assert not torch.allclose(shuffled, weights) and torch.all(shuffled[1, :, 2:] == 0)
-    model.decoder.score = taught["Even"](model.decoder.score)
+    model.decoder.score = names["Even"](model.decoder.score)
     assert torch.allclose(model(*inputs)[1][1], torch.tensor([0.5, 0.5, 0, 0]))
 
 
-def test_distance_is_to_the_nearest_gold_word(taught):
+def test_distance_is_to_the_nearest_gold_word(names):
     weights = torch.eye(5)[[0, 3, 4, 1]]
     gold = {(0, 0), (1, 1), (2, 1), (4, 2), (3, 3)}
-    assert taught["distance"](weights, "abcd", gold) == [0, 1, 0, -2]
+    assert names["distance"](weights, "abcd", gold) == [0, 1, 0, -2]
 
 
 # What the lesson says
@@ -294,14 +287,14 @@ def record():
     return json.loads(demo_04.RESULTS.read_text())
 
 
-def test_the_table_of_seeds_shows_the_record(shown, taught, record):
+def test_the_table_of_seeds_shows_the_record(shown, names, record):
     text, _ = shown
     assert record["command"] in text and record["machine"] in text
-    assert record["settings"] == {**taught["SIZES"], **taught["BUDGET"], "clauses": taught["CLAUSES"]}
+    assert record["settings"] == {**names["SIZES"], **names["BUDGET"], "clauses": names["CLAUSES"]}
     assert sorted((run["biased"], run["seed"]) for run in record["runs"]) == [
         (biased, seed) for biased in (False, True) for seed in range(4)
     ]
-    for label, key in taught["LINES"].items():
+    for label, key in names["LINES"].items():
         values = [run[key] for run in record["runs"] if run["biased"] == label.startswith("biased")]
         found = numbers(text, record["command"], label)
         mean, low, high = mean_interval(values)

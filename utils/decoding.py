@@ -50,3 +50,55 @@ def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty)
         if not written:
             break
     return max(finished or scored, key=lambda pair: pair[1])
+
+
+@torch.no_grad()
+def beam_search_batch(step, state, bos_id, eos_id, beam_size, max_len, length_penalty):
+    """Decode many sentences by beam search at once: what `beam_search` gives for each, in a list.
+
+    All is as in `beam_search`, but that the state has one row a sentence at the start. Each call of `step`
+    continues the hypotheses of all sentences that are still searched for. A token must have a probability
+    above 0; which of two equal candidates gets the last place is left open, as it is there.
+    """
+    if beam_size < 1 or max_len < 1:
+        raise ValueError(f"beam_size and max_len are at least 1, not {beam_size} and {max_len}")
+    sentences, device = len(state[0]), state[0].device
+    finished, unfinished = [[] for _ in range(sentences)], [[] for _ in range(sentences)]
+    # Each hypothesis has an owner, its sentence, whose hypotheses stand together, and a place among them.
+    owner = torch.arange(sentences, device=device)
+    place = torch.zeros_like(owner)
+    free = torch.full_like(owner, beam_size)  # places of a sentence that no finished hypothesis has
+    written = owner.new_empty(sentences, 0)  # (hypotheses, length)
+    tokens, sums = torch.full_like(owner, bos_id), torch.zeros(sentences, device=device)
+    for length in range(1, max_len + 1):
+        log_probs, state = step(tokens, state)
+        # No more than the best few of one hypothesis can be among the best few of its sentence.
+        best, token = log_probs.topk(min(beam_size, log_probs.shape[1]))  # (hypotheses, best)
+        best = best + sums.unsqueeze(1)
+        table = best.new_full((sentences, beam_size, best.shape[1]), -torch.inf)
+        row = owner.new_zeros(sentences, beam_size)
+        table[owner, place] = best
+        row[owner, place] = torch.arange(len(owner), device=device)
+        sums, chosen = table.flatten(1).topk(beam_size)  # (sentences, beam_size)
+        chosen_rows = row.gather(1, chosen // best.shape[1])
+        chosen_tokens = token[chosen_rows, chosen % best.shape[1]]
+        taken = (torch.arange(beam_size, device=device) < free.unsqueeze(1)) & sums.isfinite()
+        owner, place = taken.nonzero(as_tuple=True)
+        parents, tokens, sums = chosen_rows[taken], chosen_tokens[taken], sums[taken]
+        written = torch.cat([written[parents], tokens.unsqueeze(1)], dim=1)
+
+        ends = tokens == eos_id
+        scores = sums / length**length_penalty
+        for i in (ends | (length == max_len)).nonzero()[:, 0].tolist():
+            kind = finished if ends[i] else unfinished
+            kind[owner[i]].append((written[i].tolist()[: length - int(ends[i])], scores[i].item()))
+        free = free - torch.bincount(owner[ends], minlength=sentences)
+        owner, tokens, sums, written = (part[~ends] for part in (owner, tokens, sums, written))
+        if not len(owner):
+            break
+        # Of each sentence, the hypotheses that go on take the first places.
+        place = torch.arange(len(owner), device=device) - torch.searchsorted(owner, owner)
+        state = tuple(part[parents[~ends]] for part in state)
+    return [
+        max(done or other, key=lambda pair: pair[1]) for done, other in zip(finished, unfinished, strict=True)
+    ]

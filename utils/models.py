@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from utils.attention import AdditiveScore, attend, make_score
+from utils.decoding import beam_search_batch
 from utils.text import BOS_ID, EOS_ID, PAD_ID, lengths_to_mask, pad
 
 ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive", "bahdanau")
@@ -173,6 +174,16 @@ class Seq2Seq(nn.Module):
             ended |= token[:, 0] == EOS_ID
         return torch.cat(ids, 1), None if self.attention == "none" else torch.cat(weights, 1)
 
+    def start(self, src, src_lengths):
+        """Read the source: the state that a beam search begins with, a tuple."""
+        encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
+        return decoder_state, encoder_states, src_mask
+
+    def step(self, tokens, state):
+        """Continue hypotheses by one token, as `utils.decoding.beam_search` asks of its `step`."""
+        logits, decoder_state, _ = self.decode(tokens.unsqueeze(1), *state)
+        return logits[:, -1].log_softmax(-1), (decoder_state, *state[1:])
+
 
 @dataclass
 class Translation:
@@ -198,23 +209,38 @@ def _in_batches(model, encoded, src_tokens, batch_size):
         yield rows, pad(ids).to(device), torch.tensor([len(i) for i in ids])
 
 
-def translate(model, encoded, src_tokens, max_len=None, batch_size=128):
-    """Translate tokenised sentences greedily: a list of `Translation`, in the order given.
+def translate(model, encoded, src_tokens, max_len=None, batch_size=128, beam_size=1, length_penalty=1.0):
+    """Translate tokenised sentences: a list of `Translation`, in the order given.
 
     `encoded` is the `EncodedCorpus` whose vocabularies the model was trained with. `max_len` bounds
-    a translation in tokens; without it, twice the longest source of the batch and ten more.
+    a translation in tokens; without it, twice the longest source of the batch and ten more. A `beam_size`
+    of 1 is greedy decoding; with a larger one, and its `length_penalty`, see `utils.decoding.beam_search`.
     """
     was_training = model.training
     model.eval()
     done = [None] * len(src_tokens)
     for rows, src, src_lengths in _in_batches(model, encoded, src_tokens, batch_size):
-        ids, weights = model.greedy(src, src_lengths, max_len or 2 * src.shape[1] + 10)
+        longest = max_len or 2 * src.shape[1] + 10
+        if beam_size == 1:
+            ids, weights = model.greedy(src, src_lengths, longest)
+        else:
+            ids, weights = _beam(model, src, src_lengths, longest, beam_size, length_penalty)
         for i, row in enumerate(rows):
             tokens = encoded.tgt_vocab.decode(ids[i].tolist())
             seen = None if weights is None else weights[i, : len(tokens) + 1, : src_lengths[i]].cpu()
             done[row] = Translation(src_tokens[row], tokens, seen)
     model.train(was_training)
     return done
+
+
+@torch.no_grad()
+def _beam(model, src, src_lengths, max_len, beam_size, length_penalty):
+    """Translate by beam search; results as those of `Seq2Seq.greedy`, weights by writing them once more."""
+    state = model.start(src, src_lengths)
+    found = beam_search_batch(model.step, state, BOS_ID, EOS_ID, beam_size, max_len, length_penalty)
+    ids = pad([[BOS_ID, *ids, EOS_ID] for ids, _ in found]).to(src.device)
+    _, weights = model(src, src_lengths, ids[:, :-1])
+    return ids[:, 1:], None if weights is None else weights[:, :max_len]
 
 
 @torch.no_grad()
@@ -232,7 +258,7 @@ def forced_weights(model, encoded, split):
         _, weights = model(batch.src.to(device), batch.src_lengths, batch.tgt_in.to(device))
         if weights is None:
             raise ValueError("this model has no attention, so it has no weights to show")
-        tgt_lengths = (batch.tgt_out != PAD_ID).sum(1)
+        tgt_lengths = (batch.tgt_in != PAD_ID).sum(1)
         for i, row in enumerate(batch.rows):
             done[row] = weights[i, : tgt_lengths[i] - 1, : batch.src_lengths[i] - 1].cpu()
     model.train(was_training)

@@ -1,5 +1,6 @@
 """Sentences to tokens, tokens to ids, ids to padded batches of similar length."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,6 +9,8 @@ import torch
 
 from utils.data.corpus import Corpus
 from utils.data.reviews import load_reviews
+from utils.data.tasks import load_questions, load_summaries
+from utils.subwords import learn_subwords, map_on_words, merge_pieces
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SPECIALS = (PAD, BOS, EOS, UNK)
@@ -119,12 +122,25 @@ class EncodedCorpus:
 
     The vocabularies hold the tokens that the training split has at least `min_count` times.
     Training pairs with a side longer than `max_tokens` are left out; other splits stay whole.
+
+    With `subwords`, a number, words are cut into pieces, and the pieces are the tokens. Each side learns at
+    most that many from its own half of the training split, and they are its vocabulary: `min_count` is for
+    words. They are learned apart because the two sides share no embeddings, so that of joint pieces each
+    would keep many that are only the other's.
+
+    With `prompt_end`, a token that every target has once, a target's words up to it are given and not
+    predicted, like the question before an answer: in `tgt_out` they are padding, which no loss counts.
     """
 
-    def __init__(self, corpus: Corpus, min_count=1, max_tokens=None):
-        self.corpus = corpus
+    def __init__(self, corpus: Corpus, min_count=1, max_tokens=None, subwords=None, prompt_end=None):
+        self.corpus, self.prompt_end = corpus, prompt_end
+        self._subwords = {}
         self._tokens = {}
         src, tgt = self.tokens("train", "src"), self.tokens("train", "tgt")
+        if subwords is not None:
+            self._subwords = {"src": learn_subwords(src, subwords), "tgt": learn_subwords(tgt, subwords)}
+            src = self._tokens["train", "src"] = [self._subwords["src"].cut(words) for words in src]
+            tgt = self._tokens["train", "tgt"] = [self._subwords["tgt"].cut(words) for words in tgt]
         self.train_rows = [
             row
             for row in range(len(src))
@@ -132,17 +148,50 @@ class EncodedCorpus:
         ]
         if not self.train_rows:
             raise ValueError(f"no training pair has at most {max_tokens} tokens: raise max_tokens")
-        self.src_vocab = Vocabulary.from_sentences((src[row] for row in self.train_rows), min_count)
-        self.tgt_vocab = Vocabulary.from_sentences((tgt[row] for row in self.train_rows), min_count)
+        if self._subwords:
+            self.src_vocab, self.tgt_vocab = (Vocabulary(cutter.pieces) for cutter in self._subwords.values())
+        else:
+            self.src_vocab = Vocabulary.from_sentences((src[row] for row in self.train_rows), min_count)
+            self.tgt_vocab = Vocabulary.from_sentences((tgt[row] for row in self.train_rows), min_count)
         self._ids = {}
+
+    def _language(self, side):
+        return self.corpus.src_lang if side == "src" else self.corpus.tgt_lang
+
+    def tokenize(self, sentence, side="src"):
+        """Split a sentence of one side ("src" or "tgt") into the tokens that the vocabulary knows."""
+        words = tokenize(sentence, self.corpus.tokenization, self._language(side))
+        return self._subwords[side].cut(words) if self._subwords else words
 
     def tokens(self, split, side):
         """All sentences of one side ("src" or "tgt") of a split, as lists of tokens."""
         if (split, side) not in self._tokens:
-            language = self.corpus.src_lang if side == "src" else self.corpus.tgt_lang
             sentences = getattr(self.corpus[split], side)
-            self._tokens[split, side] = [tokenize(s, self.corpus.tokenization, language) for s in sentences]
+            self._tokens[split, side] = [self.tokenize(sentence, side) for sentence in sentences]
         return self._tokens[split, side]
+
+    def words(self, tokens):
+        """Put tokens together into words, where they are pieces of words; else they are words already."""
+        return merge_pieces(tokens) if self._subwords else list(tokens)
+
+    def detokenize(self, tokens, side="tgt"):
+        """Join tokens of one side into a sentence: the way back from `tokenize`, but for upper case."""
+        return detokenize(self.words(tokens), self.corpus.tokenization, self._language(side))
+
+    def on_words(self, translation):
+        """Show a `Translation` on words: its tokens put together, its weights as in `map_on_words`."""
+        if not self._subwords:
+            return translation
+        src, tgt, weights = translation.src_tokens, translation.tokens, translation.weights
+        if weights is not None:
+            weights = map_on_words(weights, src, tgt)[0]
+        return replace(translation, src_tokens=self.words(src), tokens=self.words(tgt), weights=weights)
+
+    @property
+    def fingerprint(self):
+        """A checksum of the vocabularies and of how many pairs there are to learn from, as 16 hex digits."""
+        facts = repr((self.src_vocab.tokens, self.tgt_vocab.tokens, len(self.train_rows)))
+        return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
     def _encoded(self, split):
         if split not in self._ids:
@@ -176,11 +225,15 @@ class EncodedCorpus:
     def batch(self, split, rows):
         """Pad the pairs of these rows into one `Batch`."""
         src, tgt = self._encoded(split)
+        tgt_in, tgt_out = pad([tgt[row][:-1] for row in rows]), pad([tgt[row][1:] for row in rows])
+        if self.prompt_end is not None:
+            written = (tgt_in == self.tgt_vocab.ids[self.prompt_end]).cumsum(1) > 0
+            tgt_out = tgt_out.masked_fill(~written, PAD_ID)
         return Batch(
             src=pad([src[row] for row in rows]),
             src_lengths=torch.tensor([len(src[row]) for row in rows]),
-            tgt_in=pad([tgt[row][:-1] for row in rows]),
-            tgt_out=pad([tgt[row][1:] for row in rows]),
+            tgt_in=tgt_in,
+            tgt_out=tgt_out,
             rows=rows,
         )
 
@@ -204,3 +257,15 @@ def encoded_reviews(clauses=None):
         for name, split in corpus.splits.items()
     }
     return EncodedCorpus(replace(corpus, splits=splits))
+
+
+@lru_cache
+def encoded_questions():
+    """Give the questions about reviews ready for training, made once in each process."""
+    return EncodedCorpus(load_questions(), prompt_end="?")
+
+
+@lru_cache
+def encoded_summaries():
+    """Give the summaries of reviews ready for training, made once in each process."""
+    return EncodedCorpus(load_summaries())

@@ -1,20 +1,24 @@
 """Train a translator: seeds, a loop with a progress bar, early stop, checkpoints, several runs at once."""
 
 import copy
+import json
 import os
 import random
+import signal
+import threading
 import time
 import warnings
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import distributed, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from utils.text import PAD_ID
+from utils.text import PAD_ID, Batch
 
 
 def seed_everything(seed):
@@ -24,12 +28,15 @@ def seed_everything(seed):
     torch.manual_seed(seed)
 
 
-def sequence_loss(logits, targets, pad_id=PAD_ID):
+def sequence_loss(logits, targets, pad_id=PAD_ID, label_smoothing=0.0):
     """Mean cross-entropy over the real tokens, in nats.
 
-    logits (batch, tgt_len, vocab), targets (batch, tgt_len).
+    logits (batch, tgt_len, vocab), targets (batch, tgt_len). With `label_smoothing`, that share of what is
+    wanted of each token is spread evenly over the whole vocabulary (Szegedy et al. 2016, section 7).
     """
-    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=pad_id)
+    return F.cross_entropy(
+        logits.flatten(0, 1), targets.flatten(), ignore_index=pad_id, label_smoothing=label_smoothing
+    )
 
 
 @dataclass
@@ -41,6 +48,16 @@ class History:
     def column(self, name):
         """All values of one column, in the order of training."""
         return [row[name] for row in self.rows]
+
+    def write(self, path):
+        """Write the rows as JSON lines, one object a line, the whole file or nothing."""
+        with _replacing(path) as partial:
+            partial.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), "utf-8")
+
+    @classmethod
+    def read(cls, path):
+        """Read a history that `write` wrote."""
+        return cls([json.loads(line) for line in Path(path).read_text("utf-8").splitlines()])
 
 
 @torch.no_grad()
@@ -59,16 +76,24 @@ def validation_loss(model, encoded, split="valid"):
     return total / tokens
 
 
-def save_checkpoint(path, state):
-    """Write a checkpoint whole or not at all: an interrupted write leaves the older one as it was."""
+@contextmanager
+def _replacing(path):
+    """Give a file to write to, which takes the place of `path` only when the block has ended well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        torch.save(state, partial)
+        yield partial
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def save_checkpoint(path, state):
+    """Write a checkpoint whole or not at all: an interrupted write leaves the older one as it was."""
+    # With a file and not its name, a full disk is an OSError.
+    with _replacing(path) as partial, open(partial, "wb") as file:
+        torch.save(state, file)
 
 
 def load_checkpoint(path):
@@ -114,22 +139,118 @@ class Batches:
             self.order = torch.randperm(len(self.chunks), generator=generator).tolist()
 
 
-def train_step(model, batch, optimizer, pad_id=PAD_ID, max_norm=1.0, guide=None):
+def train_step(
+    model, batch, optimizer, pad_id=PAD_ID, max_norm=1.0, guide=None, label_smoothing=0.0, autocast=None
+):
     """Update the model once with teacher forcing, and give the batch's loss before the update, a float.
 
     `batch` is a `Batch` on the model's device; its targets' `pad_id` counts for nothing. Gradients that
     are there already are dropped, the new ones are clipped to a norm of at most `max_norm` in all.
-    `guide(batch, weights)`, if given, is added to the loss for the update and left out of what is given.
+    `guide(batch, weights)`, if given, is added to the loss for the update and left out of what is given;
+    so is what `label_smoothing` changes, as in `sequence_loss`. `autocast` is a type of numbers, such as
+    torch.bfloat16, that the model then computes in where this is safe.
     Teacher forcing: Williams and Zipser 1989; clipping: Pascanu et al. 2013, algorithm 1.
+
+    Where several processes train one model (`torch.distributed`), each is given the whole batch, learns
+    from its share of the rows, and gives the loss of the whole. A share counts by its part of the batch's
+    tokens, so that the gradients are those of one process, to rounding.
     """
-    logits, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
-    loss = sequence_loss(logits, batch.tgt_out, pad_id)
-    objective = loss if guide is None else loss + guide(batch, weights)
+    share, part = _share(batch, pad_id)
+    with torch.autocast(batch.src.device.type, autocast) if autocast else nullcontext():
+        logits, weights = model(share.src, share.src_lengths, share.tgt_in)
+    logits = logits.float() if autocast else logits
+    objective = loss = sequence_loss(logits, share.tgt_out, pad_id)
+    if label_smoothing:
+        loss, objective = loss.detach(), sequence_loss(logits, share.tgt_out, pad_id, label_smoothing)
+    if guide is not None:
+        objective = objective + guide(share, weights)
     optimizer.zero_grad(set_to_none=True)
-    objective.backward()
+    (objective * (part * _processes())).backward()  # the mean over the processes is then the sum
     nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     optimizer.step()
-    return loss.item()
+    return _sum_over_processes(loss.detach() * part)
+
+
+def _processes():
+    """How many processes train this model together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+def _rank():
+    """The number of this process among those that train together; the first, 0, writes files and bars."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def _share(batch, pad_id):
+    """This process's rows of a batch, and which part of the batch's target tokens they have.
+
+    A process for which there is no row gets the first one, as a part of 0: it must take part in the step.
+    """
+    if _processes() == 1:
+        return batch, 1.0
+    own = list(range(_rank(), len(batch.rows), _processes()))
+    rows, real = own or [0], batch.tgt_out != pad_id
+    part = int(real[own].sum()) / int(real.sum())
+    src_len, tgt_len = int(batch.src_lengths[rows].max()), int((batch.tgt_in[rows] != pad_id).sum(1).max())
+    return Batch(
+        src=batch.src[rows, :src_len],
+        src_lengths=batch.src_lengths[rows],
+        tgt_in=batch.tgt_in[rows, :tgt_len],
+        tgt_out=batch.tgt_out[rows, :tgt_len],
+        rows=[batch.rows[row] for row in rows],
+    ), part
+
+
+def _sum_over_processes(value):
+    """Add up one number, a tensor, over all processes: a float."""
+    if _processes() > 1:
+        distributed.all_reduce(value)
+    return value.item()
+
+
+def _from_first(make):
+    """Give every process what `make()` gives in the first one."""
+    if _processes() == 1:
+        return make()
+    made = [make() if _rank() == 0 else None]
+    distributed.broadcast_object_list(made)
+    return made[0]
+
+
+def _random_states(device):
+    """The states of the random generators that dropout draws from: a dict for each process."""
+    own = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        own["cuda"] = torch.cuda.get_rng_state(device)
+    states = [own] * _processes()
+    if _processes() > 1:
+        distributed.all_gather_object(states, own)
+    return states
+
+
+@contextmanager
+def _stop_requests():
+    """Give a list that Ctrl-C and SIGTERM are put into instead of stopping the program at once.
+
+    A second Ctrl-C does stop it, but under torchrun, which passes the first one on twice. Only the main
+    thread hears of signals: in another one the list stays empty.
+    """
+    asked = []
+
+    def ask(number, _):
+        if asked and number == signal.SIGINT and _processes() == 1:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
 
 
 def train(
@@ -147,19 +268,33 @@ def train(
     guide=None,
     watch=None,
     progress=True,
+    label_smoothing=0.0,
+    limit=None,
+    log=None,
+    autocast=None,
 ):
     """Train with teacher forcing for a number of updates and return the `History`.
 
     Adam (Kingma and Ba 2015) with a one-cycle learning rate that peaks at `learning_rate` (Smith and
     Topin 2019), gradients clipped to `max_norm`. `batch_tokens`, `curriculum` and `seed` choose the
     batches: see `EncodedCorpus.chunks` and `Batches`. The model is validated every `validate_every`
-    updates (default: five times in all). With `patience`, training stops when the validation loss has
-    not fallen for that many validations, and the best weights are put back. With `checkpoint`, a file
-    written at each validation, the same call goes on where it was stopped, to the same result as if it
-    had not been; `validate_every` and `patience` may then change, and any other change is a ValueError.
-    `guide(batch, weights)`, if given, is a further loss on the attention weights. `watch(model)`, if given,
-    returns a dict that joins each row of the history. `progress` shows a bar.
+    updates (default: five times in all). `watch(model)`, if given, returns a dict that joins each row of the
+    history. With `patience`, training stops when the validation loss has not fallen for that many
+    validations, and the best weights are put back. Where `watch` gives "valid_bleu", that is to rise in
+    place of the loss, and the best weights are put back without `patience` too. `guide(batch, weights)`, if
+    given, is a further loss on the attention weights; `label_smoothing` and `autocast` are as in
+    `train_step`. `progress` shows a bar, and `log` is a file for the history, which `History.read` reads.
+
+    With `checkpoint`, a file written at each validation, the same call goes on where it was stopped, to
+    the same result as if it had not been; `validate_every`, `patience` and what follows `guide` but
+    `label_smoothing` may then change, and any other change is a ValueError. It is also written when Ctrl-C
+    or SIGTERM stops training, after the update that is under way, and after `limit` updates of this call.
+
+    Where `torch.distributed` is initialized, all its processes call this with the same arguments and models
+    and train one model together, as in `train_step`. Only the first one reads and writes files.
     """
+    if limit is not None and not checkpoint:
+        raise ValueError("limit stops in the middle of training: name a checkpoint to go on from")
     settings = dict(
         updates=updates,
         batch_tokens=batch_tokens,
@@ -167,62 +302,40 @@ def train(
         max_norm=max_norm,
         curriculum=curriculum,
         seed=seed,
+        label_smoothing=label_smoothing,
     )
+    if checkpoint:
+        settings["vocabulary"] = encoded.fingerprint
     validate_every = validate_every or max(1, -(-updates // 5))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, updates, pct_start=0.2)
     history, best, stale, step, seconds = History(), None, 0, 0, 0.0
-    seed_everything(seed)
+    losses, tokens = [], 0
+    seed_everything(seed + 1_000_003 * _rank())  # processes have different rows, and different dropout
 
-    if checkpoint and Path(checkpoint).exists():
-        saved = load_checkpoint(checkpoint)
-        if saved["settings"] != settings:
+    saved = _from_first(lambda: checkpoint and Path(checkpoint).exists() and load_checkpoint(checkpoint))
+    if saved:
+        _check_settings(checkpoint, saved["settings"], settings)
+        try:
+            model.load_state_dict(saved["model"])
+        except RuntimeError as error:
             raise ValueError(
-                f"{checkpoint} belongs to a run with other settings ({saved['settings']}): "
-                "delete it, or name another checkpoint"
-            )
-        model.load_state_dict(saved["model"])
+                f"{checkpoint} belongs to another model: make the model that it was trained with, or name "
+                "another checkpoint"
+            ) from error
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
         history, best, stale = History(saved["history"]), saved["best"], saved["stale"]
-        step, seconds = saved["step"], saved["seconds"]
-        torch.set_rng_state(saved["rng"])
+        step, seconds, losses, tokens = saved["step"], saved["seconds"], saved["losses"], saved["tokens"]
+        if len(saved["random"]) == _processes():  # else other numbers of processes draw anew
+            torch.set_rng_state(saved["random"][_rank()]["cpu"])
+            if device.type == "cuda" and "cuda" in saved["random"][_rank()]:
+                torch.cuda.set_rng_state(saved["random"][_rank()]["cuda"], device)
 
-    batches = Batches(encoded, updates, batch_tokens, seed, curriculum)
-    model.train()
-    losses, tokens, started = [], 0, time.perf_counter()
-    bar = tqdm(total=updates, initial=step, unit="update", disable=not progress, leave=False)
-    while step < updates and not (patience and stale >= patience):
-        batch = batches[step].to(device)
-        losses.append(train_step(model, batch, optimizer, max_norm=max_norm, guide=guide))
-        schedule.step()
-        step += 1
-        tokens += int((batch.tgt_out != PAD_ID).sum())
-        bar.update()
-        if step % validate_every and step != updates:
-            continue
-
-        seconds += time.perf_counter() - started
-        row = {
-            "update": step,
-            "train_loss": sum(losses) / len(losses),
-            "valid_loss": validation_loss(model, encoded),
-            "seconds": seconds,
-            "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
-        }
-        if watch:
-            model.eval()
-            row |= watch(model)
-            model.train()
-        history.rows.append(row)
-        bar.set_postfix(train=f"{row['train_loss']:.3f}", valid=f"{row['valid_loss']:.3f}")
-        stale += 1
-        if best is None or row["valid_loss"] < best["valid_loss"]:
-            stale, best = 0, {"valid_loss": row["valid_loss"]}
-            if patience:
-                best["model"] = copy.deepcopy(model.state_dict())
-        if checkpoint:
+    def save():
+        states = _random_states(device)
+        if _rank() == 0:
             state = {
                 "settings": settings,
                 "model": model.state_dict(),
@@ -233,15 +346,95 @@ def train(
                 "stale": stale,
                 "step": step,
                 "seconds": seconds,
-                "rng": torch.get_rng_state(),
+                "losses": losses,
+                "tokens": tokens,
+                "random": states,
             }
             save_checkpoint(checkpoint, state)
-        losses, tokens, started = [], 0, time.perf_counter()
-    bar.close()
-    if patience and "model" in (best or {}):
+
+    if log and _rank() == 0:
+        history.write(log)  # a kill may have come between a checkpoint and its log
+    batches = Batches(encoded, updates, batch_tokens, seed, curriculum)
+    learner = nn.parallel.DistributedDataParallel(model) if _processes() > 1 else model
+    model.train()
+    end, stop = updates if limit is None else min(updates, step + limit), False
+    bar = tqdm(total=updates, initial=step, unit="update", disable=not progress or _rank() > 0, leave=False)
+    shown, seen, first, started = {}, 0, time.perf_counter(), time.perf_counter()
+    with _stop_requests() if checkpoint else nullcontext([]) as asked, bar:
+        while step < end and not (patience and stale >= patience) and not stop:
+            batch = batches[step].to(device)
+            losses.append(
+                train_step(
+                    learner,
+                    batch,
+                    optimizer,
+                    max_norm=max_norm,
+                    guide=guide,
+                    label_smoothing=label_smoothing,
+                    autocast=autocast,
+                )
+            )
+            schedule.step()
+            step += 1
+            real = int((batch.tgt_out != PAD_ID).sum())
+            tokens, seen = tokens + real, seen + real
+            shown["tokens/s"] = f"{seen / (time.perf_counter() - first):,.0f}"
+            bar.set_postfix(shown, refresh=False)
+            bar.update()
+            stop = _sum_over_processes(torch.tensor(float(bool(asked)), device=device)) > 0
+            validate = step % validate_every == 0 or step == updates
+            if validate or stop or step == end:
+                seconds += time.perf_counter() - started
+            if validate:
+                row = {
+                    "update": step,
+                    "train_loss": sum(losses) / len(losses),
+                    "valid_loss": _from_first(lambda: validation_loss(model, encoded)),
+                    "seconds": seconds,
+                    "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
+                }
+                if watch:
+                    model.eval()
+                    row |= _from_first(lambda: watch(model))
+                    model.train()
+                history.rows.append(row)
+                shown |= {"train": f"{row['train_loss']:.3f}", "valid": f"{row['valid_loss']:.3f}"}
+                shown |= {"bleu": f"{row['valid_bleu']:.1f}"} if "valid_bleu" in row else {}
+                bar.set_postfix(shown)
+                stale += 1
+                if best is None or _goodness(row) > _goodness(best):
+                    stale, best = 0, dict(row)
+                    if patience or "valid_bleu" in row:
+                        best["model"] = copy.deepcopy(model.state_dict())
+                losses, tokens = [], 0
+            if checkpoint and (validate or stop or step == end):
+                save()
+            if log and validate and _rank() == 0:
+                history.write(log)
+            if validate:
+                started = time.perf_counter()
+    if "model" in (best or {}):
         model.load_state_dict(best["model"])
     model.eval()
+    if stop or asked:  # now that all is saved, what was asked for
+        signal.raise_signal(asked[0] if asked else signal.SIGINT)
     return history
+
+
+def _goodness(row):
+    """What the best row has most of: BLEU where it is known, else the less loss the better."""
+    return row.get("valid_bleu", -row["valid_loss"])
+
+
+def _check_settings(checkpoint, saved, settings):
+    """Raise a ValueError that names what differs, unless the two are the same."""
+    differ = [name for name in saved | settings if saved.get(name) != settings.get(name)]
+    if differ:
+        told = ", ".join(f"{name} {saved.get(name)} there, {settings.get(name)} here" for name in differ)
+        raise ValueError(
+            f"{checkpoint} belongs to a run with other settings ({told}): delete it, or name another "
+            "checkpoint"
+        )
 
 
 def in_parallel(function, jobs, workers=None):

@@ -177,15 +177,16 @@ class Transformer(nn.Module):
             x, _ = block(x, src_mask)
         return self.encoder_norm(x), src_mask
 
-    def decode(self, tgt_in, encoder_states, src_mask):
+    def decode(self, tgt_in, encoder_states, src_mask, last=False):
         """Predict the token after each of tgt_in (batch, tgt_len), all at once.
 
-        Returns logits (batch, tgt_len, vocab) and weights (batch, tgt_len, src_len).
+        Returns logits (batch, tgt_len, vocab) and weights (batch, tgt_len, src_len). With `last`, only the
+        token after the last one is predicted: logits (batch, 1, vocab).
         """
         x = self._embed(self.tgt_embedding, tgt_in)
         for block in self.decoder:
             x, weights = block(x, encoder_states, src_mask)
-        return self.out(self.decoder_norm(x)), weights.mean(1)
+        return self.out(self.decoder_norm(x[:, -1:] if last else x)), weights.mean(1)
 
     def forward(self, src, src_lengths, tgt_in):
         """Predict each next target token, given the true ones before it: logits and weights."""
@@ -202,7 +203,18 @@ class Transformer(nn.Module):
         ended = torch.zeros(len(src), dtype=torch.bool, device=src.device)
         weights = encoder_states.new_zeros(len(src), 0, src.shape[1])
         while written.shape[1] <= max_len and not ended.all():
-            logits, weights = self.decode(written, encoder_states, src_mask)
-            written = torch.cat([written, logits[:, -1:].argmax(-1)], dim=1)
+            logits, weights = self.decode(written, encoder_states, src_mask, last=True)
+            written = torch.cat([written, logits.argmax(-1)], dim=1)
             ended |= written[:, -1] == EOS_ID
         return written[:, 1:], weights
+
+    def start(self, src, src_lengths):
+        """Read the source: the state that a beam search begins with, a tuple with what is written."""
+        encoder_states, src_mask = self.encode(src, src_lengths)
+        return torch.empty(len(src), 0, dtype=torch.long, device=src.device), encoder_states, src_mask
+
+    def step(self, tokens, state):
+        """Continue hypotheses by one token, as `utils.decoding.beam_search` asks of its `step`."""
+        written = torch.cat([state[0], tokens.unsqueeze(1)], dim=1)  # (hypotheses, tgt_len)
+        logits, _ = self.decode(written, *state[1:], last=True)
+        return logits[:, -1].log_softmax(-1), (written, *state[1:])

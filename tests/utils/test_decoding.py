@@ -3,9 +3,10 @@ from itertools import product
 import pytest
 import torch
 
-from utils.decoding import beam_search
+from utils.decoding import beam_search, beam_search_batch
 from utils.models import Seq2Seq, translate
-from utils.text import BOS_ID, EOS_ID, encoded_reviews
+from utils.text import BOS_ID, EOS_ID, encoded_reviews, pad
+from utils.transformer import Transformer
 
 BOS, EOS = 0, 1
 
@@ -130,22 +131,64 @@ def test_sizes_that_make_no_sense_are_refused():
             beam_search(step, state, BOS, EOS, beam_size, max_len, 0.0)
 
 
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+@pytest.mark.parametrize(("beam_size", "max_len"), [(1, 9), (2, 1), (3, 9), (5, 4), (70, 3)])
+@pytest.mark.parametrize("seed", range(5))
+def test_many_sentences_at_once_are_each_searched_as_one(seed, beam_size, max_len, penalty):
+    """Sentences begin at different nodes, so that they end at different times."""
+    step, nodes = machine(seed)[0], torch.tensor([0, 3, 1, 4, 0, 2])
+    together = beam_search_batch(step, (nodes,), BOS, EOS, beam_size, max_len, penalty)
+    assert together[0] == together[4]
+    for node, (ids, score) in zip(nodes, together, strict=True):
+        alone = beam_search(step, (node[None],), BOS, EOS, beam_size, max_len, penalty)
+        assert ids == alone[0] and score == pytest.approx(alone[1], abs=1e-5)
+    with pytest.raises(ValueError, match="at least 1"):
+        beam_search_batch(step, (nodes,), BOS, EOS, 0, max_len, penalty)
+
+
+def untrained(encoded, model):
+    torch.manual_seed(0)
+    sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
+    if model == "transformer":
+        model = Transformer(*sizes, 8, 2, 16, 1)
+        model.out.weight.data *= 5  # surer of itself, for other translations of other sentences
+    else:
+        model = Seq2Seq(*sizes, model, 8, 8)
+        model.decoder.out.weight.data *= 5
+    return model.eval()
+
+
+@pytest.mark.parametrize("kind", ["none", "dot", "bahdanau", "transformer"])
+def test_translators_find_by_a_batched_beam_what_they_find_one_by_one(kind):
+    encoded = encoded_reviews()
+    model = untrained(encoded, kind)
+    sentences = [*encoded.tokens("test", "src")[:6], ["good"]]
+    together = translate(model, encoded, sentences, max_len=9, beam_size=3, length_penalty=0.7)
+    differ = 0
+    for sentence, found in zip(sentences, together, strict=True):
+        src = pad([[*encoded.src_vocab.encode(sentence), EOS_ID]])
+        with torch.no_grad():
+            state = model.start(src, torch.tensor([src.shape[1]]))
+        ids, _ = beam_search(model.step, state, BOS_ID, EOS_ID, 3, 9, 0.7)
+        assert found.tokens == encoded.tgt_vocab.decode(ids)
+        (alone,) = translate(model, encoded, [sentence], max_len=9, beam_size=3, length_penalty=0.7)
+        if kind != "none":
+            assert found.weights.shape == (min(len(ids) + 1, 9), len(sentence) + 1)
+            assert torch.allclose(found.weights, alone.weights, atol=1e-5)
+        differ += found.tokens != translate(model, encoded, [sentence], max_len=9)[0].tokens
+    assert differ  # from what greedy decoding writes
+
+
 @pytest.mark.parametrize("attention", ["none", "multiplicative", "bahdanau"])
 def test_with_a_translator_a_beam_of_one_writes_what_greedy_writes(attention):
     encoded = encoded_reviews()
     torch.manual_seed(0)
     model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 8, 8).eval()
-
-    def step(tokens, state):
-        logits, decoder_state, _ = model.decode(tokens.unsqueeze(1), *state)
-        return logits[:, -1].log_softmax(-1), (decoder_state, *state[1:])
-
     for sentence in encoded.tokens("test", "src")[:3]:
         src = torch.tensor([[*encoded.src_vocab.encode(sentence), EOS_ID]])
         with torch.no_grad():
-            encoder_states, decoder_state, src_mask = model.encode(src, torch.tensor([src.shape[1]]))
-        state = (decoder_state, encoder_states, src_mask)
-        ids, _ = beam_search(step, state, BOS_ID, EOS_ID, 1, 7, 0.0)
+            state = model.start(src, torch.tensor([src.shape[1]]))
+        ids, _ = beam_search(model.step, state, BOS_ID, EOS_ID, 1, 7, 0.0)
         assert encoded.tgt_vocab.decode(ids) == translate(model, encoded, [sentence], max_len=7)[0].tokens
-        ids, _ = beam_search(step, state, BOS_ID, EOS_ID, 3, 7, 1.0)
+        ids, _ = beam_search(model.step, state, BOS_ID, EOS_ID, 3, 7, 1.0)
         assert len(ids) <= 7

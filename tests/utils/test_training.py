@@ -13,6 +13,7 @@ from utils.models import Seq2Seq
 from utils.text import EncodedCorpus
 from utils.training import (
     Batches,
+    History,
     in_parallel,
     load_checkpoint,
     save_checkpoint,
@@ -43,6 +44,42 @@ def test_loss_is_the_mean_over_real_tokens():
     logits[0, 0, 2] = 100.0
     targets = torch.tensor([[2, 3, 0], [4, 0, 0]])
     assert sequence_loss(logits, targets).item() == pytest.approx(2 * math.log(5) / 3)
+
+
+def test_label_smoothing_by_hand():
+    logits = torch.tensor([[[1.0, 2.0, 0.5], [3.0, 0.0, 1.0]]])
+    log_probs = logits[0, 0].log_softmax(-1)
+    smooth = sequence_loss(logits, torch.tensor([[1, 0]]), label_smoothing=0.3)
+    assert smooth.item() == pytest.approx(-(0.7 * log_probs[1] + 0.3 * log_probs.mean()).item())
+
+
+def test_smoothing_changes_the_update_and_not_the_loss_that_is_given(encoded):
+    batch, found = encoded.batch("train", [0, 1, 2]), []
+    for smoothing in (0.0, 0.3):
+        model = make(encoded, dropout=0.0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        found.append((train_step(model, batch, optimizer, label_smoothing=smoothing), parameters(model)))
+    assert found[0][0] == found[1][0] and not torch.allclose(found[0][1], found[1][1])
+
+
+@pytest.mark.parametrize("attention", ["none", "additive", "bahdanau"])
+def test_half_the_digits_are_enough_for_a_step(encoded, attention):
+    """bfloat16 has 8 bits of precision: weights stay float32, and the loss is close but not the same."""
+    batch, losses = encoded.batch("train", [0, 1, 2]), []
+    for autocast in (None, torch.bfloat16):
+        model = make(encoded, attention, dropout=0.0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+        losses += [train_step(model, batch, optimizer, autocast=autocast) for _ in range(3)]
+        assert parameters(model).dtype == torch.float32 and parameters(model).isfinite().all()
+    assert losses[3:] == pytest.approx(losses[:3], rel=1e-2) and losses[3:] != losses[:3]
+    assert losses[5] < losses[3]
+
+
+def test_a_history_is_read_as_it_was_written(tmp_path):
+    history = History([{"update": 3, "valid_loss": 1 / 3}, {"update": 6, "valid_loss": 0.1}])
+    history.write(tmp_path / "log.jsonl")
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
+    assert History.read(tmp_path / "log.jsonl") == history
 
 
 @pytest.mark.parametrize("max_norm", [0.25, 1e6])
@@ -172,8 +209,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(encoded, tmp_path):
 def test_a_checkpoint_of_other_settings_is_refused(encoded, tmp_path):
     checkpoint = tmp_path / "run.pt"
     train(make(encoded), encoded, 6, 80, checkpoint=checkpoint, progress=False)
-    with pytest.raises(ValueError, match="other settings"):
+    with pytest.raises(ValueError, match=r"other settings \(updates 6 there, 7 here\)"):
         train(make(encoded), encoded, 7, 80, checkpoint=checkpoint, progress=False)
+    with pytest.raises(ValueError, match="belongs to another model"):
+        train(make(encoded, "additive"), encoded, 6, 80, checkpoint=checkpoint, progress=False)
+    with pytest.raises(ValueError, match="name a checkpoint"):
+        train(make(encoded), encoded, 6, 80, limit=3, progress=False)
 
 
 def test_a_failed_write_leaves_the_older_checkpoint(tmp_path):
