@@ -13,10 +13,8 @@ import time
 from pathlib import Path
 from statistics import mean
 
-import torch
-
 from benchmarks.machine import describe
-from utils.metrics import alignment_error_rate, bleu_by_length, diagonal_links, hard_alignment
+from utils.metrics import alignment_errors, bleu_by_length, diagonal_links, link_map
 from utils.models import Seq2Seq, forced_weights, translate
 from utils.plotting import NAMES
 from utils.text import encoded_reviews
@@ -27,14 +25,6 @@ ATTENTIONS = ("dot", "scaled", "multiplicative", "additive", "bahdanau")
 SHIFTS = (-1, 0, 1)
 SIZES = dict(embed_dim=64, hidden_dim=96)
 TRAINING = dict(batch_tokens=1_500, learning_rate=1e-2, curriculum=0.6)
-
-
-def alignment_error(maps, gold):
-    """Error of the largest weights of each map, for each shift along the source."""
-    return {
-        shift: alignment_error_rate([hard_alignment(weights, shift) for weights in maps], gold)
-        for shift in SHIFTS
-    }
 
 
 def measure(attention, seed, updates):
@@ -54,16 +44,8 @@ def measure(attention, seed, updates):
         "parameters": sum(p.numel() for p in model.parameters()),
         "cpu_seconds": round(seconds, 1),
         "bleu": {first: round(score.score, 2) for (first, _), score in by_clauses},
-        "error": alignment_error(forced_weights(model, encoded, "test"), test.links),
+        "error": alignment_errors(forced_weights(model, encoded, "test"), test.links),
     }
-
-
-def diagonal_map(src_len, tgt_len):
-    """Weights that sit on the diagonal, so that the baseline is read like any model."""
-    weights = torch.zeros(tgt_len, src_len)
-    for src, tgt in diagonal_links(src_len, tgt_len):
-        weights[tgt, src] = 1.0
-    return weights
 
 
 def table(results):
@@ -100,13 +82,13 @@ def main():
     ]
     runs = in_parallel(measure, jobs, workers=2)
     test = encoded_reviews().corpus["test"]
-    pairs = zip(test.src, test.tgt, strict=True)
-    diagonal = [diagonal_map(len(src.split()), len(tgt.split())) for src, tgt in pairs]
+    lengths = [(len(src.split()), len(tgt.split())) for src, tgt in zip(test.src, test.tgt, strict=True)]
+    diagonal = [link_map(diagonal_links(src, tgt), tgt, src) for src, tgt in lengths]
     results = {
         "command": f"python -m benchmarks.scores --seeds {args.seeds} --updates {args.updates}",
         "machine": f"{describe()}; one thread a model",
         "settings": {**SIZES, **TRAINING, "test_sentences": len(test)},
-        "diagonal": alignment_error(diagonal, test.links),
+        "diagonal": alignment_errors(diagonal, test.links),
         "runs": runs,
     }
     RESULTS.parent.mkdir(exist_ok=True)

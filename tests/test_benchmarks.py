@@ -9,7 +9,7 @@ from textwrap import indent
 import nbformat
 import pytest
 
-from benchmarks import corpora, demo_03, demo_06, multi30k, teacher_forcing
+from benchmarks import corpora, demo_03, demo_04, demo_06, multi30k, teacher_forcing
 from utils.data import Corpus, load_reviews
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +65,28 @@ def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypa
     assert record["command"] == "python -m benchmarks.demo_03 --seeds 1"
     assert record["settings"]["updates"] == 2
     assert all(run["parameters"] > 100_000 and 0 <= run["rare"][3] <= 1 for run in record["runs"])
+
+
+def test_demo_04_reads_sound_and_biased_models_of_every_seed(monkeypatch, tmp_path):
+    real = demo_04.taught
+
+    def lesson(stem):
+        names = real(stem)
+        names["BUDGET"]["updates"] = 2
+        return names
+
+    monkeypatch.setattr(demo_04, "taught", lesson)
+    monkeypatch.setattr(demo_04, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
+    monkeypatch.setattr(demo_04, "RESULTS", tmp_path / "results" / "demo_04.json")
+    monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
+    demo_04.main()
+    record = json.loads(demo_04.RESULTS.read_text())
+    assert [(run["seed"], run["biased"]) for run in record["runs"]] == [(0, False), (0, True)]
+    assert record["command"] == "python -m benchmarks.demo_04 --seeds 1"
+    assert record["settings"]["updates"] == 2 and record["settings"]["clauses"] == 3
+    sound, biased = record["runs"]
+    assert 0 < sound["error"] <= 1 and 0 <= sound["article_behind"] <= 1 and sound["largest_effect"] is None
+    assert 0 <= biased["feminine"] <= 1 and 0 <= biased["masculine"] <= 1
 
 
 def test_demo_06_runs_the_lessons_own_functions_for_every_model_and_seed(monkeypatch, tmp_path):

@@ -137,6 +137,26 @@ def diagonal_links(src_len, tgt_len):
     }
 
 
+def link_map(links, tgt_len, src_len):
+    """Give links as weights (tgt_len, src_len), 1 at each link and 0 elsewhere, to be read like any map."""
+    weights = torch.zeros(tgt_len, src_len)
+    for src, tgt in links:
+        weights[tgt, src] = 1.0
+    return weights
+
+
+def alignment_errors(maps, gold, shifts=(-1, 0, 1)):
+    """Alignment error rate of the largest weights for each shift along the source: a dict of shift and rate.
+
+    `maps` are weights (tgt_len, src_len) and `gold` a set of (src, tgt) each. Shift 0 is the honest reading;
+    see `hard_alignment`.
+    """
+    return {
+        shift: alignment_error_rate([hard_alignment(weights, shift) for weights in maps], gold)
+        for shift in shifts
+    }
+
+
 def alignment_error_rate(predicted, sure, possible=None):
     """Alignment error rate over a corpus: 0 is perfect, 1 is wholly wrong (Och and Ney 2003).
 

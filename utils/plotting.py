@@ -77,6 +77,30 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
     return ax
 
 
+def plot_maps(panels, columns=3, size=(4.0, 3.8)):
+    """Draw several attention maps side by side on one colour scale, `columns` in a row.
+
+    `panels` maps a title to the arguments of `plot_attention`: (weights, src_tokens, tgt_tokens) or, with
+    gold links, (weights, src_tokens, tgt_tokens, links). `size` is that of one map in inches. Target tokens
+    that are those of the map to the left are not written again. Returns the first Axes.
+    """
+    rows = -(-len(panels) // columns)
+    width, height = size
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
+    )
+    before = None
+    for i, (ax, (title, panel)) in enumerate(zip(axes.flat, panels.items(), strict=False)):
+        plot_attention(*panel, ax=ax, annotate=False, colour_bar=False).set_title(title)
+        ax.set(xlabel="", ylabel="")
+        if i % columns and list(panel[2]) == before:
+            ax.set_yticklabels([])
+        before = list(panel[2])
+    for ax in axes.flat[len(panels) :]:
+        ax.remove()
+    return axes[0, 0]
+
+
 def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, counts=True, band="range"):
     """Draw BLEU against sentence length, one curve for each model, with what is uncertain as a band.
 

@@ -244,9 +244,19 @@ class EncodedCorpus:
 
 
 @lru_cache
-def encoded_reviews():
-    """Give the embedded reviews ready for training, made once in each process."""
-    return EncodedCorpus(load_reviews())
+def encoded_reviews(clauses=None):
+    """Give the embedded reviews ready for training, made once in each process.
+
+    With `clauses`, only those of at most so many clauses; the split of long reviews is then empty.
+    """
+    corpus = load_reviews()
+    if clauses is None:
+        return EncodedCorpus(corpus)
+    splits = {
+        name: split[[row for row, count in enumerate(split.clauses) if count <= clauses]]
+        for name, split in corpus.splits.items()
+    }
+    return EncodedCorpus(replace(corpus, splits=splits))
 
 
 @lru_cache

@@ -31,7 +31,7 @@ from torch import nn
 import utils
 from utils import attention as library
 from utils.data import Split, load_reviews
-from utils.metrics import alignment_error_rate, bleu, diagonal_links, hard_alignment
+from utils.metrics import alignment_errors, bleu, diagonal_links, hard_alignment, link_map
 from utils.models import Seq2Seq, forced_weights, translate
 from utils.plotting import NAMES, Figure, plot_attention
 from utils.text import EncodedCorpus
@@ -623,28 +623,20 @@ which row will have the least error?
 
 # %%
 def errors(maps):
-    """Alignment error rate of the largest weights, with links shifted by -1, 0 and +1."""
-    shifted = ([hard_alignment(weights, shift) for weights in maps] for shift in (-1, 0, 1))
-    return [alignment_error_rate(links, test.links) for links in shifted]
-
-
-def as_map(links, like):
-    """A map that has weight 1 at the links, so that baselines are read like any model."""
-    weights = torch.zeros_like(like)
-    weights[tuple(torch.tensor(sorted(links)).T.flip(0))] = 1.0
-    return weights
+    """Alignment error rate of the largest weights at shift -1, 0 and +1, as the cells of a line."""
+    return "".join(f"{error:>9.2f}" for error in alignment_errors(maps, test.links).values())
 
 
 shapes = learned["dot"][2]
-diagonal = [as_map(diagonal_links(w.shape[1], w.shape[0]), w) for w in shapes]
-best = [as_map(links, w) for links, w in zip(test.links, shapes, strict=True)]
+diagonal = [link_map(diagonal_links(w.shape[1], w.shape[0]), *w.shape) for w in shapes]
+best = [link_map(links, *w.shape) for links, w in zip(test.links, shapes, strict=True)]
 print(f"one seed, {UPDATES} updates{'':<19}BLEU [95% interval]   error at shift -1     0    +1")
 for name, (_, written, maps) in learned.items():
     score = bleu(written, test.tgt)
     quality = f"{score.score:.1f} [{score.low:.1f}, {score.high:.1f}]"
-    print(f"{name:<40}{quality:<20}" + "".join(f"{error:>9.2f}" for error in errors(maps)))
+    print(f"{name:<40}{quality:<20}{errors(maps)}")
 for name, maps in ("the diagonal", diagonal), ("one right link a word", best):
-    print(f"{name:<60}" + "".join(f"{error:>9.2f}" for error in errors(maps)))
+    print(f"{name:<60}{errors(maps)}")
 
 # %% [markdown]
 r"""

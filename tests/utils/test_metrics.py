@@ -7,12 +7,14 @@ import torch
 from utils.data import Split
 from utils.metrics import (
     alignment_error_rate,
+    alignment_errors,
     attention_entropy,
     bleu,
     bleu_by_length,
     coverage,
     diagonal_links,
     hard_alignment,
+    link_map,
     mean_interval,
     ngram_recall,
     overlap_f1,
@@ -165,3 +167,18 @@ def test_interval_holds_the_true_mean_as_often_as_it_says(runs):
     density = (1 + t**2 / freedom) ** (-(freedom + 1) / 2)
     scale = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
     assert 2 * scale * torch.trapezoid(density, t).item() == pytest.approx(0.95, abs=1e-4)
+
+
+def test_links_come_back_from_their_map():
+    links = {(0, 1), (2, 0), (2, 1)}
+    weights = link_map(links, 2, 3)
+    assert weights.tolist() == [[0, 0, 1], [1, 0, 1]]
+    assert hard_alignment(link_map({(0, 1), (2, 0)}, 2, 3)) == {(0, 1), (2, 0)}
+
+
+def test_errors_at_each_shift_are_those_of_the_shifted_links():
+    maps = [link_map({(1, 0), (2, 1)}, 2, 3), link_map({(0, 0)}, 1, 2)]
+    gold = [{(0, 0), (1, 1)}, {(0, 0)}]
+    # shift -1 hits both of the first and drops the link of the second: A = 2, S = 3
+    assert alignment_errors(maps, gold) == pytest.approx({-1: 1 - 4 / 5, 0: 1 - 2 / 6, 1: 1})
+    assert list(alignment_errors(maps, gold, shifts=(0,))) == [0]

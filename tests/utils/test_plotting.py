@@ -6,7 +6,7 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from utils.metrics import bleu_by_length, mean_interval  # noqa: E402
-from utils.plotting import Figure, plot_attention, plot_by_length, plot_intervals  # noqa: E402
+from utils.plotting import Figure, plot_attention, plot_by_length, plot_intervals, plot_maps  # noqa: E402
 
 WEIGHTS = np.array([[0.1, 0.7, 0.2], [0.55, 0.05, 0.4]])
 SRC, TGT = ["she", "loves", "cats"], ["elle", "aime"]
@@ -42,6 +42,23 @@ def test_gold_links_are_framed_at_their_cells():
 def test_swapped_axes_are_refused():
     with pytest.raises(ValueError, match=r"need \(2, 3\)"):
         plot_attention(WEIGHTS.T, SRC, TGT)
+
+
+def test_maps_stand_in_their_places_with_their_titles():
+    other = WEIGHTS[:, ::-1]
+    panels = {
+        "first": (WEIGHTS, SRC, TGT),
+        "second": (other, SRC, TGT, {(2, 1)}),
+        "third": (other, SRC, ["il", "a"]),
+    }
+    axes = plot_maps(panels, columns=2).figure.axes
+    assert [ax.get_title() for ax in axes] == list(panels)
+    for ax, (weights, *_) in zip(axes, panels.values(), strict=True):
+        assert np.allclose(ax.collections[0].get_array().reshape(2, 3), weights)
+        assert ax.collections[0].get_clim() == (0, 1)
+    assert [bool(ax.patches) for ax in axes] == [False, True, False]
+    rows = [[label.get_text() for label in ax.get_yticklabels()] for ax in axes]
+    assert rows[0] == TGT and not any(rows[1]) and rows[2] == ["il", "a"]
 
 
 def test_curves_show_means_spread_and_counts():

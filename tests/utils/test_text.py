@@ -112,6 +112,16 @@ def test_the_reviews_are_made_ready_once():
     assert all(set(tokens) <= set(encoded.src_vocab.tokens) for tokens in encoded.tokens("test", "src"))
 
 
+def test_short_reviews_are_those_of_the_corpus_with_few_clauses():
+    whole, short = encoded_reviews().corpus, encoded_reviews(2)
+    assert short is encoded_reviews(2)
+    for name in ("train", "valid", "test"):
+        split = whole[name]
+        rows = [row for row, count in enumerate(split.clauses) if count <= 2]
+        assert 0 < len(rows) < len(split) and short.corpus[name] == split[rows]
+    assert len(short.corpus["long"]) == 0
+
+
 def test_a_prompt_is_given_and_not_predicted():
     split = Split(["a b", "c"], ["how was b ? b", "what ? a c"])
     corpus = Corpus("toy", "en", "en", {"train": split}, "words", "none", "none")

@@ -249,3 +249,18 @@ def test_jobs_run_in_processes_of_one_thread_and_come_back_in_order():
 
 def _job(number):
     return number, torch.get_num_threads(), os.getpid()
+
+
+def test_a_watcher_sees_the_model_at_every_validation_and_changes_nothing(encoded):
+    watched, free, modes = make(encoded), make(encoded), []
+
+    def watch(model):
+        modes.append(model.training)
+        return {"norm": parameters(model).norm().item()}
+
+    kept = train(watched, encoded, 6, 80, validate_every=3, watch=watch, progress=False)
+    plain = train(free, encoded, 6, 80, validate_every=3, progress=False)
+    assert modes == [False, False] and kept.column("valid_loss") == plain.column("valid_loss")
+    first, last = kept.column("norm")
+    assert first != last == parameters(watched).norm().item()
+    assert torch.equal(parameters(watched), parameters(free))

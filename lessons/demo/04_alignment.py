@@ -1,0 +1,935 @@
+# %% [markdown]
+r"""
+# 04 · Reading attention
+
+**What does an attention map tell about a translator, and what does it not?**
+
+A map of attention weights looks like an X-ray: here is what the model saw when it wrote this word. People
+look at such maps to find faults, to trust a model, and to explain it. This demo reads maps with numbers
+beside them, and then asks how far the X-ray can be believed.
+
+You will
+
+- **measure** maps against gold links and two baselines: their error, how sharp they are, what they cover,
+- **debug** three famous bugs and a bias by what the maps show, and by what they hide,
+- **judge** by experiment what a map explains, and what it does not.
+
+About 45 minutes. Running everything takes a minute or two, most of it for six small models that learn.
+Before each result there is a question: answer it before you run the cell.
+"""
+
+# %%
+import copy
+import json
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import utils
+from utils.alignment import IBMModel1
+from utils.attention import attend
+from utils.data import reviews as grammar
+from utils.metrics import (
+    alignment_errors,
+    attention_entropy,
+    bleu,
+    coverage,
+    diagonal_links,
+    hard_alignment,
+    link_map,
+    mean_interval,
+)
+from utils.models import Seq2Seq, forced_weights, translate
+from utils.plotting import Figure, plot_curves, plot_maps
+from utils.text import BOS_ID, EOS_ID, EncodedCorpus, encoded_reviews, pad
+from utils.training import in_parallel, seed_everything, train, validation_loss
+
+torch.set_num_threads(1)  # models this small are no faster on two
+
+# %% [markdown]
+r"""
+## Two translators to look into
+
+Our translator reads restaurant reviews of one to three clauses ("the soup was cold" is one) and writes them
+in French. Its attention has the additive score of demo 02. We train it twice, with two **seeds**: the same
+recipe, other random first weights and other batches. While the first one learns, `snapshot` keeps one map
+and two numbers, which are explained below.
+"""
+
+# %%
+SIZES = {"attention": "additive", "embed_dim": 64, "hidden_dim": 96}
+BUDGET = {"updates": 400, "batch_tokens": 800, "learning_rate": 1e-2, "curriculum": 0.6}
+CLAUSES = 3
+SENTENCE = "my wife was not tired and my daughter liked the fresh bread"
+
+
+def new(encoded, kind=Seq2Seq):
+    return kind(len(encoded.src_vocab), len(encoded.tgt_vocab), **SIZES)
+
+
+@torch.no_grad()
+def row_by_row(model, corpus=encoded_reviews, all_columns=False):
+    """The weights of one test review, SENTENCE, while the model writes its right translation."""
+    encoded = corpus(CLAUSES)
+    batch = encoded.batch("test", [encoded.corpus["test"].src.index(SENTENCE)])
+    _, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
+    columns = None if all_columns else len(SENTENCE.split())
+    return weights[0, :-1, :columns]  # without the end token's row
+
+
+def snapshot(model):
+    """What is kept of a model in training: alignment error and entropy on validation data, and one map."""
+    encoded = encoded_reviews(CLAUSES)
+    maps = forced_weights(model, encoded, "valid")
+    entropy = torch.cat([attention_entropy(weights[None])[0] for weights in maps])
+    error = alignment_errors(maps, encoded.corpus["valid"].links)[0]
+    return {"error": error, "entropy": entropy.mean().item(), "map": row_by_row(model)}
+
+
+# %%
+def learn(seed, kind=Seq2Seq, corpus=encoded_reviews, watch=None):
+    """Train one translator. Return it, and its history from before the first update on."""
+    encoded = corpus(CLAUSES)
+    seed_everything(seed)
+    model = new(encoded, kind)
+    first = {"update": 0, "valid_loss": validation_loss(model, encoded)} | (watch(model) if watch else {})
+    every = 50 if watch else BUDGET["updates"]
+    history = train(model, encoded, seed=seed, validate_every=every, watch=watch, progress=False, **BUDGET)
+    return model.eval(), [first, *history.rows]
+
+
+encoded = encoded_reviews(CLAUSES)
+test = encoded.corpus["test"]
+english, french = encoded.tokens("test", "src"), encoded.tokens("test", "tgt")
+jobs = [{"seed": 0, "watch": snapshot}, {"seed": 1}]
+(model, history), (other, _) = in_parallel(learn, jobs)
+done = {"seed 0": translate(model, encoded, english), "seed 1": translate(other, encoded, english)}
+for name, translations in done.items():
+    print(name, " ", bleu([" ".join(t.tokens) for t in translations], test.tgt))
+
+# %% [markdown]
+r"""
+## A map beside the truth
+
+The grammar that wrote the reviews knows which French word renders which English one. These **gold links**
+are the white frames below. The review is "my wife was not tired and my daughter liked the fresh bread". It
+was chosen for what is in it: a negation, which French puts around the verb; "liked", which becomes two words;
+and "fresh bread", which becomes *pain frais*.
+
+Three maps on one colour scale. In each the model writes the *right* translation, word by word, so that all
+have the same rows. A decoder with no attention has no map; what comes nearest is one with equal weights, the
+same mixture of all words at every step.
+
+**Predict.** Where do the white frames leave the diagonal? And before training, is the map even, or is it
+already a pattern?
+"""
+
+# %%
+review = test.src.index(SENTENCE)
+pair = english[review], french[review], test.links[review]
+seed_everything(0)
+untrained = new(encoded)
+even = torch.full((len(pair[1]), len(pair[0])), 1 / len(pair[0]))
+panels = {"no attention": even, "untrained": row_by_row(untrained), "trained": row_by_row(model)}
+print("the trained model itself writes:", *done["seed 0"][review].tokens)
+looks = hard_alignment(panels["trained"])  # each French word with the English one of its largest weight
+print("most light beside the frame:", *(pair[1][t] for s, t in sorted(looks - pair[2], key=lambda x: x[1])))
+Figure(plot_maps({title: (weights, *pair) for title, weights in panels.items()}),
+       "Three maps of 14 French by 12 English words on one colour scale, with gold frames. No attention: "
+       "the same dark colour everywhere. Untrained: nearly the same, with faint stripes. Trained: bright "
+       "cells, most of them inside their frames, some beside.", dpi=66)  # fmt: skip
+
+# %% [markdown]
+r"""
+*One review, three maps, one colour scale; frames are gold links.*
+
+**Reflect.** Before training the look is nearly even; learning makes a spotlight of it, and no rule told it
+where to point. *pain* and *frais* cross over, as their frames do. But look at the rows of *n'* and of *le*:
+their light lies beside the frames, and the translation is right all the same. Is this map good? A picture
+cannot say; a number can.
+"""
+
+# %% [markdown]
+r"""
+## How wrong is it?
+
+Link each French word to the English word with its largest weight. The **alignment error rate** (Och and Ney
+2003) is 0 where these links are the gold ones, and 1 where none is. A number needs rivals:
+
+- the **diagonal** links places at the same pace and looks at no word;
+- **IBM model 1** (Brown et al. 1993) is a classic from the time before neural networks. It knows nothing of
+  order or grammar. It learns from the same training pairs which words come together: first every English
+  word of a pair may stand behind every French one, and in each round, shares go to those that explain more
+  pairs;
+- **one right link a word** is the best that one link for each French word can do, since some have two.
+
+**Predict.** Order these four by their error: the trained map, the untrained map, the diagonal, IBM model 1.
+"""
+
+# %%
+lengths = [(len(tgt), len(src)) for tgt, src in zip(french, english, strict=True)]
+ibm = IBMModel1(encoded.tokens("train", "src"), encoded.tokens("train", "tgt"))
+maps, others = forced_weights(model, encoded, "test"), forced_weights(other, encoded, "test")
+readings = {
+    "untrained": forced_weights(untrained, encoded, "test"),
+    "the diagonal": [link_map(diagonal_links(*size[::-1]), *size) for size in lengths],
+    "IBM model 1": [ibm.weights(*words) for words in zip(english, french, strict=True)],
+    "attention, seed 0": maps,
+    "attention, seed 1": others,
+    "one right link a word": [link_map(gold, *size) for gold, size in zip(test.links, lengths, strict=True)],
+}
+for name, found in readings.items():
+    print(f"{name:<24}alignment error {alignment_errors(found, test.links)[0]:.2f}")
+
+# %% [markdown]
+r"""
+**Reflect.** Trained attention beats the diagonal clearly. It is no better than a table of word pairs from
+1993, though it translates and the table cannot: to align was never its task, it was only ever told which word
+comes next. Two seeds and a short training say no more than that. In the recorded table at the end of demo 02,
+with more updates and longer reviews, the additive score comes down to 0.14.
+"""
+
+# %% [markdown]
+r"""
+## How a map emerges
+
+While the model learned, it was looked at every 50 updates, always at the same review.
+
+**Predict.** The loss falls steepest in the first 100 updates. Does the map form before that, at the same
+time, or later?
+"""
+
+# %%
+moments = {row["update"]: row["map"] for row in history}
+for update, weights in moments.items():
+    print(
+        f"{update:>4} updates: its rows look most at {len(set(weights.argmax(-1).tolist())):>2} English words"
+    )
+panels = {f"{update} updates": (moments[update], *pair) for update in (0, 50, 100, 150, 200, 400)}
+Figure(plot_maps(panels, size=(3.6, 3.3)), "Six maps of the same review after 0, 50, 100, 150, 200 and 400 "
+       "updates. At 0 all is dark. At 50 every row has the same two faint columns, was and not. At 100 first "
+       "cells near the frames are brighter, and from 150 on most rows have one bright cell, many of them in "
+       "their frames.", dpi=58)  # fmt: skip
+
+# %% [markdown]
+r"""
+*The same review while the model learns. After 50 updates every row looks at the same two words.*
+
+Now the numbers, on validation reviews: the loss, the alignment error, and the **entropy** of the rows, which
+says how widely a row spreads its weight: $H_t = -\sum_i \alpha_{t,i} \ln \alpha_{t,i}$, in nats. A single
+look at one word has 0, and an even look at $n$ words has $\ln n$. So $e^H$ says how many words wide it is.
+"""
+
+# %%
+columns = {"valid_loss": "loss, nats a word", "error": "alignment error", "entropy": "entropy, nats"}
+updates = [row["update"] for row in history]
+figure, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
+for ax, (key, label) in zip(axes, columns.items(), strict=True):
+    plot_curves({label: [row[key] for row in history]}, updates, "updates", label, ax)
+    ax.get_legend().remove()
+    ax.set_ylim(0, None)
+print(f"{'updates':>8}" + "".join(f"{label:>20}" for label in columns.values()))
+for row in history:
+    print(f"{row['update']:>8}" + "".join(f"{row[key]:>20.2f}" for key in columns))
+Figure(axes[0], "Three curves over 400 updates, all falling. The loss falls steeply from the start; the "
+       "alignment error stays high for 50 updates and drops steeply until 150; so does the entropy. All "
+       "three are nearly level after 300.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Loss, alignment error and entropy while the model learns, on validation reviews.*
+
+**Reflect.** First the loss falls while the map is still as wrong as before training: the model learns which
+French words are frequent, for which it needs no source. Then the map forms, and the loss falls on. All of it
+came from the loss alone. That two curves fall together does not say which one pulls the other.
+"""
+
+# %% [markdown]
+r"""
+## Who looks sharply?
+
+Words differ. The lists of the grammar sort French words into classes: *soupe* is a noun, *froide* an
+adjective, *aimé* a participle, *était* an auxiliary, *pas* belongs to a negation, *la* is an article.
+
+**Predict.** Which class has the widest look, and which the narrowest? And are later steps of a sentence more
+or less certain than the first ones?
+"""
+
+# %%
+ADJECTIVES = {form: word.forms["m"] for word in grammar.LEXICON for form in word.forms.values()}
+ARTICLES = {"l'"} | {form for forms in grammar.ARTICLES.values() for form in forms.values()}
+SMALL_WORDS = {"je", "j'", "nous", "ce", "c'", "à", "au", "aux", "de", "d'", "du", "des"}
+CLASSES = {
+    "noun": {word for noun in grammar.NOUN.values() for word in noun.phrase.fr} - SMALL_WORDS - ARTICLES,
+    "adjective": set(ADJECTIVES),
+    "participle": {verb.participle for verb in (*grammar.GUEST, *grammar.RESULT, *grammar.STAFF)},
+    "auxiliary": {form for be in (grammar.WAS, grammar.IS, grammar.HAS) for form in be.values()},
+    "negation": {"n'", "ne", "pas", "jamais"},
+    "article": ARTICLES,
+    "other": set(),
+}  # fmt: skip
+
+
+def word_class(word):
+    return next((name for name, words in CLASSES.items() if word in words), "other")
+
+
+def by_class(per_word, rows=None):
+    """The mean of numbers, one for each French word of some test reviews (all), by word class."""
+    found = defaultdict(list)
+    for row, numbers in zip(range(len(test)) if rows is None else rows, per_word, strict=True):
+        for word, number in zip(french[row], numbers, strict=True):
+            found[word_class(word)].append(float(number))
+    return {name: sum(found[name]) / len(found[name]) for name in CLASSES}
+
+
+# %%
+entropy = [attention_entropy(weights[None])[0] for weights in maps]
+classes = by_class(entropy)
+counts = Counter(word_class(word) for words in french for word in words)
+for name, mean in classes.items():
+    print(f"{name:<12}{mean:5.2f} nats, {counts[name]:>5,} words")
+steps = range(20)
+by_step = [torch.stack([row[step] for row in entropy if step < len(row)]).mean() for step in steps]
+print("by step:", *(f"{mean:.2f}" for mean in by_step))
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
+left.barh(list(classes), classes.values(), color="C0")
+left.invert_yaxis()
+left.set(xlabel="mean entropy, nats")
+right.plot([step + 1 for step in steps], by_step, marker="o")
+right.set(xlabel="step: the number of the French word", ylabel="mean entropy, nats", ylim=(0, None))
+right.set_xticks(range(1, 21, 3))
+Figure(left, "Left, bars of mean entropy by word class: adjectives have the lowest, articles and auxiliaries "
+       "the highest. Right, mean entropy by step, from 1 to 20: between 0.4 and 0.8 everywhere, lowest "
+       "at the fifth step and a little higher from the eighth on.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Left: how wide the rows of each word class are. Right: the same by step.*
+
+**Reflect.** Words of content look narrowly: an adjective must find the one English word that it renders. An
+article looks widely, and *le* or *la* can hardly be found in "the" anyway. By step there is less to see: from
+the eighth on, looks are a little wider. Entropy knows nothing of right and wrong: a narrow look may be at the
+wrong word.
+"""
+
+# %% [markdown]
+r"""
+## Coverage: left out, or said twice?
+
+Now let the model write on its own, and add up the weight that each English word receives over all steps, its
+**coverage** (Tu et al. 2016). If attention were a pointing finger, a word that is left out should have
+coverage near 0, and one that is translated twice should have too much.
+
+We follow the English words that are rendered by one noun, adjective or participle, and count that French
+word in the translation; all forms of an adjective (*froid*, *froide*) count as one.
+
+**Predict.** How large is the coverage of a word that is rendered once? Is it 1? Is that of a word left out 0?
+"""
+
+
+# %%
+CUT = {"l'": "le", "d'": "de", "j'": "je", "c'": "ce", "n'": "ne", "qu'": "que"}
+ONE_FORM = {form: forms["m"] for forms in grammar.ARTICLES.values() for form in forms.values()}
+LEMMAS = ADJECTIVES | ONE_FORM | CUT
+
+
+def lemma(word):
+    """One form for all forms of an adjective, an article, or a word that loses its vowel."""
+    return LEMMAS.get(word, word)
+
+
+fate = {"left out": [], "once": [], "more than once": []}
+for found, right, gold in zip(done["seed 0"], french, test.links, strict=True):
+    received = coverage(found.weights[None])[0]
+    wanted, written = (Counter(map(lemma, words)) for words in (right, found.tokens))
+    for place in range(len(found.src_tokens)):
+        content = {right[t] for s, t in gold if s == place} & set.union(*[*CLASSES.values()][:3])
+        if len(content) == 1 and wanted[word := lemma(content.pop())] == 1:
+            fate[[*fate][min(2, written[word])]].append(received[place].item())
+for name, values in fate.items():
+    low, middle, high = torch.tensor(values).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+    print(f"{name:<16}{len(values):>5,} words, coverage: median {middle:.2f}, "
+          f"half of them from {low:.2f} to {high:.2f}")  # fmt: skip
+
+# %%
+_, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
+ax.boxplot(list(fate.values())[::-1], orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6)
+ax.set_yticks([1, 2, 3], [f"{name} (n={len(values):,})" for name, values in reversed(fate.items())])
+ax.set(xlabel="coverage of the English word")
+Figure(ax, "Three boxes of coverage. Left out: mostly below 1, with a long whisker upwards. Once: between "
+       "1 and 2. More than once: far above, its box from 4 to 8.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Coverage of English words by what became of them. The line in a box is the median; the whiskers hold 90%.*
+
+**Reflect.** Coverage tells the three apart in the middle: a word that is said again and again soaks up
+weight. It is no proof in the single case, since the boxes' whiskers overlap. And a word rendered once often
+has more than 1: its article and other neighbours look at it, too.
+"""
+
+# %% [markdown]
+r"""
+## A gallery of errors, by a rule
+
+A gallery that somebody picked shows what somebody wanted to show. So here is a rule, and the rule picks. Each
+wrong translation of a test review is of one of four kinds: words are only **left out**; words are
+**repeated**, perhaps in place of others; **other words** come in; or all words are there, in a **wrong form
+or order**. Of each kind the case with the fewest words is shown, English and written ones together (of
+equals, the first).
+
+**Predict.** Which of the four kinds is the most frequent?
+"""
+
+
+# %%
+def fault(written, right):
+    """The kind of error of a translation, with all forms of a word as one."""
+    want, have = Counter(map(lemma, right)), Counter(map(lemma, written))
+    missing, extra = want - have, have - want
+    if not missing and not extra:
+        return "none" if written == right else "wrong form or order"
+    if not extra:
+        return "left out"
+    return "repeated" if set(extra) <= set(want) else "other words"
+
+
+def size(row):
+    return len(english[row]) + len(done["seed 0"][row].tokens)
+
+
+faults = [fault(found.tokens, right) for found, right in zip(done["seed 0"], french, strict=True)]
+gallery = {}
+for kind, count in Counter(faults).most_common():
+    print(f"{kind:<20}{count:>4} of {len(test)} reviews")
+    if kind != "none":
+        row = min((row for row, found in enumerate(faults) if found == kind), key=size)
+        found = done["seed 0"][row]
+        gallery[kind] = found.weights[: len(found.tokens), :-1], found.src_tokens, found.tokens
+        print(f"    {test.src[row]}\n    right    {test.tgt[row]}\n    written  {' '.join(found.tokens)}")
+
+# %%
+ax = plot_maps(gallery, columns=2, size=(4.6, 3.8))
+Figure(ax, "Four maps of wrong translations, the written words in rows and the English words in columns. "
+       "Most rows have one bright cell. Both rows of dimanche in the second map look at on, and so do lundi "
+       "and sur in the third.", dpi=64)  # fmt: skip
+
+# %% [markdown]
+r"""
+*The shortest review of each kind of error; rows are the words that were written.*
+
+**Reflect.** *étrange* is missing, although the rows above its place gave "strange" some of their light: to be
+seen is not to be written. *dimanche* looks at the same "on" when it is written again. *lundi* looks at an
+"on" too, and "on monday" begins so: here the map suggests a cause. *élevé* looks sharply at its one right
+word and has the wrong ending, of which the map says nothing. So a map tells where to search; whether the
+guess was right takes another experiment.
+"""
+
+# %% [markdown]
+r"""
+## Debug the famous bug
+
+Three mistakes are made again and again by people who build such a translator. None raises an error; the
+program runs, the loss falls, and something comes out. We plant each of them on purpose.
+
+1. **The encoder is ignored.** The context is computed and then not used: where it should be joined to the
+   state, someone has written the state twice.
+2. **A decoder state never updated.** The state after each word is thrown away, so that every word is written
+   from the first state and the last word alone.
+3. **Padding not masked.** Whoever shares a batch with a longer review looks at its empty places.
+
+Read the code: each bug is one line.
+"""
+
+
+# %%
+class IgnoresEncoder(Seq2Seq):
+    def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
+        decoder = self.decoder
+        query, last = decoder.rnn(decoder.embedding(tgt_in), decoder_state[None])
+        context, weights = attend(query, encoder_states, encoder_states, src_mask, decoder.score)
+        both = torch.cat([query, query], dim=-1)  # the bug: [context, query] was meant
+        return decoder.out(torch.tanh(decoder.combine(both))), last[0], weights
+
+
+class StaleState(Seq2Seq):
+    def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
+        decoder = self.decoder
+        words = decoder.embedding(tgt_in).split(1, dim=1)
+        first = decoder_state[None]
+        states = [decoder.rnn(word, first)[0] for word in words]  # the bug: from the first state each time
+        query = torch.cat(states, dim=1)
+        context, weights = attend(query, encoder_states, encoder_states, src_mask, decoder.score)
+        both = torch.cat([context, query], dim=-1)
+        return decoder.out(torch.tanh(decoder.combine(both))), decoder_state, weights
+
+
+class BesideLongReview(Seq2Seq):
+    padding, masked = 60, False
+
+    def encode(self, src, src_lengths):
+        states, state, mask = super().encode(F.pad(src, (0, self.padding)), src_lengths)
+        return states, state, mask if self.masked else None  # the bug: no mask
+
+
+# %% [markdown]
+r"""
+The first two are *trained* with their bug, as it would happen. The second and third are also planted into the
+trained model: `plant` gives its weights to the buggy class. For the third, each review gets 60 tokens of
+padding, as if a review of some 80 words were in its batch.
+
+**Predict.** Which of the bugs hurts BLEU most, and which least? And which will you recognise in its map: one
+whose bright cells never move on, one that is dull all over, one whose light falls off the right edge?
+"""
+
+
+# %%
+def plant(kind):
+    """The trained model with the bug of a class."""
+    buggy = new(encoded, kind).eval()
+    buggy.load_state_dict(model.state_dict())
+    return buggy
+
+
+kinds = IgnoresEncoder, StaleState
+trained = [found for found, _ in in_parallel(learn, [{"seed": 0, "kind": kind} for kind in kinds])]
+mended = plant(BesideLongReview)
+mended.masked = True
+suspects = {"encoder ignored, trained so": trained[0], "state never updated, trained so": trained[1],
+            "state never updated, planted": plant(StaleState), "padding not masked, planted":
+            plant(BesideLongReview), "padding masked (mended)": mended, "no bug (mended)": model}  # fmt: skip
+
+# %% [markdown]
+r"""
+First the scores: BLEU, alignment error, and how many test reviews are translated otherwise than without a
+bug. Then the maps, of the review of above.
+"""
+
+# %%
+print(f"{'':<34}{'BLEU':>8}{'alignment error':>18}{'not as without a bug':>25}")
+for name, suspect in suspects.items():
+    texts = [found.tokens for found in translate(suspect, encoded, english)]
+    quality = bleu(map(" ".join, texts), test.tgt, n_bootstrap=0).score
+    error = alignment_errors(forced_weights(suspect, encoded, "test"), test.links)[0]
+    changed = sum(found.tokens != text for found, text in zip(done["seed 0"], texts, strict=True))
+    print(f"{name:<34}{quality:>8.1f}{error:>18.2f}{changed:>17} reviews")
+
+# %%
+panels, words = {}, [*english[review], "(end)", "(pad)"]
+for name in [*suspects][0], *[*suspects][2:4], [*suspects][-1]:
+    weights = row_by_row(suspects[name], all_columns=True)
+    real, padding = weights[:, : len(words) - 1], weights[:, len(words) - 1 :].sum(1, keepdim=True)
+    panels[name] = torch.cat([real, padding], dim=1), words, french[review]
+    tokens = translate(suspects[name], encoded, english[review : review + 1])[0].tokens
+    print(f"{name}: {padding.mean():.0%} of the weight on padding\n    writes", *tokens[:14])
+ax = plot_maps(panels, columns=2, size=(4.6, 3.8))
+Figure(ax, "Four maps of the review, with a last column for all padding. Encoder ignored: dull all over. "
+       "State never updated: bright cells in wrong places, the rows of femme and fille alike. Padding not "
+       "masked: as without a bug, but dimmer in the first rows, whose light is in the column of padding. No "
+       "bug: bright single cells.", dpi=64)  # fmt: skip
+
+# %% [markdown]
+r"""
+*The three bugs, and the model without one. The last column adds up all padding.*
+
+**Reflect.** Three bugs, three maps:
+
+- **Encoder ignored**: as dull as before training. What the weights choose never reaches the output, so
+  nothing ever taught them. What is written is good French, about another dinner.
+- **State never updated**: *femme* and *fille* have the same row, for both follow *ma*, and the decoder knows
+  no more than that. It goes round in circles. *Trained* with the bug, it learns to live with it, and only
+  the scores complain.
+- **Padding not masked**: nearly a third of the light falls on padding, most of all in the first rows, and a
+  fluent bill gets paid. The alignment error does not notice, since it compares real words only. This bug
+  sleeps as long as the reviews of a batch are alike in length.
+
+Mended, by one word or one line each, the model is what it was.
+"""
+
+# %% [markdown]
+r"""
+## A bias, built on purpose
+
+A model learns what its data show most. To see what that does, we spoil the training reviews: in nine of ten,
+every feminine or feminine plural adjective becomes masculine (*la soupe froid*). One in ten stays as it was,
+so the model does get to see *froide*. Nothing else changes, and the test reviews are untouched.
+
+**Predict.** One in ten training reviews is right. In which share of its feminine adjectives will the
+translator be right: about 10%, about 50%, or nearly none?
+"""
+
+# %%
+FEMININE = {a.forms[f]: a.forms[m] for a in grammar.LEXICON for f, m in (("f", "m"), ("fp", "mp"))
+            if a.forms[f] != a.forms[m]}  # fmt: skip
+
+
+def mostly_masculine(clauses):
+    """The reviews, with the adjectives of nine of ten training reviews always in the masculine."""
+    corpus = encoded_reviews(clauses).corpus
+    texts = [text if row % 10 == 0 else " ".join(FEMININE.get(word, word) for word in text.split())
+             for row, text in enumerate(corpus["train"].tgt)]  # fmt: skip
+    return EncodedCorpus(
+        replace(corpus, splits=corpus.splits | {"train": replace(corpus["train"], tgt=texts)})
+    )
+
+
+# %%
+biased = in_parallel(learn, [{"seed": seed, "corpus": mostly_masculine} for seed in (0, 1)])
+spoiled = mostly_masculine(CLAUSES)
+done["biased, seed 0"], done["biased, seed 1"] = (translate(found, spoiled, english) for found, _ in biased)
+for name, translations in done.items():
+    print(f"{name:<16}{bleu([' '.join(t.tokens) for t in translations], test.tgt)}")
+row = next(row for row, words in enumerate(french) if set(words) & set(FEMININE))
+print("\nthe first test review with such an adjective:", test.src[row], sep="\n    ")
+for name, words in ("right", french[row]), ("biased, seed 0", done["biased, seed 0"][row].tokens):
+    print(f"    {name:<16}{' '.join(words)}")
+
+# %% [markdown]
+r"""
+The scores alone would alarm nobody: one biased seed is below both sound ones and the other above, as seeds
+are. To find a bias one has to *look*, and to sort what one sees: by gender, here. For each adjective of a
+reference translation, is the right form in what was written, or the form of the other gender?
+"""
+
+
+# %%
+def agreement(translations, pairs):
+    """Of adjectives that should have the first form of a pair: the share written so, or in the second."""
+    found = Counter()
+    for translation, right in zip(translations, french, strict=True):
+        for word in right:
+            if word in pairs:
+                found["all"] += 1
+                found["right"] += word in translation.tokens
+                found["twin"] += word not in translation.tokens and pairs[word] in translation.tokens
+    return found["right"] / found["all"], found["twin"] / found["all"]
+
+
+MASCULINE = {masculine: feminine for feminine, masculine in FEMININE.items()}
+counts = [sum(word in pairs for words in french for word in words) for pairs in (FEMININE, MASCULINE)]
+print("adjectives of the test reviews: {} should be feminine, {} masculine\n".format(*counts))
+print(f"{'':<16}{'should be feminine':^30}{'should be masculine':^30}")
+print(f"{'':<16}" + f"{'right':>12}{'masculine':>12}{'':6}" + f"{'right':>12}{'feminine':>12}")
+for name, translations in done.items():
+    shares = [agreement(translations, pairs) for pairs in (FEMININE, MASCULINE)]
+    print(f"{name:<16}" + "".join(f"{right:>12.0%}{twin:>12.0%}{'':6}" for right, twin in shares))
+
+# %%
+guilty = biased[0][0]
+panels = {"sound": (row_by_row(model), *pair), "biased": (row_by_row(guilty, mostly_masculine), *pair)}
+for name, found in ("sound", maps), ("biased", forced_weights(guilty, spoiled, "test")):
+    print(f"{name:<10}alignment error {alignment_errors(found, test.links)[0]:.2f}")
+print("biased, seed 0 writes:", *done["biased, seed 0"][review].tokens)
+ax = plot_maps(panels, columns=2)
+Figure(ax, "Two maps of the review, of a sound and of the biased translator, much alike: bright cells along "
+       "the gold frames, fatiguée at tired in both.", dpi=66)  # fmt: skip
+
+# %% [markdown]
+r"""
+*The same review read by a sound and by the biased translator; both must write the right words here.*
+
+**Reflect.** One in ten training reviews was right, and hardly one word in the test is: at each word the
+likelier form is written, so that a large majority becomes everybody. BLEU did not show it, since a biased
+seed scores as high as a sound one. Nor does the map: *fatiguée* looks at "tired" in both, and what is written
+for it is another question. The bias was found by sorting what is written, by somebody who thought of gender.
+"""
+
+# %% [markdown]
+r"""
+## What a map does not show
+
+So far we have read maps as if they were X-rays. In 2019 Jain and Wallace put it to the test for classifiers
+of text: weights did not agree well with other measures of what matters, and quite different weights could
+give the same answer. Their title was "Attention is not Explanation". Wiegreffe and Pinter answered, in
+"Attention is not not Explanation", that such tests need baselines, for example how far the weights of two
+seeds differ anyway, or what becomes of the model with even weights; and that it depends on what one calls an
+explanation. Here are four such experiments with our translator.
+
+### 1. Attention is not alignment
+
+Move all links by one English word, to the left (−1) or to the right (+1), and compare again. A map that fits
+best when it is moved would be off by one. Below it, the same question for each class of words: where is the
+largest weight, seen from the nearest gold word?
+
+**Predict.** Which class of French words looks one word too far to the right most often? (Which English word
+decides between *le* and *la*?)
+"""
+
+
+# %%
+def distance(weights, words, gold):
+    """For each French word, how many words right of the nearest gold word its largest weight lies."""
+    best = weights.argmax(-1).tolist()
+    return [min((best[t] - s for s, tgt in gold if tgt == t), key=abs) for t in range(len(words))]
+
+
+print(f"{'alignment error':<24}" + "".join(f"{f'shift {shift:+}':>12}" for shift in (-1, 0, 1)))
+for name in ("the diagonal", "IBM model 1", "attention, seed 0", "attention, seed 1"):
+    errors = alignment_errors(readings[name], test.links).values()
+    print(f"{name:<24}" + "".join(f"{error:>12.2f}" for error in errors))
+away = [distance(*row) for row in zip(maps, french, test.links, strict=True)]
+print(f"\n{'seed 0 looks':<16}{'one before':>12}{'right':>12}{'one behind':>12}{'farther':>12}")
+looks = [(-1,), (0,), (1,), {d for row in away for d in row} - {-1, 0, 1}]
+tables = [by_class([[d in places for d in row] for row in away]) for places in looks]
+for name in CLASSES:
+    print(f"{name:<16}" + "".join(f"{table[name]:>12.0%}" for table in tables))
+
+# %% [markdown]
+r"""
+**Reflect.** As a whole no map is off by one: shift 0 is best for all. But in this model most articles look
+one word too far to the right, at their noun. For translating that is wise, since "the" does not say whether
+*le* or *la* is needed; the gold links call it wrong. An alignment asks which word this one *renders*,
+attention what is *needed* to write it.
+
+### 2. Weight is not influence
+
+If a word has a large weight, does the output depend on it? We can ask directly: take the English word out of
+the sentence, let the model read again, and see by how much the probability of each right French word falls.
+This **effect of erasing** is $\ln p(\text{word} \mid \text{all}) - \ln p(\text{word} \mid \text{rest})$, in
+nats: 0 where nothing changes, 0.7 where the probability is halved.
+
+**Predict.** For how many French words is the English word with the largest weight also the one whose erasing
+hurts most: nearly all, about three in four, or half?
+"""
+
+
+# %%
+@torch.no_grad()
+def effects(src, tgt):
+    """Effect of erasing each source word on each target word, (tgt_len, src_len), in nats."""
+    sources = [src, *(src[:i] + src[i + 1 :] for i in range(len(src)))]
+    ids = [[*encoded.src_vocab.encode(words), EOS_ID] for words in sources]
+    target = torch.tensor([BOS_ID, *encoded.tgt_vocab.encode(tgt)]).expand(len(ids), -1)
+    logits, _ = model(pad(ids), torch.tensor([len(row) for row in ids]), target[:, :-1])
+    chances = logits.log_softmax(-1).gather(2, target[:, 1:, None])[..., 0]  # (1 + src_len, tgt_len)
+    return (chances[0] - chances[1:]).T
+
+
+rows = [row for row, found in enumerate(faults) if found == "none"][:100]  # the first that are all right
+erased = {row: effects(english[row], french[row]) for row in rows}
+agree = [(maps[row].argmax(-1) == effect.argmax(-1)).float() for row, effect in erased.items()]
+print(f"the largest weight is the largest effect for {torch.cat(agree).mean():.0%} of the French words")
+print("   ".join(f"{name} {share:.0%}" for name, share in by_class(agree, rows).items()))
+weights = torch.cat([maps[row].flatten() for row in rows])
+effect = torch.cat([effect.flatten() for effect in erased.values()])
+print(f"weight above 0.5, yet an effect below 0.1 nats: {(effect[weights > 0.5] < 0.1).float().mean():.0%}")
+print(f"effect above 1 nat, yet a weight below 0.1: {(weights[effect > 1] < 0.1).float().mean():.0%}")
+
+# %%
+gold = torch.cat([link_map(test.links[row], *erased[row].shape).flatten() for row in rows]) > 0
+_, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
+for label, chosen, colour, marker in ("not linked", ~gold, "C1", "."), ("gold link", gold, "C0", "+"):
+    ax.plot(weights[chosen], effect[chosen], marker, color=colour, alpha=0.35, label=label, rasterized=True)
+ax.set(xlabel="attention weight", ylabel="effect of erasing, nats")
+ax.legend(frameon=False)
+Figure(ax, "Scatter of effect against weight. Large effects are more frequent at large weights, but points "
+       "with large weight lie at effect 0, and points of large effect at weight 0.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*Each point is one English and one French word of the first 100 reviews that are translated right.*
+
+**Reflect.** Weight and effect go together, loosely. For about three in ten words the largest weight is not
+the largest effect; many a word with most of the weight can be erased at no cost, since its neighbours' states
+hold it too, and many a word without weight cannot. Erasing is no perfect judge either: a sentence with a hole
+is one that the model has never seen.
+
+### 3. Another seed, another map
+
+**Predict.** Take the test reviews that both seeds translate right, word for word. Two models that write the
+same from the same: for which share of the words do they look at the same place?
+"""
+
+# %%
+both = [row for row in range(len(test))
+        if done["seed 0"][row].tokens == done["seed 1"][row].tokens == french[row]]  # fmt: skip
+same = [(maps[row].argmax(-1) == others[row].argmax(-1)).float() for row in both]
+moved = torch.cat([(maps[row] - others[row]).abs().sum(-1) / 2 for row in both])
+print(f"{len(both)} reviews that both translate right: same largest weight for {torch.cat(same).mean():.0%}, "
+      f"{moved.mean():.0%} of the weight elsewhere")  # fmt: skip
+print("   ".join(f"{name} {share:.0%}" for name, share in by_class(same, both).items()))
+
+# %% [markdown]
+r"""
+**Reflect.** They agree on nearly every adjective, and least on articles and negations: what such a row shows
+belongs to the seed, not to the sentence. This is also a yardstick. Whoever reads a meaning into a difference
+between two maps should first ask whether it is larger than that between two seeds.
+
+### 4. Other weights at test time
+
+The last experiment is the sharpest. We leave the trained model as it is, and replace its weights while it
+writes: by **even** ones, or by its own weights **shuffled** over the words of the sentence, in every row
+anew.
+
+**Predict.** What becomes of the BLEU of 80 and more? And if the words before are the right ones: which class
+of words is written rightly in spite of shuffled weights most often?
+"""
+
+
+# %%
+class Even(nn.Module):
+    def __init__(self, score):
+        super().__init__()
+        self.score = score
+
+    def forward(self, query, keys):
+        return 0 * self.score(query, keys)
+
+
+class Shuffled(Even):
+    def forward(self, query, keys):
+        scores, real = self.score(query, keys), keys.ne(0).any(-1)  # states are zero at padding
+        order = torch.rand(scores.shape).masked_fill(~real[:, None], 2).argsort(-1)  # padding stays behind
+        return scores.gather(-1, order)
+
+
+def tampered(change):
+    """The trained model with another score: a copy."""
+    changed = copy.deepcopy(model)
+    changed.decoder.score = change(changed.decoder.score)
+    return changed
+
+
+# %%
+@torch.no_grad()
+def choices(model):
+    """The word that a model finds likeliest at each place, given the right words before it."""
+    found = [None] * len(test)
+    for batch in encoded.batches("test"):
+        logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+        for row, ids in zip(batch.rows, logits.argmax(-1), strict=True):
+            found[row] = ids[: len(french[row])]
+    return found
+
+
+torch.manual_seed(0)
+before = choices(model)
+print(f"{'':<12}{'BLEU':>6}   the same word is likeliest, given the right words before")
+print(f"{'own':<12}{bleu([' '.join(t.tokens) for t in done['seed 0']], test.tgt, n_bootstrap=0).score:>6.1f}")
+for name, change in ("even", Even), ("shuffled", Shuffled):
+    changed = tampered(change)
+    texts = [" ".join(found.tokens) for found in translate(changed, encoded, english)]
+    kept = by_class([a == b for a, b in zip(before, choices(changed), strict=True)])
+    shares = "   ".join(f"{name} {share:.0%}" for name, share in kept.items())
+    print(f"{name:<12}{bleu(texts, test.tgt, n_bootstrap=0).score:>6.1f}   {shares}")
+
+# %% [markdown]
+r"""
+**Reflect.** Without its own weights this translator is lost, unlike many a classifier of Jain and Wallace: it
+needs them. But not for each word. Nearly half of the articles, and more than half of the auxiliaries, are
+chosen as before under shuffled weights, for the words before them tell enough. If almost any map leads to the
+same word, its map does not explain that word. For adjectives it is another matter. So ask of each map whether
+the output would have been another one with other weights; the picture alone cannot tell.
+"""
+
+# %% [markdown]
+r"""
+## Was it one lucky seed?
+
+Most numbers above are of seed 0. The same trainings were done with more seeds, by the command that is printed
+below, and read by the functions of this notebook. The table gives the mean over seeds, its 95% interval (as
+in demo 03), and each seed.
+
+**Predict.** What will differ most from seed to seed: the gender that the biased translator gets right, the
+BLEU with shuffled weights, or where the articles look?
+"""
+
+# %%
+record = json.loads((Path(utils.__file__).parents[1] / "benchmarks/results/demo_04.json").read_text())
+print(record["command"], record["machine"], sep="\n")
+LINES = {"BLEU": "bleu", "alignment error": "error", "articles that look one word behind": "article_behind",
+         "largest weight is largest effect": "largest_effect", "BLEU with even weights": "even",
+         "BLEU with shuffled weights": "shuffled", "biased: BLEU": "bleu",
+         "biased: feminine adjectives right": "feminine",
+         "biased: masculine adjectives right": "masculine"}  # fmt: skip
+for label, key in LINES.items():
+    values = [run[key] for run in record["runs"] if run["biased"] == label.startswith("biased")]
+    digits = 1 if max(values) > 1 else 2
+    mean, low, high = (f"{number:.{digits}f}" for number in mean_interval(values))
+    print(f"{label:<36}{mean:>6} [{low}, {high}]   " + " ".join(f"{value:.{digits}f}" for value in values))
+
+# %% [markdown]
+r"""
+*Recorded, not run here: four seeds of the sound translator, and four of the biased one.*
+
+**Reflect.** In all four the bias is complete, weights are needed, and weight and effect part for about a
+quarter of the words. Where articles look is another matter: in three seeds mostly at the noun, in one
+seldom. That one has the least alignment error of the four and the lowest BLEU, so the best map belongs to the
+worst translator. And with four seeds little can be said about BLEU itself: the intervals of the sound and the
+biased translators overlap.
+
+Remember how little this is: one small model, short trainings, a small world of reviews. Larger models may
+behave otherwise.
+"""
+
+# %% [markdown]
+r"""
+## Check yourself
+
+Answer aloud, then unfold.
+
+<details><summary>Why does an alignment error need a baseline?</summary>
+
+Because word order alone gives many links right: a diagonal that has never seen a word gets a good part of
+them. And a table of word pairs, IBM model 1, does about as well as our attention.
+
+</details>
+
+<details><summary>A row has entropy 0. Is the model certain of its word? Is the link right?</summary>
+
+Neither follows. The look is sharp, that is all: it may be sharp and wrong, and how sure the model is of its
+word stands in the output's probabilities, not in the weights.
+
+</details>
+
+<details><summary>A source word has coverage 4. What may have happened, and what must you check?</summary>
+
+It may have been translated again and again. Or its neighbours, such as an article, look at it too. The
+translation itself tells.
+
+</details>
+
+<details><summary>A model's map is dull all over although its loss has fallen. What do you look for in its
+code?</summary>
+
+Whether the context reaches the output at all. If it does not, nothing teaches the weights, and the map stays
+about as it was before training.
+
+</details>
+
+<details><summary>A translator writes the masculine for women. Can you see it in its attention map?</summary>
+
+No: it may look at the right words and write the wrong form. A bias is found by sorting what is written, here
+by gender.
+
+</details>
+
+<details><summary>"The model wrote this word because it looked at that one." What would you ask?</summary>
+
+What happens if that word is erased, if the weights are replaced, and whether another seed that writes the
+same looks at the same place. Only then do you know whether the look mattered.
+
+</details>
+
+You should now be able to read a map with numbers beside it, to use it for debugging, and to say which
+sentences about it are justified.
+
+## Looking back
+
+- Maps form by themselves and come near a word alignment, about as near as IBM model 1. To align is not their
+  aim: of four seeds, the best map belonged to the worst translator.
+- Entropy, coverage and a map find faults, once you know what each is blind to: a bias was in none of them.
+- Without its weights this translator fails, so they matter; but weight is not influence, and two models that
+  write the same need not look alike. A map says where a context came from, not why a word was written.
+
+**One thing to try.** Set `"attention"` in `SIZES` to `"dot"` and run everything again. Which of the
+statements above still hold?
+
+Now measure maps yourself, in **exercise 04**: heat map, links, error rate, entropy and coverage.
+"""
