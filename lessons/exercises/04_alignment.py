@@ -866,5 +866,6 @@ r"""
 Which of your numbers change most, and would you still draw the same conclusions?
 
 Which of the faults would you have found in your own model without gold links? Write yourself a line about
-how. Then go on to lesson 05, which leaves recurrent networks behind.
+how. Then go on to demo 05, where attention answers questions, and demo 06, which leaves recurrent networks
+behind.
 """

@@ -929,5 +929,5 @@ guess, and one guess in ten is right. The other four get all: (4 + 3 · 0.1) / 7
 </details>
 
 Which of the five parts would you have expected to matter least, and did a run change your mind? Write
-yourself a line about it. Then go on to lesson 06, where attention meets real text.
+yourself a line about it. Then go on to demo 07, where attention meets real text.
 """

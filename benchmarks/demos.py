@@ -1,0 +1,62 @@
+"""How long each demo takes, from top to bottom, offline.
+
+    python -m benchmarks.demos
+
+Runs the lessons as plain Python one after the other, each in a process of its own, with nothing in the cache
+folder. Times are of this machine and of whatever else it does meanwhile, so compare them with each other.
+Writes benchmarks/results/demos.txt.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.lessons import DEMOS
+from benchmarks.machine import describe
+
+RESULTS = Path(__file__).parent / "results" / "demos.txt"
+
+
+def seconds(lesson):
+    """Run one lesson; give seconds on the clock, and of computing in all its processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = os.environ | {
+            "MPLBACKEND": "agg",
+            "PYTHONPATH": str(DEMOS.parents[1]),
+            "ATTENTION_DATA": folder,
+            "ATTENTION_MULTI30K_URL": "http://127.0.0.1:9",  # nobody answers: offline
+        }
+        before, started = os.times(), time.perf_counter()
+        subprocess.run(
+            [sys.executable, str(lesson)], env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL
+        )
+        after = os.times()
+    computing = (after.children_user + after.children_system) - (
+        before.children_user + before.children_system
+    )
+    return time.perf_counter() - started, computing
+
+
+def table(rows):
+    """Lay out name, seconds on the clock and of computing, with their sums."""
+    rows = [*rows, ("all", *map(sum, list(zip(*rows, strict=True))[1:]))]
+    head = f"{'':<24}{'seconds':>10}{'computing':>12}"
+    return "\n".join([head, *(f"{name:<24}{clock:>10.0f}{cpu:>12.0f}" for name, clock, cpu in rows)])
+
+
+def main():
+    rows = []
+    for lesson in sorted(DEMOS.glob("*.py")):
+        rows.append((lesson.stem, *seconds(lesson)))
+        print(f"{lesson.stem:<24}{rows[-1][1]:>10.0f}{rows[-1][2]:>12.0f}", file=sys.stderr, flush=True)
+    text = f"{describe()}\npython -m benchmarks.demos\n\n{table(rows)}\n"
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(text, "utf-8")
+    print(text, end="")
+
+
+if __name__ == "__main__":
+    main()
