@@ -6,16 +6,11 @@ Runs the lesson's own functions. A seed draws a model's first weights and its ba
 same test reviews. Writes benchmarks/results/demo_04.json, from which the lesson makes its last table.
 """
 
-import argparse
-import json
-import sys
 from pathlib import Path
 
 import torch
 
-from benchmarks.lessons import taught
-from benchmarks.machine import describe
-from utils.training import in_parallel
+from benchmarks.lessons import record_seeds, taught
 
 LESSON = "04_alignment"
 RESULTS = Path(__file__).parent / "results" / "demo_04.json"
@@ -38,7 +33,7 @@ def measure(seed, biased):
 
     done, score = write(model)
     maps = names["forced_weights"](model, corpus(clauses), "test")
-    run = {"seed": seed, "biased": biased, "bleu": score}
+    run = {"bleu": score}
     run["error"] = names["alignment_errors"](maps, test.links)[0]
     if biased:
         run["feminine"] = names["agreement"](done, names["FEMININE"])[0]
@@ -55,25 +50,14 @@ def measure(seed, biased):
         run["even"], run["shuffled"] = (
             write(names["tampered"](names[change]))[1] for change in ("Even", "Shuffled")
         )
-    print(run, file=sys.stderr, flush=True)
     return run
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=4)
-    parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
-    args = parser.parse_args()
     names = taught(LESSON)
-    jobs = [dict(seed=seed, biased=biased) for seed in range(args.seeds) for biased in (False, True)]
-    results = {
-        "command": f"python -m benchmarks.demo_04 --seeds {args.seeds}",
-        "machine": f"{describe()}; one thread a model",
-        "settings": {**names["SIZES"], **names["BUDGET"], "clauses": names["CLAUSES"]},
-        "runs": in_parallel(measure, jobs, workers=args.workers),
-    }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    settings = {**names["SIZES"], **names["BUDGET"], "clauses": names["CLAUSES"]}
+    kinds = [{"biased": False}, {"biased": True}]
+    record_seeds(__doc__, RESULTS, settings, kinds, measure, seeds=4)
 
 
 if __name__ == "__main__":

@@ -3,30 +3,24 @@
     python -m benchmarks.demo_05 [--seeds 3] [--workers 2]
 
 Runs the lesson's own functions. A seed draws a model's first weights and its batches; both models of a seed
-see the same batches. Writes benchmarks/results/demo_05.json after each seed, from which the lesson makes its
-tables; what is there already with the same settings is kept, so that an interrupted run goes on.
+see the same batches. Writes benchmarks/results/demo_05.json, from which the lesson makes its tables.
 """
 
-import argparse
-import json
-import sys
 import time
 from pathlib import Path
 
-from benchmarks.lessons import taught
-from benchmarks.machine import describe
-from utils.training import in_parallel
+from benchmarks.lessons import record_seeds, taught
 
 LESSON = "05_beyond_translation"
 RESULTS = Path(__file__).parent / "results" / "demo_05.json"
+TASKS = ("questions", "summaries")
 
 
 def measure(task, attention, seed):
     """Train one model on a task and judge it on the test split."""
     names, started = taught(LESSON), time.process_time()
     model = names["pupil" if task == "questions" else "journalist"](attention, seed)
-    run = {"task": task, "attention": attention, "seed": seed}
-    run["cpu_seconds"] = round(time.process_time() - started, 1)
+    run = {"cpu_seconds": round(time.process_time() - started, 1)}
     if task == "questions":
         run["right"] = names["right_by_clauses"](model)
     else:
@@ -38,35 +32,14 @@ def measure(task, attention, seed):
         run["covered"] = names["covered"](model)
     elif attention != "none":
         run["fed"] = names["feeding"](model)
-    print(run, file=sys.stderr, flush=True)
     return run
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
-    args = parser.parse_args()
     names = taught(LESSON)
     settings = {name.lower(): names[name] for name in ("SIZES", "QUESTIONS", "SUMMARIES")}
-    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    runs = old["runs"] if old.get("settings") == settings else []
-    for seed in range(args.seeds):
-        jobs = [
-            {"task": task, "attention": attention, "seed": seed}
-            for task in ("questions", "summaries")
-            for attention in names["ATTENTIONS"]
-            if not any((task, attention, seed) == (r["task"], r["attention"], r["seed"]) for r in runs)
-        ]
-        runs = runs + in_parallel(measure, jobs, workers=args.workers) if jobs else runs
-        results = {
-            "command": f"python -m benchmarks.demo_05 --seeds {args.seeds}",
-            "machine": f"{describe()}; one thread a model",
-            "settings": settings,
-            "runs": runs,
-        }
-        RESULTS.parent.mkdir(exist_ok=True)
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    kinds = [{"task": task, "attention": kind} for task in TASKS for kind in names["ATTENTIONS"]]
+    record_seeds(__doc__, RESULTS, settings, kinds, measure, seeds=3)
 
 
 if __name__ == "__main__":

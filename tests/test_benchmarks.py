@@ -4,12 +4,13 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CalledProcessError
 from textwrap import indent
 
 import nbformat
 import pytest
 
-from benchmarks import corpora, demo_03, demo_04, demo_06, multi30k, teacher_forcing
+from benchmarks import corpora, demo_01, demo_03, demo_04, demo_06, demos, lessons, multi30k, teacher_forcing
 from utils.data import Corpus, load_reviews
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -43,77 +44,133 @@ def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_pa
     assert all(0 < float(rows[name][4]) < 1 for name in ("additive", "dot", "none", "bahdanau"))
 
 
-def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypatch, tmp_path):
-    small, real = demo_03.encoded_reviews().corpus, demo_03.taught
+def one_by_one(function, jobs, workers):
+    return [function(**job) for job in jobs]
+
+
+@pytest.fixture
+def of_one_seed(monkeypatch, tmp_path):
+    """Run a benchmark of a demo with one seed; `change` makes its lesson short. Gives its record."""
+
+    def run(module, change):
+        real = module.taught
+
+        def taught(stem):
+            names = real(stem)  # the globals of its functions
+            change(names)
+            return names
+
+        monkeypatch.setattr(module, "taught", taught)
+        monkeypatch.setattr(lessons, "in_parallel", one_by_one)
+        monkeypatch.setattr(module, "RESULTS", tmp_path / "results" / module.RESULTS.name)
+        monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
+        module.main()
+        record = json.loads(module.RESULTS.read_text())
+        assert record["command"] == f"python -m {module.__name__} --seeds 1"
+        assert all(run["seed"] == 0 for run in record["runs"])
+        return record
+
+    return run
+
+
+def short(names, encoded=None):
+    """Let a lesson's trainings end after two updates."""
+    names["BUDGET"] |= {"updates": 2}
+    names["encoded_reviews"] = (lambda: encoded) if encoded else names["encoded_reviews"]
+
+
+def test_a_record_of_seeds_goes_on_where_it_stopped(monkeypatch, tmp_path):
+    asked, path = [], tmp_path / "results" / "some.json"
+
+    def at_once(function, jobs, workers):
+        asked.append([(job["kind"], job["seed"]) for job in jobs])
+        return [function(**job) for job in jobs]
+
+    def record(seeds, settings):
+        monkeypatch.setattr("sys.argv", ["x", "--seeds", str(seeds)])
+        kinds = [{"kind": "a"}, {"kind": "b"}]
+        lessons.record_seeds("About.", path, settings, kinds, lambda kind, seed: {"sum": kind + str(seed)}, 1)
+        return json.loads(path.read_text())
+
+    monkeypatch.setattr(lessons, "in_parallel", at_once)
+    record(1, {"size": (1, 2)})
+    record(2, {"size": (1, 2)})
+    written = record(2, {"size": (1, 2)})
+    assert asked == [[("a", 0), ("b", 0)], [("a", 1), ("b", 1)]], "what is there is not measured again"
+    assert [run["sum"] for run in written["runs"]] == ["a0", "b0", "a1", "b1"]
+    assert written["command"] == "python -m benchmarks.some --seeds 2"
+    assert len(record(1, {"size": 3})["runs"]) == 2, "other settings make another record"
+
+
+def test_demo_01_measures_every_width_and_way(of_one_seed, monkeypatch):
+    encoded = teacher_forcing.EncodedCorpus(load_reviews(2_000, 20, 40, 40))
+    monkeypatch.setattr(demo_01, "encoded_reviews", lambda: encoded)
+    record = of_one_seed(demo_01, lambda names: short(names, encoded))
+    kinds = zip(demo_01.KINDS, record["runs"], strict=True)
+    assert all(kind.items() <= run.items() for kind, run in kinds)
+        True
+    ] * 7
+    assert record["settings"]["updates"] == 2
+    assert all(run["parameters"] > 40_000 and [*run["bleu"]] == [*"12345"] for run in record["runs"])
+
+
+def test_demo_03_runs_the_lessons_own_functions_for_every_kind(of_one_seed):
+    small = demo_03.encoded_reviews().corpus
     splits = {name: split[: 3_000 if name == "train" else 40] for name, split in small.splits.items()}
     encoded = teacher_forcing.EncodedCorpus(replace(small, splits=splits))
-
-    def taught(stem):
-        names = real(stem)  # the globals of its functions
-        names["BUDGET"]["updates"] = 2
-        names["encoded_reviews"] = lambda: encoded
-        return names
-
-    monkeypatch.setattr(demo_03, "taught", taught)
-    monkeypatch.setattr(demo_03, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
-    monkeypatch.setattr(demo_03, "RESULTS", tmp_path / "results" / "demo_03.json")
-    monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
-    demo_03.main()
-    record = json.loads(demo_03.RESULTS.read_text())
+    record = of_one_seed(demo_03, lambda names: short(names, encoded))
     kinds = ["none", "dot", "scaled", "multiplicative", "additive"]
-    assert [(run["attention"], run["seed"]) for run in record["runs"]] == [(kind, 0) for kind in kinds]
-    assert record["command"] == "python -m benchmarks.demo_03 --seeds 1"
+    assert [run["attention"] for run in record["runs"]] == kinds
     assert record["settings"]["updates"] == 2
     assert all(run["parameters"] > 100_000 and 0 <= run["rare"][3] <= 1 for run in record["runs"])
 
 
-def test_demo_04_reads_sound_and_biased_models_of_every_seed(monkeypatch, tmp_path):
-    real = demo_04.taught
-
-    def lesson(stem):
-        names = real(stem)
-        names["BUDGET"]["updates"] = 2
-        return names
-
-    monkeypatch.setattr(demo_04, "taught", lesson)
-    monkeypatch.setattr(demo_04, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
-    monkeypatch.setattr(demo_04, "RESULTS", tmp_path / "results" / "demo_04.json")
-    monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
-    demo_04.main()
-    record = json.loads(demo_04.RESULTS.read_text())
-    assert [(run["seed"], run["biased"]) for run in record["runs"]] == [(0, False), (0, True)]
-    assert record["command"] == "python -m benchmarks.demo_04 --seeds 1"
+def test_demo_04_reads_sound_and_biased_models(of_one_seed):
+    record = of_one_seed(demo_04, short)
+    assert [run["biased"] for run in record["runs"]] == [False, True]
     assert record["settings"]["updates"] == 2 and record["settings"]["clauses"] == 3
     sound, biased = record["runs"]
     assert 0 < sound["error"] <= 1 and 0 <= sound["article_behind"] <= 1 and sound["largest_effect"] is None
     assert 0 <= biased["feminine"] <= 1 and 0 <= biased["masculine"] <= 1
 
 
-def test_demo_06_runs_the_lessons_own_functions_for_every_model_and_seed(monkeypatch, tmp_path):
-    small, real = teacher_forcing.EncodedCorpus(load_reviews(2_000, 20, 40, 40)), demo_06.lessons.taught
+def test_demo_06_runs_the_lessons_own_functions_for_every_model(of_one_seed, monkeypatch):
+    small = teacher_forcing.EncodedCorpus(load_reviews(2_000, 20, 40, 40))
 
-    def lesson(path):
-        taught = real(path)  # the globals of its functions
-        learn = taught["learn"]
-        taught["learn"] = lambda seed, **changes: learn(seed, updates=2, **changes)
-        taught["BUDGET"]["updates"] = 2
-        taught["encoded_reviews"] = lambda: small
-        return taught
+    def shorten(names):
+        learn = names["learn"]
+        names["learn"] = lambda seed, **changes: learn(seed, updates=2, **changes)
+        short(names, small)
 
-    monkeypatch.setattr(demo_06.lessons, "taught", lesson)
     monkeypatch.setattr(demo_06, "encoded_reviews", lambda: small)
-    monkeypatch.setattr(demo_06, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
-    monkeypatch.setattr(demo_06, "RESULTS", tmp_path / "results" / "demo_06.json")
-    monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
-    demo_06.main()
-    record = json.loads(demo_06.RESULTS.read_text())
-    assert record["command"] == "python -m benchmarks.demo_06 --seeds 1"
-    runs = {run["name"]: run for run in record["runs"]}
-    assert [*runs] == [*lesson(demo_06.LESSON)["KINDS"], "bahdanau", "Transformer"]
+    kinds = demo_06.taught(demo_06.LESSON)["KINDS"]
+    runs = {run["name"]: run for run in of_one_seed(demo_06, shorten)["runs"]}
+    assert [*runs] == [*kinds, "bahdanau", "Transformer"]
     assert len(runs["two looks, four heads"]["silenced"]) == 8 and len(runs["one look"]["silenced"]) == 1
     for look in [look for sentence in runs["two looks"]["pair"] for look in sentence]:
         assert sum(look) == pytest.approx(1, abs=0.001) and len(look) == 11
     assert [*runs["Transformer"]["bleu"]] == [*"123456"]
+
+
+def test_demos_are_timed_one_by_one(monkeypatch, capsys, tmp_path):
+    for name, text in ("01_a", "print(1)"), ("02_b", "import time; time.sleep(1.2)"):
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setattr(demos, "DEMOS", tmp_path)
+    monkeypatch.setattr(demos, "RESULTS", tmp_path / "results" / "demos.txt")
+    demos.main()
+    text = capsys.readouterr().out
+    assert demos.RESULTS.read_text() == text and "python -m benchmarks.demos" in text
+    rows = {line.split()[0]: [int(n) for n in line.split()[1:]] for line in text.splitlines()[-3:]}
+    assert [*rows] == ["01_a", "02_b", "all"] and 1 <= rows["02_b"][0] <= rows["all"][0]
+
+
+def test_a_demo_that_fails_is_not_timed(monkeypatch, tmp_path):
+    (tmp_path / "01_a.py").write_text("1 / 0")
+    monkeypatch.setattr(demos, "DEMOS", tmp_path)
+    monkeypatch.setattr(demos, "RESULTS", tmp_path / "results" / "demos.txt")
+    with pytest.raises(CalledProcessError):
+        demos.main()
+    assert not demos.RESULTS.exists()
 
 
 def test_counted_work_equals_the_arithmetic_of_a_plain_model():
