@@ -170,7 +170,7 @@ def _encode(_, name, src, tgt, pairs, subwords, min_count, max_tokens):
         corpus = load_wmt14(src, tgt, **chosen)
     else:
         corpus = load_opensubtitles(src, tgt, **chosen)
-    return EncodedCorpus(corpus, min_count, max_tokens, subwords)
+    return EncodedCorpus(corpus, min_count, max_tokens, subwords=subwords)
 
 
 def make_model(settings, encoded):
