@@ -8,48 +8,33 @@ same test reviews. Writes benchmarks/results/demo_03.json, from which the lesson
 """
 
 import argparse
-import ast
 import json
 import sys
 import time
 from pathlib import Path
 
+from benchmarks.lessons import taught
 from benchmarks.machine import describe
 from utils.text import encoded_reviews
 from utils.training import in_parallel
 
-ROOT = Path(__file__).resolve().parents[1]
-LESSON = ROOT / "lessons" / "demo" / "03_translator.py"
-RESULTS = ROOT / "benchmarks" / "results" / "demo_03.json"
-
-
-def lesson():
-    """The lesson's imports, functions and constants (names in capitals), without running its other code."""
-    tree = ast.parse(LESSON.read_text("utf-8"))
-    tree.body = [
-        node
-        for node in tree.body
-        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef)
-        or (isinstance(node, ast.Assign) and all(name.isupper() for name in map(ast.unparse, node.targets)))
-    ]
-    names = {}
-    exec(compile(tree, str(LESSON), "exec"), names)
-    return names
+LESSON = "03_translator"
+RESULTS = Path(__file__).parent / "results" / "demo_03.json"
 
 
 def measure(attention, seed):
     """Train one model and judge its translations of the test reviews."""
-    taught = lesson()
+    names = taught(LESSON)
     encoded_reviews()
     started = time.process_time()
-    model = taught["learn"](attention, seed)
+    model = names["learn"](attention, seed)
     seconds = time.process_time() - started
     run = {
         "attention": attention,
         "seed": seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "cpu_seconds": round(seconds, 1),
-        **taught["judge"](taught["translations"](model)),
+        **names["judge"](names["translations"](model)),
     }
     print(run, file=sys.stderr, flush=True)
     return run
@@ -60,12 +45,12 @@ def main():
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
     args = parser.parse_args()
-    taught = lesson()
-    jobs = [dict(attention=name, seed=seed) for seed in range(args.seeds) for name in taught["ATTENTIONS"]]
+    names = taught(LESSON)
+    jobs = [dict(attention=name, seed=seed) for seed in range(args.seeds) for name in names["ATTENTIONS"]]
     results = {
         "command": f"python -m benchmarks.demo_03 --seeds {args.seeds}",
         "machine": f"{describe()}; one thread a model",
-        "settings": {**taught["SIZES"], **taught["BUDGET"]},
+        "settings": {**names["SIZES"], **names["BUDGET"]},
         "runs": in_parallel(measure, jobs, workers=args.workers),
     }
     RESULTS.parent.mkdir(exist_ok=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from benchmarks.lessons import taught
+
 ROOT = Path(__file__).resolve().parents[1]
 
 DEMO = '''# %% [markdown]
@@ -109,9 +111,15 @@ def course(new_course):
 
 
 @pytest.fixture(scope="module")
+def names(request):
+    """The functions and constants of the demo that a test module names as its LESSON."""
+    return taught(request.module.LESSON)
+
+
+@pytest.fixture(scope="module")
 def shown(request):
     """All that the built demo of a test module's LESSON prints, and its pictures as HTML."""
-    cells = nbformat.read(ROOT / "demo" / f"{request.module.LESSON.stem}.ipynb", 4).cells
+    cells = nbformat.read(ROOT / "demo" / f"{request.module.LESSON}.ipynb", 4).cells
     outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
     text = "".join(output.text for output in outputs if output.output_type == "stream")
     return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]

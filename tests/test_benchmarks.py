@@ -9,7 +9,7 @@ from textwrap import indent
 import nbformat
 import pytest
 
-from benchmarks import corpora, demo_03, multi30k, teacher_forcing
+from benchmarks import corpora, demo_03, demo_06, multi30k, teacher_forcing
 from utils.data import Corpus, load_reviews
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,17 +44,17 @@ def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_pa
 
 
 def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypatch, tmp_path):
-    small, real = demo_03.encoded_reviews().corpus, demo_03.lesson
+    small, real = demo_03.encoded_reviews().corpus, demo_03.taught
     splits = {name: split[: 3_000 if name == "train" else 40] for name, split in small.splits.items()}
     encoded = teacher_forcing.EncodedCorpus(replace(small, splits=splits))
 
-    def lesson():
-        taught = real()  # the globals of its functions
-        taught["BUDGET"]["updates"] = 2
-        taught["encoded_reviews"] = lambda: encoded
-        return taught
+    def taught(stem):
+        names = real(stem)  # the globals of its functions
+        names["BUDGET"]["updates"] = 2
+        names["encoded_reviews"] = lambda: encoded
+        return names
 
-    monkeypatch.setattr(demo_03, "lesson", lesson)
+    monkeypatch.setattr(demo_03, "taught", taught)
     monkeypatch.setattr(demo_03, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
     monkeypatch.setattr(demo_03, "RESULTS", tmp_path / "results" / "demo_03.json")
     monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
@@ -65,6 +65,33 @@ def test_demo_03_runs_the_lessons_own_functions_for_every_kind_and_seed(monkeypa
     assert record["command"] == "python -m benchmarks.demo_03 --seeds 1"
     assert record["settings"]["updates"] == 2
     assert all(run["parameters"] > 100_000 and 0 <= run["rare"][3] <= 1 for run in record["runs"])
+
+
+def test_demo_06_runs_the_lessons_own_functions_for_every_model_and_seed(monkeypatch, tmp_path):
+    small, real = teacher_forcing.EncodedCorpus(load_reviews(2_000, 20, 40, 40)), demo_06.lessons.taught
+
+    def lesson(path):
+        taught = real(path)  # the globals of its functions
+        learn = taught["learn"]
+        taught["learn"] = lambda seed, **changes: learn(seed, updates=2, **changes)
+        taught["BUDGET"]["updates"] = 2
+        taught["encoded_reviews"] = lambda: small
+        return taught
+
+    monkeypatch.setattr(demo_06.lessons, "taught", lesson)
+    monkeypatch.setattr(demo_06, "encoded_reviews", lambda: small)
+    monkeypatch.setattr(demo_06, "in_parallel", lambda function, jobs, workers: [function(**j) for j in jobs])
+    monkeypatch.setattr(demo_06, "RESULTS", tmp_path / "results" / "demo_06.json")
+    monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
+    demo_06.main()
+    record = json.loads(demo_06.RESULTS.read_text())
+    assert record["command"] == "python -m benchmarks.demo_06 --seeds 1"
+    runs = {run["name"]: run for run in record["runs"]}
+    assert [*runs] == [*lesson(demo_06.LESSON)["KINDS"], "bahdanau", "Transformer"]
+    assert len(runs["two looks, four heads"]["silenced"]) == 8 and len(runs["one look"]["silenced"]) == 1
+    for look in [look for sentence in runs["two looks"]["pair"] for look in sentence]:
+        assert sum(look) == pytest.approx(1, abs=0.001) and len(look) == 11
+    assert [*runs["Transformer"]["bleu"]] == [*"123456"]
 
 
 def test_counted_work_equals_the_arithmetic_of_a_plain_model():

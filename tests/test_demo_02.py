@@ -1,11 +1,9 @@
 """What demo 02 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import ast
 import html
 import json
 import math
 import re
-from pathlib import Path
 
 import pytest
 import torch
@@ -14,20 +12,9 @@ from benchmarks import scores
 from utils import attention as library
 from utils.plotting import NAMES
 
-ROOT = Path(__file__).resolve().parents[1]
-LESSON = ROOT / "lessons" / "demo" / "02_attention.py"
+LESSON = "02_attention"
 FREE = [NAMES[attention] for attention in scores.ATTENTIONS]
 MODELS = [*FREE, "guided multiplicative"]
-
-
-@pytest.fixture(scope="module")
-def written():
-    """The functions that the lesson defines, without running its cells."""
-    tree = ast.parse(LESSON.read_text("utf-8"))
-    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
-    names = {"torch": torch, "math": math}
-    exec(compile(tree, str(LESSON), "exec"), names)
-    return names
 
 
 def numbers(text, heading, name):
@@ -36,22 +23,22 @@ def numbers(text, heading, name):
     return [float(number) for number in re.findall(r"-?[\d.]+", line[len(name) :])]
 
 
-def test_guidance_is_least_for_the_gold_map(written):
+def test_guidance_is_least_for_the_gold_map(names):
     links = {7: {(0, 0), (2, 1), (1, 1)}, 9: {(1, 0)}}
     batch = type("Batch", (), {"rows": [7, 9]})
     even = torch.full((2, 3, 5), 0.2)
-    assert written["link_loss"](links, batch, even).item() == pytest.approx(math.log(5))
+    assert names["link_loss"](links, batch, even).item() == pytest.approx(math.log(5))
     gold = torch.zeros(2, 3, 5)
     gold[0, 0, 0] = gold[1, 0, 1] = 1.0
     gold[0, 1, 1:3] = 0.5
-    assert written["link_loss"](links, batch, gold).item() == pytest.approx(math.log(2) / 3)
+    assert names["link_loss"](links, batch, gold).item() == pytest.approx(math.log(2) / 3)
 
 
-def test_attention_of_the_lesson_is_that_of_the_library(written):
+def test_attention_of_the_lesson_is_that_of_the_library(names):
     query, keys = torch.randn(2, 3, 7), torch.randn(2, 5, 7)
     mask = torch.tensor([[True] * 5, [True] * 2 + [False] * 3])
     for name in ("dot_score", "scaled_dot_score"):
-        ours = written["attend"](query, keys, keys, mask, written[name])
+        ours = names["attend"](query, keys, keys, mask, names[name])
         theirs = library.attend(query, keys, keys, mask, getattr(library, name))
         assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
 

@@ -18,12 +18,6 @@ WITH = ATTENTIONS[1:]
 
 
 @pytest.fixture(scope="module")
-def taught():
-    """The functions and constants of the lesson, without running its cells."""
-    return demo_03.lesson()
-
-
-@pytest.fixture(scope="module")
 def record():
     return json.loads(demo_03.RESULTS.read_text())
 
@@ -44,26 +38,26 @@ def below(text, heading, attention):
     return [float(number) for number in re.findall(r"-?[\d.,]*\d", line[len(NAMES[attention]) :])]
 
 
-def test_pairs_that_change_places_are_told_from_those_that_do_not(taught):
+def test_pairs_that_change_places_are_told_from_those_that_do_not(names):
     src = ["the", "cold", "soup", "was", "not", "hot"]
     tgt = ["la", "soupe", "froide", "n'", "était", "pas", "chaude"]
     links = {(0, 0), (2, 1), (1, 2), (3, 4), (4, 3), (4, 5), (5, 6)}
-    kept, swapped = taught["neighbours"](src, tgt, links)
+    kept, swapped = names["neighbours"](src, tgt, links)
     assert swapped == [("soupe", "froide")]
     assert kept == [("la", "soupe")]  # what stands beside n' or pas is in neither
 
 
-def test_right_translations_are_judged_perfect_and_the_source_is_not(taught):
+def test_right_translations_are_judged_perfect_and_the_source_is_not(names):
     test = load_reviews()["test"]
-    right = taught["judge"](test.tgt)
+    right = names["judge"](test.tgt)
     assert right == {"bleu": {n: 100.0 for n in "12345"}, "rare": [1.0] * 4, "order": [1.0, 1.0]}
-    wrong = taught["judge"](test.src)
+    wrong = names["judge"](test.src)
     assert max(wrong["bleu"].values()) < 1 and wrong["order"][1] == 0
 
 
-def test_the_record_is_a_fair_experiment(record, taught):
-    assert record["settings"] == {**taught["SIZES"], **taught["BUDGET"]}
-    assert taught["ATTENTIONS"] == ATTENTIONS
+def test_the_record_is_a_fair_experiment(record, names):
+    assert record["settings"] == {**names["SIZES"], **names["BUDGET"]}
+    assert names["ATTENTIONS"] == ATTENTIONS
     seeds = int(record["command"].split("--seeds ")[1])
     assert seeds >= 3 and len(record["runs"]) == seeds * len(ATTENTIONS)
     assert {(run["attention"], run["seed"]) for run in record["runs"]} == {

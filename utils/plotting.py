@@ -24,6 +24,15 @@ SHAPES = "os^DvP"
 MARKERS = dict(zip(NAMES, SHAPES, strict=True))
 
 
+def _look(name, place):
+    """A model has its own colour and marker in all lessons; anything else has those of its place."""
+    return {
+        "color": COLOURS.get(name, PALETTE[place % len(PALETTE)]),
+        "marker": MARKERS.get(name, SHAPES[place % len(SHAPES)]),
+        "label": NAMES.get(name, name),
+    }
+
+
 def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=None, colour_bar=True):
     """Draw attention weights as a map: a row for each target token, a column for each source token.
 
@@ -79,7 +88,7 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
-    for name, seeds in curves.items():
+    for i, (name, seeds) in enumerate(curves.items()):
         bins = [bounds for bounds, _ in seeds[0]]
         scores = np.array([[score.score for _, score in seed] for seed in seeds])
         low, high = scores.min(0), scores.max(0)
@@ -88,11 +97,8 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
         elif band == "mean":
             low, high = np.array([mean_interval(column)[1:] for column in scores.T]).T
         x = np.arange(len(bins))
-        colour = COLOURS.get(name)
-        (line,) = ax.plot(
-            x, scores.mean(0), marker=MARKERS.get(name, "o"), color=colour, label=NAMES.get(name, name)
-        )
-        ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, lw=0)
+        ax.plot(x, scores.mean(0), **_look(name, i))
+        ax.fill_between(x, low, high, color=_look(name, i)["color"], alpha=0.2, lw=0)
     labels = [str(first) if first == last else f"{first}–{last}" for first, last in bins]
     if counts:
         labels = [f"{text}\nn={score.sentences}" for text, (_, score) in zip(labels, seeds[0], strict=True)]
@@ -124,11 +130,10 @@ def plot_intervals(groups, labels, ylabel, ax=None):
             places + 0.14 * (i - (len(groups) - 1) / 2),
             mean,
             yerr=[mean - low, high - mean],
-            fmt=MARKERS.get(name, "o"),
-            color=COLOURS.get(name),
-            label=NAMES.get(name, name),
+            ls="",
             capsize=3,
             markersize=5,
+            **_look(name, i),
         )
     ax.set_xticks(places, labels)
     ax.set(ylabel=ylabel, xlim=(-0.5, len(labels) - 0.5))
@@ -142,14 +147,7 @@ def plot_curves(curves, x, xlabel, ylabel, ax=None):
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for i, (name, values) in enumerate(curves.items()):
-        ax.plot(
-            x,
-            values,
-            label=name,
-            marker=SHAPES[i % len(SHAPES)],
-            markersize=4,
-            color=PALETTE[i % len(PALETTE)],
-        )
+        ax.plot(x, values, markersize=4, **_look(name, i))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(frameon=False)
     sns.despine(ax=ax)

@@ -31,7 +31,7 @@ ROLES = {
     "hear": (["sleepy", "deaf"], ["quiet", "distant"]),
     "fear": (["brave", "bold"], ["small", "gentle"]),
 }
-HELD_OUT = frozenset(("animal", "street"))  # the pair of the textbook sentence is never trained on
+HELD_OUT = frozenset(("animal", "street"))  # the pair of the textbook sentence is kept for the test
 
 
 @dataclass(frozen=True)
@@ -82,28 +82,31 @@ def _first_is_meant(first, verb, second, adjective):
     raise ValueError(f"the grammar has no rule for {first}, {verb}, {second} and {adjective} together")
 
 
-def load_references(train=6_000, test=1_000, seed=0):
-    """Write sentences with "it" for training and for testing: two lists of `Reference`.
+def load_references(train=6_000, valid=500, test=1_000, seed=0):
+    """Write sentences with "it" for training, validation and testing: three lists of `Reference`.
 
-    A fifth of all pairs of nouns is kept for testing: no training sentence has both nouns of a test sentence,
-    in either order, though it may have each with another. Half of each list is of the kind "sense", half
-    "role"; in each kind the meant noun comes first about as often as second. No sentence occurs twice. The
-    same sizes and seed give the same lists on every machine.
+    A tenth of all pairs of nouns is kept for validation and a fifth for testing: no two lists share a pair of
+    nouns, in either order, though a noun of one may stand with another noun in the next. Half of each list is
+    of the kind "sense", half "role"; in each kind the meant noun comes first about as often as second. No
+    sentence occurs twice. The same sizes and seed give the same lists on every machine.
     """
     rng = random.Random(seed)
     pairs = {
         "sense": [frozenset(pair) for pair in product(ANIMALS, PLACES) if frozenset(pair) != HELD_OUT],
         "role": [frozenset(pair) for pair in combinations(ANIMALS, 2)],
     }
-    kept = {HELD_OUT}
-    for some in pairs.values():
-        kept.update(rng.sample(some, len(some) // 5))
-    pairs["sense"].append(HELD_OUT)
-    lists, seen = ([], []), set()
-    for done, size, held in zip(lists, (train, test), (False, True), strict=True):
-        allowed = {kind: [pair for pair in some if (pair in kept) == held] for kind, some in pairs.items()}
+    allowed = [{}, {}, {}]
+    for kind, some in pairs.items():
+        rng.shuffle(some)
+        tenth, fifth = len(some) // 10, len(some) // 5
+        parts = some[tenth + fifth :], some[:tenth], some[tenth : tenth + fifth]
+        for of_list, part in zip(allowed, parts, strict=True):
+            of_list[kind] = part
+    allowed[2]["sense"].append(HELD_OUT)
+    lists, seen = ([], [], []), set()
+    for done, size, of_list in zip(lists, (train, valid, test), allowed, strict=True):
         while len(done) < size:
-            reference = _draw(rng, "sense" if len(done) % 2 == 0 else "role", allowed)
+            reference = _draw(rng, "sense" if len(done) % 2 == 0 else "role", of_list)
             if reference.tokens not in seen:
                 seen.add(reference.tokens)
                 done.append(reference)
