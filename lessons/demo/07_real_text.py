@@ -195,8 +195,8 @@ for kind, ((rows,)) in curves.items():
     print(f"{NAMES[kind]:<14}" + "".join(by_length))
 ax = plot_by_length(curves)
 ax.set_ylim(0, None)
-Figure(ax, "BLEU of test sentences against the number of source words, with bands of 95%. Both curves are level up "
-       "to 19 words and lower from 20 on; the one with attention is higher everywhere.")  # fmt: skip
+Figure(ax, "BLEU of test sentences against the number of source words, with bands of 95%. Both curves are "
+       "level up to 19 words and lower from 20 on; the one with attention is higher everywhere.")  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -273,7 +273,8 @@ record = json.loads((Path(utils.__file__).parents[1] / "benchmarks/results/multi
 print(record["command"], record["machine"], sep="\n")
 for row in record["rows"]:
     score, lengths = row["bleu"], row["by_length"]
-    print(f"\n{NAMES[row['attention']]:<14}BLEU {score['score']:.1f} [{score['low']:.1f}, {score['high']:.1f}], "
+    interval = f"[{score['low']:.1f}, {score['high']:.1f}]"
+    print(f"\n{NAMES[row['attention']]:<14}BLEU {score['score']:.1f} {interval}, "
           f"{row['seconds'] / 60:.0f} minutes; by words:", end="")  # fmt: skip
     print("".join(f"  {part['first']}-{part['last']}: {part['score']:.1f}" for part in lengths))
 
@@ -307,9 +308,10 @@ for ax, done in zip(axes, written, strict=True):
     weights = done.weights[:-1, :-1]
     plot_attention(weights, done.src_tokens, done.tokens, ax=ax, annotate=False, colour_bar=False)
     unknown = [word for word in done.src_tokens if word not in best.encoded.src_vocab]
-    print(" ".join(done.src_tokens), "\n   ", " ".join(done.tokens), f"   (unknown: {', '.join(unknown)})")
-Figure(axes[0], "Three attention maps of German sentences and what the model writes for them. Bright cells run "
-       "near the diagonal, sharper at nouns than at small words; blue is brightest at gelbe.", dpi=64)  # fmt: skip
+    print(" ".join(done.src_tokens), "\n   ", " ".join(done.tokens), f"   (unknown: {' '.join(unknown)})")
+Figure(axes[0], "Three attention maps of German sentences and what the model writes for them. Bright cells "
+       "run near the diagonal, sharper at nouns than at small words; blue is brightest at "
+       "gelbe.", dpi=64)  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -368,7 +370,7 @@ and the model has to learn how pieces make a word.
 
 </details>
 
-<details><summary>The paired test says that a difference is not luck of the sentences. What may it still be?</summary>
+<details><summary>A difference is not luck of the test sentences. What else may it be?</summary>
 
 Luck of the seed, of the training sentences, or of the hyperparameters. Only more runs can tell.
 
