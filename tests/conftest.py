@@ -7,8 +7,6 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from benchmarks.lessons import taught
-
 ROOT = Path(__file__).resolve().parents[1]
 
 DEMO = '''# %% [markdown]
@@ -113,6 +111,8 @@ def course(new_course):
 @pytest.fixture(scope="module")
 def names(request):
     """The functions and constants of the demo that a test module names as its LESSON."""
+    from benchmarks.lessons import taught  # not at the top: this file must do without the course
+
     return taught(request.module.LESSON)
 
 

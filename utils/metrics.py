@@ -87,6 +87,22 @@ def ngram_recall(hypotheses, wanted):
     return found / total
 
 
+def overlap_f1(found, wanted):
+    """Mean over texts of the F1 between the items that were found and those that were wanted, from 0 to 1.
+
+    Two lists with a list of items for each text; an item that is wanted twice must be found twice. F1 is
+    2 x shared / (found + wanted), and 1 where a text wants nothing and nothing was found. With words as items
+    this is the F-measure of ROUGE-1 (Lin 2004). No texts, or lists of different lengths, are a ValueError.
+    """
+    if len(found) != len(wanted) or not wanted:
+        raise ValueError(f"F1 compares texts one to one: {len(found)} found, {len(wanted)} wanted")
+    total = 0.0
+    for ours, theirs in zip(found, wanted, strict=True):
+        shared = (Counter(ours) & Counter(theirs)).total()
+        total += 2 * shared / (len(ours) + len(theirs)) if ours or theirs else 1.0
+    return total / len(wanted)
+
+
 def mean_interval(values):
     """Mean of 2 to 10 independent runs, and the low and high end of its 95% interval.
 

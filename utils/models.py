@@ -258,7 +258,7 @@ def forced_weights(model, encoded, split):
         _, weights = model(batch.src.to(device), batch.src_lengths, batch.tgt_in.to(device))
         if weights is None:
             raise ValueError("this model has no attention, so it has no weights to show")
-        tgt_lengths = (batch.tgt_out != PAD_ID).sum(1)
+        tgt_lengths = (batch.tgt_in != PAD_ID).sum(1)
         for i, row in enumerate(batch.rows):
             done[row] = weights[i, : tgt_lengths[i] - 1, : batch.src_lengths[i] - 1].cpu()
     model.train(was_training)

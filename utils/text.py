@@ -9,6 +9,7 @@ import torch
 
 from utils.data.corpus import Corpus
 from utils.data.reviews import load_reviews
+from utils.data.tasks import load_questions, load_summaries
 from utils.subwords import learn_subwords, map_on_words, merge_pieces
 
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
@@ -126,10 +127,13 @@ class EncodedCorpus:
     most that many from its own half of the training split, and they are its vocabulary: `min_count` is for
     words. They are learned apart because the two sides share no embeddings, so that of joint pieces each
     would keep many that are only the other's.
+
+    With `prompt_end`, a token that every target has once, a target's words up to it are given and not
+    predicted, like the question before an answer: in `tgt_out` they are padding, which no loss counts.
     """
 
-    def __init__(self, corpus: Corpus, min_count=1, max_tokens=None, subwords=None):
-        self.corpus = corpus
+    def __init__(self, corpus: Corpus, min_count=1, max_tokens=None, subwords=None, prompt_end=None):
+        self.corpus, self.prompt_end = corpus, prompt_end
         self._subwords = {}
         self._tokens = {}
         src, tgt = self.tokens("train", "src"), self.tokens("train", "tgt")
@@ -221,11 +225,15 @@ class EncodedCorpus:
     def batch(self, split, rows):
         """Pad the pairs of these rows into one `Batch`."""
         src, tgt = self._encoded(split)
+        tgt_in, tgt_out = pad([tgt[row][:-1] for row in rows]), pad([tgt[row][1:] for row in rows])
+        if self.prompt_end is not None:
+            written = (tgt_in == self.tgt_vocab.ids[self.prompt_end]).cumsum(1) > 0
+            tgt_out = tgt_out.masked_fill(~written, PAD_ID)
         return Batch(
             src=pad([src[row] for row in rows]),
             src_lengths=torch.tensor([len(src[row]) for row in rows]),
-            tgt_in=pad([tgt[row][:-1] for row in rows]),
-            tgt_out=pad([tgt[row][1:] for row in rows]),
+            tgt_in=tgt_in,
+            tgt_out=tgt_out,
             rows=rows,
         )
 
@@ -239,3 +247,15 @@ class EncodedCorpus:
 def encoded_reviews():
     """Give the embedded reviews ready for training, made once in each process."""
     return EncodedCorpus(load_reviews())
+
+
+@lru_cache
+def encoded_questions():
+    """Give the questions about reviews ready for training, made once in each process."""
+    return EncodedCorpus(load_questions(), prompt_end="?")
+
+
+@lru_cache
+def encoded_summaries():
+    """Give the summaries of reviews ready for training, made once in each process."""
+    return EncodedCorpus(load_summaries())

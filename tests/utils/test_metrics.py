@@ -15,6 +15,7 @@ from utils.metrics import (
     hard_alignment,
     mean_interval,
     ngram_recall,
+    overlap_f1,
     translation_scores,
 )
 
@@ -125,6 +126,23 @@ def test_recall_refuses_what_it_cannot_answer():
         ngram_recall(["a", "b"], [[("a",)]])
     with pytest.raises(ValueError, match="0 n-grams"):
         ngram_recall(["a"], [[]])
+
+
+def test_overlap_is_the_harmonic_mean_of_precision_and_recall():
+    found = ["pros", "view", ";", "cons", "bread", "tea"]
+    wanted = ["pros", "view", ";", "cons", "view", "bread"]
+    precision, recall = 5 / 6, 5 / 6  # tea is too much, the second view is missing
+    assert overlap_f1([found], [wanted]) == pytest.approx(2 * precision * recall / (precision + recall))
+    precision, recall = 1 / 3, 1 / 2
+    one_of_three = 2 * precision * recall / (precision + recall)
+    assert overlap_f1([["a", "b", "c"], []], [["a", "d"], []]) == pytest.approx((one_of_three + 1) / 2)
+    assert overlap_f1([["a"], []], [[], ["a"]]) == 0
+
+
+def test_overlap_refuses_texts_that_do_not_pair_up():
+    for found, wanted in ([["a"]], []), ([], []):
+        with pytest.raises(ValueError, match=f"{len(found)} found, 0 wanted"):
+            overlap_f1(found, wanted)
 
 
 def test_interval_of_a_mean_is_students():

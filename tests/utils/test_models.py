@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from utils.data import load_questions
 from utils.models import ATTENTIONS, Encoder, Seq2Seq, forced_weights, translate
 from utils.text import EOS_ID, EncodedCorpus
 from utils.training import sequence_loss
@@ -131,6 +132,14 @@ def test_forced_weights_have_a_row_for_each_reference_token(encoded, attention):
         assert w.shape == (len(tgt), len(src)) and (w.sum(-1) <= 1 + 1e-6).all()
     with pytest.raises(ValueError, match="no attention"):
         forced_weights(make(encoded, "none"), encoded, "valid")
+
+
+def test_forced_weights_have_a_row_for_each_word_of_a_prompt():
+    corpus = load_questions(train=20, valid=5, test=0)
+    plain, prompted = EncodedCorpus(corpus), EncodedCorpus(corpus, prompt_end="?")
+    model = make(plain, "dot")
+    pairs = zip(*(forced_weights(model, encoded, "valid") for encoded in (plain, prompted)), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
 
 
 def test_errors_say_what_to_do(encoded):

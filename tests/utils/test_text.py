@@ -10,7 +10,9 @@ from utils.text import (
     EncodedCorpus,
     Vocabulary,
     detokenize,
+    encoded_questions,
     encoded_reviews,
+    encoded_summaries,
     lengths_to_mask,
     tokenize,
 )
@@ -108,3 +110,25 @@ def test_the_reviews_are_made_ready_once():
     assert encoded is encoded_reviews()
     assert "restaurant" in encoded.src_vocab and "serveur" in encoded.tgt_vocab
     assert all(set(tokens) <= set(encoded.src_vocab.tokens) for tokens in encoded.tokens("test", "src"))
+
+
+def test_a_prompt_is_given_and_not_predicted():
+    split = Split(["a b", "c"], ["how was b ? b", "what ? a c"])
+    corpus = Corpus("toy", "en", "en", {"train": split}, "words", "none", "none")
+    plain, prompted = (EncodedCorpus(corpus, prompt_end=end).batch("train", [0, 1]) for end in (None, "?"))
+    assert torch.equal(prompted.tgt_in, plain.tgt_in) and torch.equal(prompted.src, plain.src)
+    graded = prompted.tgt_out != PAD_ID
+    assert graded.tolist() == [[False] * 4 + [True] * 2, [False] * 2 + [True] * 3 + [False]]
+    assert torch.equal(prompted.tgt_out[graded], plain.tgt_out[graded])
+
+
+def test_questions_and_summaries_are_made_ready_once():
+    questions, summaries = encoded_questions(), encoded_summaries()
+    assert questions is encoded_questions() and summaries is encoded_summaries()
+    for encoded in questions, summaries:
+        for side, vocab in ("src", encoded.src_vocab), ("tgt", encoded.tgt_vocab):
+            assert all(set(tokens) <= set(vocab.tokens) for tokens in encoded.tokens("test", side))
+    batch = next(questions.batches("test"))
+    answers = [questions.tgt_vocab.decode(row[row != PAD_ID].tolist()) for row in batch.tgt_out]
+    wanted = [questions.tokens("test", "tgt")[row] for row in batch.rows]
+    assert answers == [tokens[tokens.index("?") + 1 :] for tokens in wanted]

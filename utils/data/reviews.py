@@ -356,7 +356,7 @@ def nouns(*kinds):
 LEXICON = [Adjective(*entry) for entry in entries(ADJECTIVES)]
 NOUN = {entry[0]: Noun(*entry) for entry in entries(NOUNS)}
 TIME, PLACE = phrases(TIMES), phrases(PLACES)
-CONNECTIVE = {" ".join(phrase.en): phrase for phrase in phrases(CONNECTIVES)}
+CONNECTIVE = {"": NOTHING} | {" ".join(phrase.en): phrase for phrase in phrases(CONNECTIVES)}
 GUEST, RESULT, STAFF = (
     [Verb(*entry) for entry in entries(table)] for table in (GUEST_VERBS, RESULT_VERBS, STAFF_VERBS)
 )
@@ -401,6 +401,11 @@ def join(phrases):
         en += phrase.en
         fr += phrase.fr
     return " ".join(en), elide(" ".join(fr)), frozenset(links)
+
+
+def lay_out(written):
+    """The phrases of clauses with their connectives, as `Reviewer.clauses` gives them, in order."""
+    return [p for joined_by, clause in written for p in (CONNECTIVE[joined_by], *clause.phrases)]
 
 
 class Reviewer:
@@ -549,27 +554,31 @@ class Reviewer:
         contrast = clause.mood * last.mood < 0
         return self.pick(("but", "while", ", yet") if contrast else ("and", ", and", "and besides")), clause
 
-    def review(self, count, words):
-        """Write `count` clauses with a number of English words in range: English, French, links.
+    def clauses(self, count, words):
+        """Write `count` clauses with a number of English words in range, each with the connective before it.
 
-        A connective comes again only in reviews that have more clauses than there are in training, and
-        then once: whoever has translated "and" knows which clause is next.
+        A list of (connective, `Clause`), the first connective "". A connective comes again only in reviews
+        that have more clauses than there are in training, and then once: whoever has translated "and" knows
+        which clause is next.
         """
         while True:
-            phrases, used, joined, last, written = [], set(), [], None, 0
+            written, used, joined = [], set(), []
             for _ in range(6 * count):  # then it may have talked itself into a corner
                 self.about = set()
-                joined_by, clause = self.follow(last)
+                joined_by, clause = self.follow(written[-1][1] if written else None)
                 if self.about & used or joined.count(joined_by) > (count > max(CLAUSES)):
                     continue
                 used |= self.about
                 joined.append(joined_by)
-                phrases += [CONNECTIVE[joined_by], *clause.phrases] if joined_by else clause.phrases
-                last, written = clause, written + 1
-                if written == count:
+                written.append((joined_by, clause))
+                if len(written) == count:
                     break
-            if written == count and words[0] <= sum(len(phrase.en) for phrase in phrases) <= words[1]:
-                return join(phrases)
+            if len(written) == count and words[0] <= sum(len(p.en) for p in lay_out(written)) <= words[1]:
+                return written
+
+    def review(self, count, words):
+        """Write `count` clauses with a number of English words in range: English, French, links."""
+        return join(lay_out(self.clauses(count, words)))
 
 
 def load_reviews(train=20_000, valid=500, test=1_000, long=500, seed=0):
