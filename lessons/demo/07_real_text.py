@@ -307,8 +307,8 @@ figure, axes = plt.subplots(1, len(OWN), figsize=(15, 5), layout="constrained")
 for ax, done in zip(axes, written, strict=True):
     weights = done.weights[:-1, :-1]
     plot_attention(weights, done.src_tokens, done.tokens, ax=ax, annotate=False, colour_bar=False)
-    unknown = [word for word in done.src_tokens if word not in best.encoded.src_vocab]
-    print(" ".join(done.src_tokens), "\n   ", " ".join(done.tokens), f"   (unknown: {' '.join(unknown)})")
+    looks = [done.src_tokens[place] for place in weights.argmax(-1)]  # where each weighs most
+    print(*done.src_tokens, "\n    writes  ", *done.tokens, "\n    looks at", *looks)
 Figure(axes[0], "Three attention maps of German sentences and what the model writes for them. Bright cells "
        "run near the diagonal, sharper at nouns than at small words; blue is brightest at "
        "gelbe.", dpi=64)  # fmt: skip
@@ -320,8 +320,9 @@ drawn.)*
 
 **Reflect.** German captions have the order of English ones but for the verb, so most of the light lies near
 the diagonal. Look at the third map: "blue" looks straight at *gelbe*, which is yellow. The look is right and
-the word is wrong, as in demo 04. And where a word is unknown, such as *füttert*, "feeds", the model writes
-what captions often say in that place. With the longer training you will find fewer of these.
+the word is wrong, as in demo 04. In the first, "walking" looks at *füttert*, "feeds", and "street" at
+*enten*, "ducks": what a minute has not taught the model, it fills in with what captions often say. All of
+these words are in its vocabulary. After the longer training you will find fewer such places.
 
 ## Speeches, news and films
 
