@@ -1,0 +1,142 @@
+"""What demo 07 says in words is held to what its committed outputs and the recorded benchmark show."""
+
+import gzip
+import html
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import multi30k
+from tests.utils.loopback import serve
+from utils.plotting import NAMES
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSON = "07_real_text"
+SOURCE = ROOT / "lessons" / "demo" / f"{LESSON}.py"
+NONE, ADDITIVE = NAMES["none"], NAMES["additive"]
+
+
+def captions(shared):
+    """Multi30K's files by name."""
+    return {path.name: path.read_bytes() for path in (shared / "data" / "multi30k").glob("*.gz")}
+
+
+def line(text, heading, name):
+    """The numbers of the first line that begins with a name, below a heading."""
+    (found,) = re.findall(rf"^{re.escape(name)} {{2,}}(.*)", text[text.index(heading) :], re.M)[:1]
+    return [float(number.replace(",", "")) for number in re.findall(r"\d[\d,]*\.?\d*", found)]
+
+
+def test_no_caption_is_in_the_lesson(shared):
+    known = {
+        " ".join(re.findall(r"\w+", sentence.lower()))
+        for data in captions(shared).values()
+        for sentence in gzip.decompress(data).decode("utf-8").splitlines()
+        if len(sentence.split()) > 4
+    }
+    shown = json.loads((ROOT / "demo" / f"{LESSON}.ipynb").read_text("utf-8"))
+    texts = [SOURCE.read_text("utf-8")]
+    texts += [str(output.get("text", "")) for cell in shown["cells"] for output in cell.get("outputs", [])]
+    words = re.findall(r"\w+", " ".join(texts).lower())
+    runs = {" ".join(words[i : i + n]) for n in range(5, 25) for i in range(len(words) - n + 1)}
+    assert len(known) > 100_000 and not known & runs
+
+
+def test_with_captions_it_trains_stops_and_goes_on(shared, tmp_path):
+    """The whole lesson on the real captions, but for fewer updates: half of them, then the other half."""
+    short = SOURCE.read_text("utf-8").replace("updates=500", "updates=8").replace("LIVE = 500", "LIVE = 4")
+    short = short.replace("subwords=4_000", "subwords=300")
+    assert short.count("=8") == short.count("LIVE = 4") == 1
+    (tmp_path / "lesson.py").write_text(short, "utf-8")
+    with serve(captions(shared)) as server:
+        env = os.environ | {
+            "MPLBACKEND": "agg",
+            "PYTHONPATH": str(ROOT),
+            "ATTENTION_DATA": str(tmp_path / "data"),
+            "ATTENTION_MULTI30K_URL": server.url,
+            "NO_PROXY": "*",
+        }
+        for updates in (4, 8):
+            done = subprocess.run(
+                [sys.executable, "lesson.py"], capture_output=True, text=True, env=env, cwd=tmp_path
+            )
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.count(f" {updates} of 8 updates") == 2
+        assert len(server.asked) == len(set(server.asked)) == 8, "each file once"
+
+
+def test_real_text_has_a_long_tail(shown):
+    text, _ = shown
+    german, english, reviews = (
+        line(text, "unknown 30 and more", name) for name in ("Multi30K, de", "Multi30K, en", "reviews, fr")
+    )
+    pairs, words, once, kept, unknown, long = german
+    assert words == pytest.approx(19_000, rel=0.03) and once > 50
+    assert english[1] == pytest.approx(words / 2, rel=0.15), "about half as many"
+    assert kept == pytest.approx(words / 5, rel=0.1), "a fifth"
+    assert round(unknown) == 6 and long == 0.3 and reviews[5] > 20
+
+
+def test_three_words_are_unknown_and_spelled_in_pieces(shown):
+    text, _ = shown
+    whole, pieces, together = (
+        re.search(rf"^{name} +(.*)", text, re.M)[1] for name in ("words", "pieces", "together")
+    )
+    assert whole.count("<unknown>") == 3 and len(whole.split()) == 7
+    assert "▁feuerwehr hund" in pieces and "▁bew acht" in pieces
+    assert together == "der feuerwehrhund bewacht einen lila gartenzwerg ."
+
+
+def test_attention_is_worth_seven_points_at_every_length(shown):
+    text, _ = shown
+    none, additive = (
+        float(re.search(rf"^{name} +BLEU ([\d.]+)", text, re.M)[1]) for name in (NONE, ADDITIVE)
+    )
+    assert 6 < additive - none < 8 and 1.7 < additive / none < 2.1
+    assert "not luck of these sentences" in text
+    rows = [
+        re.findall(r"(\d+)-(\d+): +([\d.]+)", found) for found in re.findall(r"^.*  1-7: .*$", text, re.M)
+    ]
+    assert [row[-1][:2] for row in rows] == [("20", "80")] * 2
+    gaps = [float(b) - float(a) for (*_, a), (*_, b) in zip(*rows, strict=True)]
+    assert min(gaps) > 4 and gaps[-1] < gaps[0], "there at every length, and it does not widen"
+
+
+def test_four_captions_end_to_end(shown):
+    text, _ = shown
+    none, additive = (line(text, "sentences end to end", name) for name in (NONE, ADDITIVE))
+    assert 0.18 < additive[3] / additive[0] < 0.3 and none[3] / none[0] < 0.06
+
+
+def test_the_record_is_shown_and_says_twice(shown):
+    text, _ = shown
+    record = json.loads(multi30k.RESULTS.read_text("utf-8"))
+    assert record["command"] in text and record["machine"] in text
+    for row in record["rows"]:
+        assert f"{NAMES[row['attention']]:<14}BLEU {row['bleu']['score']:.1f} [" in text
+    none, additive = record["rows"]
+    assert additive["bleu"]["score"] / none["bleu"]["score"] == pytest.approx(2, abs=0.1)
+    assert round(additive["seconds"] / 60) == 8
+    for row in record["rows"]:
+        *shorter, longest = (part["score"] for part in row["by_length"])
+        assert longest < min(shorter) - 4
+    assert none["by_length"][-1]["sentences"] == 48
+
+
+def test_the_map_looks_right_and_the_word_is_wrong(shown):
+    text, _ = shown
+    maps = re.findall(r"^ +writes +(.*)\n +looks at (.*)$", text, re.M)
+    first, _, third = (list(zip(*map(str.split, both), strict=True)) for both in maps)
+    assert ("walking", "füttert") in first and ("street", "enten") in first and ("blue", "gelbe") in third
+    assert "<unk>" not in text, "all of these words are in its vocabulary"
+
+
+def test_pictures_say_what_they_show(shown):
+    _, pictures = shown
+    alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
+    assert len(alts) == 2 and all(len(alt) > 80 for alt in alts)
