@@ -20,6 +20,8 @@ def test_it_is_in_order_and_has_a_meaning_for_each():
 @pytest.mark.parametrize("term, meaning, kind, number", ROWS, ids=[term for term, *_ in ROWS])
 def test_a_term_is_in_the_lesson_that_it_names(term, meaning, kind, number):
     (lesson,) = (ROOT / "lessons" / f"{kind}s".replace("demos", "demo")).glob(f"{number}_*.py")
-    text = re.sub(r"[\s_]+", " ", lesson.read_text("utf-8")).lower()
+    text = re.sub(r"[\s_-]+", " ", lesson.read_text("utf-8")).lower()
     for word in term.lower().split(", "):
-        assert re.search(rf"\b{word.removesuffix(' score')}", text), f"{lesson.name} has no {word!r}"
+        assert re.search(rf"\b{word.replace('-', ' ').removesuffix(' score')}", text), (
+            f"{lesson.name} has no {word!r}"
+        )

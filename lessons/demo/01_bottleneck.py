@@ -83,9 +83,8 @@ A recurrent network reads one token after the other and keeps a **state**, a vec
 The encoder's last state becomes the decoder's first. (Ours reads in both directions, and both last states go
 in.)
 
-**Predict.** The encoder below reads a review of 3 words and one of 38. The decoder's first state, 96 numbers,
-is all that the decoder gets. How many numbers does the decoder get for the short review, and how many for the
-long one?
+**Predict.** The encoder below reads a review of 3 words and one of 38, and hands its last state to the
+decoder. How many numbers does the decoder get for the short review, and how many for the long one?
 """
 
 # %%
@@ -120,7 +119,7 @@ with a **seed** that makes them come again, so that we can tell a finding from l
 
 # %%
 BUDGET = {"updates": 500, "batch_tokens": 1_400, "learning_rate": 7e-3, "curriculum": 0.6}
-BUDGET["validate_every"] = BUDGET["updates"]  # once, at the end
+BUDGET["validate_every"] = BUDGET["updates"]  # once, at the end; a curriculum has shorter reviews first
 
 
 def new_model(attention, hidden_dim, seed):
@@ -200,10 +199,11 @@ for i, ((first, last), score) in enumerate(without[0]):
 # %% [markdown]
 r"""
 **Reflect.** Without attention, the translation of a five-clause review has little to do with its source,
-although the model has seen thousands of such reviews; with attention, some ten points are lost on the way
-from one clause to five, and most of the translation is right. Beyond the longest review in training,
-attention falls as well: it removes the bottleneck, and not every difficulty with length. What the curves do
-*not* show is that the one vector could never do it. With this training, it does not.
+although the model has seen thousands of such reviews. Even one clause, three to nine words, is too much for
+this budget; we shall see why. With attention some ten points are lost on the way from one clause to five, and
+most of the translation is right. Beyond the longest review in training, attention falls as well: it removes
+the bottleneck, and not every difficulty with length. What the curves do *not* show is that the one vector
+could never do it. With this training, it does not.
 
 How does it fail? Here is one review of five clauses, and what both models of the first seed make of it.
 """
@@ -217,8 +217,9 @@ print("attention    ", runs["bahdanau"][0][1][row])
 
 # %% [markdown]
 r"""
-The text without attention is good French and a plausible review. It is just not a translation of *this*
-one: the decoder has learned how reviews go, and fills in what its memory does not hold.
+The text without attention is good French and a plausible review, though it stops after two clauses of five.
+It is just not a translation of *this* one: the decoder has learned how reviews go, and fills in what its
+memory does not hold.
 
 ## Where along the sentence?
 
@@ -275,11 +276,12 @@ Figure(
 r"""
 *Right next words by place in the translation, reviews of five clauses, mean of three seeds.*
 
-**Reflect.** After a handful of words, the model without attention does as well with the *wrong* source as
-with the right one: from there on it is a language model that knows how reviews go. Half of its words are
-right all the same, since grammar makes many of them easy to guess; that is why a low BLEU can look fluent.
-The curve does not say whether the words were never stored or could not be read out any more. For that we ask
-the vector itself.
+**Reflect.** After four or five words, the model without attention does as well with the *wrong* source as
+with the right one: from there on it is a language model that knows how reviews go. That is less than most
+reviews of one clause have, so even they come out wrong. Half of the next words are right all the same, since
+grammar makes many of them easy to guess; that is why a translation with a low BLEU can look fluent. The curve
+does not say whether the words were never stored or could not be read out any more. For that we ask the vector
+itself.
 
 ## What did the vector lose?
 
@@ -353,6 +355,7 @@ ax = plot_curves(
     xlabel="place in the source: from the start, then from the end (-1 is the last word)",
     ylabel="words recovered (share)",
 )
+ax.tick_params(axis="x", labelsize=7)
 Figure(
     ax,
     "Share of words that a linear probe reads off the vector, by place in reviews of five clauses. Both the "
@@ -362,12 +365,12 @@ Figure(
 
 # %% [markdown]
 r"""
-*Words recovered by place, in reviews of five clauses.*
+*Words recovered by place, in reviews of five clauses, one seed.*
 
 **Reflect.** The first words are there, and a few places further on the probe knows no more than a guess. The
-untrained encoder, whose memory is what any recurrent network has, holds the first words as well, and the
-last ones too: here training has not made the memory larger, it has chosen the words that are needed first.
-One limit: a linear probe sees only what lies in plain sight.
+untrained encoder, whose memory is what any recurrent network has, holds the first words as well, and the last
+ones too. So training has not made the memory larger: it kept the first words, which are needed first, and
+dropped the last. One limit: a linear probe sees only what lies in plain sight.
 
 ## Whom does learning reach?
 
@@ -407,6 +410,7 @@ for name, norms in reach.items():
 # %%
 ax = plot_curves(reach, x=names, xlabel="place in the source, as above", ylabel="length of the gradient")
 ax.set_yscale("log")
+ax.tick_params(axis="x", labelsize=7)
 Figure(
     ax,
     "Length of the loss's gradient at each source word on a logarithmic axis, by place in reviews of five "
@@ -419,14 +423,14 @@ Figure(
 r"""
 *How strongly each source word is told about the mistakes, trained (three seeds) and untrained (one).*
 
-**Reflect.** Look at the untrained models first, since that is where learning begins. Without attention, what
-a word is told about the mistakes shrinks by the same factor at each step from either end: the **vanishing
-gradient**. In the middle next to nothing arrives. With attention each source word has a short way of its own
-to every target word, and all are told alike. Training does not make up for it: past the tenth word, the model
-without attention hears less than a twentieth of what the other hears. For a trained model this does not say
-why: a gradient is small too where a model has learned to ignore a word.
+**Reflect.** Look at the untrained models first (triangles and diamonds), since that is where learning begins.
+Without attention, what a word is told about the mistakes shrinks by the same factor at each step from either
+end: the **vanishing gradient**. In the middle next to nothing arrives. With attention each source word has a
+short way of its own to every target word, and all are told alike. Training does not make up for it: past the
+tenth word, the model without attention hears less than a twentieth of what the other hears. For a trained
+model this does not say why: a gradient is small too where a model has learned to ignore a word.
 
-## A wider vector only moves the cliff
+## Would a wider vector do?
 
 **Predict.** An obvious remedy is a wider vector. Take vectors of 24, 48, 96 and 192 numbers: does the curve
 become flat, as with attention? Or does it keep its shape and shift?
@@ -470,11 +474,12 @@ Figure(
 r"""
 *The same experiment with vectors of four widths: means of several seeds with their 95% intervals.*
 
-**Reflect.** From 96 numbers to 192 is a clear gain up to four clauses, and the curve keeps its shape: the
-widest vector does with five clauses about what half its width does with three. It costs, too: that model has
-more parameters than the one with attention, and is far behind it. Sentences have no longest length, but a
-vector has a width; wherever we set it, there is a sentence just beyond. (The intervals of the three narrower
-vectors overlap: few seeds, so do not rank them.)
+**Reflect.** Wider is better: from 96 numbers to 192 the intervals part for one and two clauses. But no curve
+becomes flat. The widest vector does with five clauses about what half its width does with three, and it
+costs: that model has 367,140 parameters, and the one with attention, far ahead of it, has 219,780. Sentences
+have no longest length, but a vector has a width; wherever we set it, there is a sentence just beyond. (The
+intervals of the three narrower vectors overlap: few seeds, so do not rank them. An interval is drawn only as
+far as 0.)
 
 ## Read it backwards
 
@@ -561,18 +566,19 @@ words, and chooses anew for each word that it writes.
 
 </details>
 
-<details><summary>Why does more training not remove the bottleneck?</summary>
+<details><summary>More training raises the lower curve. Why does that not remove the bottleneck?</summary>
 
-The vector keeps its width. Training can make better use of it, and the curve rises, but there is always a
-length beyond which what must be remembered does not fit into what the network has learned to store.
+The vector keeps its width. Training makes better use of it, but the number of words that a sentence may have
+is not bounded, and the vector's is. (Measured here is less: within one budget, a wider vector raised the
+curve and did not make it flat.)
 
 </details>
 
 <details><summary>Why must both models have the same sizes?</summary>
 
 A larger model or a longer training improves both. If they differ too, we cannot say which difference made
-the curves part. Here the two differ in attention only (and in the one small layer that merges the context
-into the state).
+the curves part. Here the two differ in attention only, and in the small layer through which what it looks up
+reaches the decoder.
 
 </details>
 
@@ -586,7 +592,8 @@ knows what the source said.
 <details><summary>What were the two controls of the probe for?</summary>
 
 A probe can be right without reading the vector, by always naming the most frequent word of a place; and a
-vector can hold words that nobody trained it to hold. Only what goes beyond both was put there by training.
+vector can hold words that nobody trained it to hold. Only what goes beyond both was put there by training,
+and here nothing does.
 
 </details>
 

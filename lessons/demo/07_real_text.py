@@ -150,10 +150,12 @@ def go_on(kind):
 done = in_parallel(go_on, [dict(kind=kind) for kind in settings])
 runs = {kind: find_run(chosen) for kind, chosen in settings.items()}
 for (kind, run), updates in zip(runs.items(), done, strict=True):
-    last = run.history.rows[-1]
-    print(f"{NAMES[kind]:<14}{updates:>5} of {run.settings.updates} updates, {last['seconds']:.0f} s, "
-          f"{last['target_tokens'] / last['seconds']:,.0f} target tokens a second, "
-          f"validation BLEU {run.best['valid_bleu']:.1f}")  # fmt: skip
+    print(f"{NAMES[kind]:<14}{updates:>5} of {run.settings.updates} updates", end="")
+    for row in run.history.rows[-1:]:
+        speed = row["target_tokens"] / row["seconds"]
+        print(f", {row['seconds']:.0f} s, {speed:,.0f} target tokens a second, "
+              f"validation BLEU {row['valid_bleu']:.1f}", end="")  # fmt: skip
+    print()
 
 # %% [markdown]
 r"""
