@@ -80,6 +80,7 @@ def test_real_text_has_a_long_tail(shown):
     assert english[1] == pytest.approx(words / 2, rel=0.15), "about half as many"
     assert kept == pytest.approx(words / 5, rel=0.1), "a fifth"
     assert round(unknown) == 6 and long == 0.3 and reviews[5] > 20
+    assert line(text, "unknown 30 and more", "reviews, en")[1] == 201
 
 
 def test_three_words_are_unknown_and_spelled_in_pieces(shown):
@@ -125,7 +126,10 @@ def test_the_record_is_shown_and_says_twice(shown):
     for row in record["rows"]:
         *shorter, longest = (part["score"] for part in row["by_length"])
         assert longest < min(shorter) - 4
-    assert none["by_length"][-1]["sentences"] == 48
+    counts = {part["first"]: part["sentences"] for part in none["by_length"]}
+    assert counts[20] == 48 and (counts[1] + counts[10]) / sum(counts.values()) == pytest.approx(
+        0.75, abs=0.03
+    )
 
 
 def test_the_map_looks_right_and_the_word_is_wrong(shown):
