@@ -70,6 +70,18 @@ def test_with_captions_it_trains_stops_and_goes_on(shared, tmp_path):
         assert len(server.asked) == len(set(server.asked)) == 8, "each file once"
 
 
+def test_long_sentences_are_in_parliament_and_news(shared):
+    """What the lesson says of corpora that it does not fetch, from samples of them."""
+
+    def long(name):
+        sentences = (shared / "data" / name).read_text("utf-8").splitlines()
+        return sum(len(sentence.split()) >= 30 for sentence in sentences) / len(sentences)
+
+    assert long("wmt14/europarl-v7.de") == pytest.approx(1 / 4, abs=0.03)
+    assert long("wmt14/newstest2014.de") == pytest.approx(1 / 8, abs=0.01)
+    assert long("opensubtitles/de-en.de") < 0.01
+
+
 def test_real_text_has_a_long_tail(shown):
     text, _ = shown
     german, english, reviews = (

@@ -411,6 +411,7 @@ for name, norms in reach.items():
 ax = plot_curves(reach, x=names, xlabel="place in the source, as above", ylabel="length of the gradient")
 ax.set_yscale("log")
 ax.tick_params(axis="x", labelsize=7)
+ax.legend(frameon=False, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1))
 Figure(
     ax,
     "Length of the loss's gradient at each source word on a logarithmic axis, by place in reviews of five "

@@ -307,7 +307,7 @@ tokens = [best.encoded.tokenize(sentence) for sentence in OWN]
 written = [best.encoded.on_words(done) for done in translate(best.model, best.encoded, tokens)]
 figure, axes = plt.subplots(1, len(OWN), figsize=(15, 5), layout="constrained")
 for ax, done in zip(axes, written, strict=True):
-    weights = done.weights[:-1, :-1]
+    weights = done.weights[: len(done.tokens), : len(done.src_tokens)]  # without the end tokens
     plot_attention(weights, done.src_tokens, done.tokens, ax=ax, annotate=False, colour_bar=False)
     looks = [done.src_tokens[place] for place in weights.argmax(-1)]  # where each weighs most
     print(*done.src_tokens, "\n    writes  ", *done.tokens, "\n    looks at", *looks)
