@@ -247,7 +247,7 @@ def test_heads_back_each_other_up_and_have_no_fixed_job(shown, record, prose):
     cases = [share for heads in silenced for share in heads]
     enough = sum(share >= 0.9 for share in cases)
     assert f"in {enough} of the {len(cases)} recorded cases nine in ten stay right" in prose
-    assert f"in the worst case down to {100 * min(cases):.0f}%" in prose
+    assert f"(at worst {100 * min(cases):.0f}% stay right)" in prose
     assert all(len(heads) == 8 and sorted(heads)[4] > 0.9 > min(heads) for heads in silenced)
     assert len({heads.index(min(heads)) for heads in silenced}) > 2, "which one it is differs"
     assert min(of_seeds(record, "two looks, four heads", "role")) > 0.98
@@ -269,7 +269,7 @@ def test_the_lead_of_the_block_grows_and_is_eaten_up(shown):
     assert weights == tuple(4 * n * n for n in lengths)
     of_256 = ratios[lengths.index(256)]
     assert 1 < ratios[0] < 0.7 * of_256, "faster at 16 words already, and at 256 by more"
-    assert ratios[-1] < 1.2, "at 2,048 nothing of the lead is left"
+    assert ratios[-1] < 1.3, "at 2,048 little or nothing of the lead is left"
 
 
 def test_translators_differ_within_noise(shown, record):

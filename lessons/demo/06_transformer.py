@@ -307,8 +307,8 @@ this small grammar. Real sentences ask for knowledge of the world that no 6,000 
 Now the sentence of the street, and its twin with *wide*. A reader of two blocks has two maps: the words look
 at each other once, add what they found to their vectors, and look again.
 
-**Predict.** When *tired* becomes *wide*, in which of the two maps can the row of "it" hardly change, and in
-which may it jump from one noun to the other?
+**Predict.** When *tired* becomes *wide*, in which of the two maps will the row of "it" stay nearly the same,
+and in which will it jump from one noun to the other?
 """
 
 
@@ -591,10 +591,10 @@ for run in recorded("two looks, four heads"):
 r"""
 **Reflect.** All four prefer the noun that is meant, each in its own measure. Without one head far fewer than
 half of the answers go wrong: 95.2% are right with all heads and 74.6% in the worst case, and in 30 of the 40
-recorded cases nine in ten stay right. So the heads bring much of the same. But each seed has a head that it
-misses more, in the worst case down to 62%, and which one it is differs: a head has no fixed job. Four heads
-are no better than one, which left nothing to gain; for "sense" the reader here, the worst of five, is nearly
-ten points behind. Where a word needs several things at once, heads have more to part.
+recorded cases nine in ten stay right. Which head is missed most differs from seed to seed (at worst 62% stay
+right), so a head has no fixed job. Four heads are no better than one, which left nothing to gain; for "sense"
+the reader here, the worst of five, is nearly ten points behind. Where a word needs several things at once,
+heads have more to part.
 
 ## All words at once
 
@@ -658,9 +658,9 @@ r"""
 *Cost against length, both axes logarithmic: time of a training step, and memory for what is kept.*
 
 **Reflect.** At 16 words the block is faster already, and at 256 by more, since the GRU's steps wait for each
-other while the block does a few large products. In the end $n^2$ eats up the lead, and at 2,048 nothing is
-left: twice the words are four times the weights. The ratios are of this computer in this run. Thousands of
-cores move the turning point to the right and cannot remove it, so very long texts are costly for
+other while the block does a few large products. In the end $n^2$ eats up the lead, and at 2,048 little or
+nothing is left: twice the words are four times the weights. The ratios are of this computer in this run.
+Thousands of cores move the turning point to the right and cannot remove it, so very long texts are costly for
 Transformers. (`F.scaled_dot_product_attention` can do without keeping all weights at once; the products
 remain.)
 
