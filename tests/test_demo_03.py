@@ -4,6 +4,7 @@ import html
 import json
 import re
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from utils.data import load_reviews
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
 
+ROOT = Path(__file__).resolve().parents[1]
 LESSON = demo_03.LESSON
 ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive")
 WITH = ATTENTIONS[1:]
@@ -20,6 +22,12 @@ WITH = ATTENTIONS[1:]
 @pytest.fixture(scope="module")
 def record():
     return json.loads(demo_03.RESULTS.read_text())
+
+
+@pytest.fixture(scope="module")
+def prose():
+    """The lesson's text, with single spaces."""
+    return " ".join((ROOT / "lessons/demo" / f"{LESSON}.py").read_text("utf-8").split())
 
 
 def of_seeds(record, attention, *path):
@@ -108,16 +116,49 @@ def test_live_models_belong_to_the_record(shown, record):
         assert one == pytest.approx(first["1"], abs=5) and five == pytest.approx(first["5"], abs=10)
 
 
-def test_attention_wins_at_every_length_and_with_every_seed(record):
+def test_attention_wins_at_every_length_and_with_every_seed(shown, record):
+    text, _ = shown
+    best, worst = [], []
     for n in "12345":
-        without = of_seeds(record, "none", "bleu", n)
-        assert max(without) < min(min(of_seeds(record, kind, "bleu", n)) for kind in WITH)
-    assert max(of_seeds(record, "none", "bleu", "1")) < 40, "poor even for one clause"
-    assert max(of_seeds(record, "none", "bleu", "5")) < 15
+        best.append(max(of_seeds(record, "none", "bleu", n)))
+        worst.append(min(min(of_seeds(record, kind, "bleu", n)) for kind in WITH))
+    assert all(with_attention > without + 30 for without, with_attention in zip(best, worst, strict=True))
+    for name, wanted in ("best seed without", best), ("worst seed with", worst):
+        (line,) = re.findall(rf"^{name} +(.*)", text, re.M)
+        assert [float(score) for score in line.split()] == pytest.approx(wanted, abs=0.051)
     short, long = ([mean_interval(of_seeds(record, kind, "bleu", n))[0] for kind in WITH] for n in "15")
-    assert max(short) - min(short) < max(long) - min(long), "they fan out"
-    assert all(five < one - 5 for one, five in zip(short, long, strict=True)), "none of the four is flat"
+    assert max(short) - min(short) < max(long) - min(long), "they drift apart"
+    assert min(short) > 90 and all(five < one - 5 for one, five in zip(short, long, strict=True)), (
+        "none is level"
+    )
     assert WITH[long.index(min(long))] == "multiplicative"
+
+
+def test_numbers_in_the_prose_are_those_of_the_tables(shown, record, prose):
+    """Each sentence with a number is written anew from the record."""
+    text, _ = shown
+    half = {kind: mean_interval(of_seeds(record, kind, "bleu", "5")) for kind in ATTENTIONS}
+    none = [mean_interval(of_seeds(record, "none", "bleu", n))[0] for n in "15"]
+    assert f"Wider: ± {half['dot'][2] - half['dot'][0]:.1f}, and for the other two live kinds too." in prose
+    assert f"the mean is {none[0]:.1f} for one clause and {none[1]:.1f} for five." in prose
+    for kind in ("none", "dot", "additive"):
+        low, high = below(text, "live, seed 0", kind)[4:]
+        assert half[kind][2] - half[kind][1] > 1.5 * (high - low), "seeds move it more than sentences"
+        assert kind != "dot" or (high - low) / 2 == pytest.approx(5, abs=0.5), (
+            "about five points to each side"
+        )
+    dot, additive = (below(text, "live, seed 0", kind)[3:] for kind in ("dot", "additive"))
+    assert dot[0] - additive[0] == pytest.approx(2, abs=0.5) and dot[1] < additive[2], "two points; overlap"
+    differences = [
+        a - b
+        for a, b in zip(
+            of_seeds(record, "dot", "bleu", "5"), of_seeds(record, "additive", "bleu", "5"), strict=True
+        )
+    ]
+    assert f"seed by seed: {', '.join(f'{points:.1f}' for points in differences)}\n" in text
+    assert f"from {min(differences):.0f} to {max(differences):.0f} points" in prose and min(differences) > 0
+    (share,) = re.findall(r"mais +looks at but +\(5\) +\d+% +then \(end\) +\(10\) +(\d+)%", text)
+    assert int(share) == pytest.approx(33, abs=3), "about a third from the end token"
 
 
 def test_differences_to_none_are_real_and_some_others_are_noise(shown):
@@ -126,46 +167,69 @@ def test_differences_to_none_are_real_and_some_others_are_noise(shown):
     count = [re.findall(r"\] (real|noise)", part) for part in (of_none, among)]
     assert len(count[0]) == 8 and set(count[0]) == {"real"}
     assert len(count[1]) == 12 and "noise" in count[1][::2] and "noise" in count[1][1::2]
-    several_points_apart = re.findall(r"(-?[\d.]+) \[[^\]]+\] noise", among)
-    assert max(abs(float(points)) for points in several_points_apart) > 3
+    assert count[1][::2].count("noise") == 5, "five of six at one clause"
+    real = [line for line in among.splitlines() if re.search(r"\] real .*\[", line)]
+    assert len(real) == 1 and re.match(r"dot - additive +-0\.9 ", real[0]), "the sixth is 0.9 points"
+    for other in ("scaled", "multiplicative"):
+        (line,) = re.findall(rf"^dot - {re.escape(NAMES[other])}  .*", among, re.M)
+        assert re.findall(r"\] (\w+)", line)[1] == "real", "dot's lead at five clauses"
 
 
-def test_a_larger_budget_helps_all_and_leaves_multiplicative_last(record):
+def test_a_larger_budget_helps_all_and_brings_them_a_little_closer(shown, record, prose):
+    text, _ = shown
     longer = json.loads(scores.RESULTS.read_text())["runs"]
-    after = {}
+    before, after = {}, {}
     for kind in WITH:
-        mean = mean_interval(of_seeds(record, kind, "bleu", "5"))[0]
+        before[kind] = mean_interval(of_seeds(record, kind, "bleu", "5"))
         after[kind] = mean_interval([run["bleu"]["5"] for run in longer if run["attention"] == kind])
-        assert after[kind][0] > mean, "all four gain"
-    assert min(after, key=after.get) == "multiplicative"
-    assert after["multiplicative"][2] > max(mean for mean, *_ in after.values()), "reaches up to the others"
+        assert after[kind][0] > before[kind][0], "all four gain"
+    apart = [max(some.values())[0] - min(some.values())[0] for some in (before, after)]
+    (line,) = re.findall(r"^from first to last +(.*)", text, re.M)
+    assert [float(points) for points in line.split()] == pytest.approx(apart, abs=0.051)
+    assert f"from first to last it was {apart[0]:.1f} points and is {apart[1]:.1f}." in prose
+    behind = [some["dot"][0] - some["scaled"][0] for some in (before, after)]
+    assert f"Scaled dot is now {behind[1]:.1f} points behind dot instead of {behind[0]:.1f};" in prose
+    mean, _, high = after["multiplicative"]
+    assert f"with ± {high - mean:.1f} the mean of multiplicative" in prose
 
 
-def test_rare_words_need_the_source(record):
+def test_rare_words_need_the_source(record, prose):
     without = [mean_interval(band)[0] for band in zip(*of_seeds(record, "none", "rare"), strict=True)]
     assert max(without[:2]) < 0.05 and 0.2 < without[-1] < 0.45
     for kind in WITH:
         means = [mean_interval(band)[0] for band in zip(*of_seeds(record, kind, "rare"), strict=True)]
         gaps = [a - b for a, b in zip(means, without, strict=True)]
-        assert min(means) > 0.5 and min(gaps) == gaps[-1], "the gap is smallest for the most frequent"
+        assert min(means) > 0.5 and max(gaps) == gaps[1], "the gap is not widest for the rarest"
+        assert gaps[-1] < min(gaps[:3]) - 0.1, "and clearly narrowest for the most frequent"
+        assert max(gaps[:3]) - min(gaps[:3]) < 0.1, "much the same in the first three bands"
+        if kind == "dot":
+            first, second, third, last = (f"{100 * gap:.0f}" for gap in gaps)
+            assert f"(with dot {first}, {second} and {third} points, and then {last})" in prose
         assert min(means) == means[0], "the rarest band is recalled least"
 
 
-def test_pairs_that_change_places_are_a_little_behind(record):
-    assert max(max(run) for run in of_seeds(record, "none", "order")) < 0.2, "fewer than one in five"
+def test_attention_gains_no_less_where_the_order_is_kept(record, prose):
+    without = of_seeds(record, "none", "order")
+    assert max(max(run) for run in without) < 0.2, "fewer than one in five"
+    none = [mean_interval(column)[0] for column in zip(*without, strict=True)]
+    leaves_0_out = []
     for kind in WITH:
-        kept, swapped = (
-            mean_interval(column)[0] for column in zip(*of_seeds(record, kind, "order"), strict=True)
-        )
-        assert 0.5 < swapped < kept
+        order = of_seeds(record, kind, "order")
+        means = [mean_interval(column)[0] for column in zip(*order, strict=True)]
+        kept, swapped = (with_it - without for with_it, without in zip(means, none, strict=True))
+        assert 0.4 < swapped < kept, "attention helps with both"
+        _, low, high = mean_interval([same - changed for same, changed in order])
+        leaves_0_out += [] if low <= 0 <= high else [kind]
+        if kind == "dot":
+            assert f"(with dot {100 * kept:.0f} points against {100 * swapped:.0f})" in prose
+    assert leaves_0_out == ["multiplicative"]
 
 
 def test_the_decoder_asks_anew(shown):
     text, _ = shown
     looks = re.findall(r"^ *\d+  (\S+) +looks at \S+ +\((\d+)\)", text, re.M)
     assert " ".join(word for word, _ in looks) == "le restaurant était incroyable mais le service était lent"
-    first, second = (int(place) for word, place in looks if word == "était")
-    assert first < second, "the two look at different places"
+    assert [int(place) for word, place in looks if word == "était"] == [3, 8], "each at its own was"
     anew, once = (
         float(re.search(rf"^dot, asks {how} +BLEU ([\d.]+)", text, re.M)[1]) for how in ("anew", "once")
     )
@@ -178,7 +242,9 @@ def test_the_live_models_lose_the_adjective_that_should_go_last(shown):
     assert len(written) == 2 and all(line.endswith("soupe à l' oignon") for line in written)
 
 
-def test_pictures_say_what_they_show(shown):
+def test_pictures_say_what_they_show(shown, record):
     _, pictures = shown
     alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
     assert len(alts) == 4 and all(len(alt) > 80 for alt in alts)
+    one, five = (mean_interval(of_seeds(record, "none", "bleu", n))[0] for n in "15")
+    assert f"at about {one:.0f} for one clause and sinks to about {five:.0f} for five" in alts[1]

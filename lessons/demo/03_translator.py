@@ -21,7 +21,6 @@ Before each result there is a question: answer it before you run the cell.
 
 # %%
 import json
-import math
 from collections import Counter
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -30,9 +29,9 @@ import torch
 
 import utils
 from utils.attention import attend
-from utils.metrics import Score, bleu, bleu_by_length, mean_interval, ngram_recall
+from utils.metrics import bleu, bleu_by_length, mean_interval, ngram_recall
 from utils.models import Seq2Seq, translate
-from utils.plotting import NAMES, Figure, plot_attention, plot_by_length, plot_intervals
+from utils.plotting import NAMES, Figure, plot_attention, plot_intervals
 from utils.text import BOS_ID, EOS_ID, encoded_reviews
 from utils.training import in_parallel, seed_everything, train
 
@@ -151,13 +150,14 @@ learned = dict(reversed([*zip(LIVE, runs, strict=True)]))
 
 # %% [markdown]
 r"""
-## It asks anew at every word
+## Watch it at work
 
-Before any scores, watch one of them at work: the translator with the dot product, the loop above, and a
-review that is not in its training data. Numbers in brackets are places in the source.
+Before any scores, look over the shoulder of one of them: the translator with the dot product, the loop above,
+and a review that is not in its training data. Numbers in brackets are places in the source.
 
-**Predict.** For "the restaurant was amazing but the service was slow", the decoder writes *était* twice. The
-word is the same, and the source is the same. Will the weights be the same?
+**Predict.** For "the restaurant was amazing but the service was slow", the decoder writes *était* twice, the
+same word from the same source. Will both look at the first "was", both half at each "was", or each at its
+own?
 """
 
 # %%
@@ -179,9 +179,10 @@ Figure(ax, "A map of the French words that were written, in rows, by the English
 r"""
 *The same source at every step, another question each time: one row a written word.*
 
-**Reflect.** The two *était* look at different places, since each asks from where the sentence has got to: the
-query is new at every word, so the weights and the context are too. No rule about position was programmed. One
-sentence shows how it works, not how well.
+**Reflect.** Each *était* looks at its own "was", since each asks from where the sentence has got to: the
+query is new at every word, so the weights and the context are too. No rule about position was programmed.
+One row is odd: *mais* takes about a third from the end token, which no French word renders. What may be read
+from such weights is the question of demo 04. And one sentence shows how it works, not how well.
 """
 
 # %% [markdown]
@@ -219,7 +220,8 @@ r"""
 BLEU again (out of 100), of the three models that were just trained. The interval in brackets resamples the
 test reviews: it says how much the score could move with *other sentences*.
 
-**Predict.** Two models whose intervals do not overlap: does that prove that one *score function* is better?
+**Predict.** If the intervals of two such models do not overlap: does that prove that one *score function* is
+better?
 """
 
 # %%
@@ -232,8 +234,9 @@ for attention, (_, written) in learned.items():
 # %% [markdown]
 r"""
 **Reflect.** It does not. Such an interval is about *these three models*. Another seed is another model, with
-other first weights and other batches, and how much seeds differ cannot be seen in one of them. That takes
-several.
+other first weights and other batches, and how much seeds differ cannot be seen in one of them. So here is
+the bet from above: at five clauses dot is about two points ahead of additive, and their intervals overlap. To
+see whether it would be ahead again takes several seeds.
 
 ## Several seeds: what is real
 
@@ -245,7 +248,8 @@ For $n$ seeds with mean $m$ and standard deviation $s$, the **95% interval** of 
 $m \pm t\, s / \sqrt n$. The factor $t$ is Student's, made for few measurements: 4.303 for three seeds, 3.182
 for four, 2.776 for five. The interval is about seeds; all of them are tested on the same sentences.
 
-**Predict.** Where will the intervals be wide: for short reviews, or for long ones?
+**Predict.** For dot at five clauses, the interval above came from other sentences, and reached about five
+points to each side. Will the one from three seeds be narrower, much the same, or wider?
 """
 
 
@@ -268,29 +272,31 @@ print(f"{'BLEU at this many clauses':<24}" + "".join(f"{n:^15}" for n in range(1
 for attention in ATTENTIONS:
     cells = (mean_interval(recorded(attention, "bleu", str(n))) for n in range(1, 6))
     print(f"{NAMES[attention]:<24}" + "".join(f"{m:6.1f} ± {high - m:<6.1f}" for m, _, high in cells))
+for name, pick, kinds in ("best seed without", max, ATTENTIONS[:1]), ("worst seed with", min, ATTENTIONS[1:]):
+    seeds = [seed.values() for kind in kinds for seed in recorded(kind, "bleu")]
+    print(f"{name:<24}" + "".join(f"{pick(column):6.1f}{'':<9}" for column in zip(*seeds, strict=True)))
 
 # %%
 sentences = Counter(test.clauses)
-curves = {
-    attention: [
-        [((n, n), Score(seed[str(n)], math.nan, math.nan, sentences[n], "")) for n in range(1, 6)]
-        for seed in recorded(attention, "bleu")
-    ]
-    for attention in ATTENTIONS
-}
-ax = plot_by_length(curves, unit="clauses", band="mean")
-Figure(ax, "BLEU against the number of clauses, from one to five, for five translators with bands. The curve "
-       "without attention starts low and falls below a tenth of the scale. The four with attention start "
-       "high and fan out as reviews get longer, with the multiplicative one lowest.")  # fmt: skip
+labels = [f"{n}\nn={sentences[n]}" for n in range(1, 6)]
+ax = plot_intervals({name: [[*seed.values()] for seed in recorded(name, "bleu")] for name in ATTENTIONS},
+                    labels, "BLEU")  # fmt: skip
+ax.set(xlabel="clauses", ylim=(-6, 106))
+ax.legend(frameon=False, ncol=3, loc="lower center", bbox_to_anchor=(0.5, 1))
+Figure(ax, "BLEU at one to five clauses, five points side by side with their intervals. Without attention "
+       "the point is at about 19 for one clause and sinks to about 6 for five. The four with attention are "
+       "close together above 90 at one clause and drift apart, the multiplicative one lowest.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Recorded, not run here: mean BLEU of several seeds, and its 95% interval; n is the number of test reviews.*
+*Recorded, not run here: mean BLEU of several seeds, and its 95% interval; n is the number of test reviews.
+The interval knows nothing of the ends of the scale, so some reach below 0 or above 100.*
 
-**Reflect.** Without attention the score is poor even for one clause, and below 15 for five. Every translator
-with attention is far above it, at every length and with every seed. Among the four, the curves lie closer
-together for short reviews and fan out as reviews grow. None of the four is flat, for 400 updates are few:
-demo 01 gave its models 600.
+**Reflect.** Wider: ± 18.5, and for the other two live kinds too. Other seeds move a score more than other
+sentences do, and three of them are few. Without attention the mean is 19.1 for one clause and 6.0 for five.
+The last two lines compare single seeds: at every length the worst with attention is far above the best
+without. Among the four, the means drift apart as reviews grow. None stays level: as a later table shows, they
+had not finished learning.
 """
 
 # %% [markdown]
@@ -301,8 +307,8 @@ To compare two kinds, take their difference *seed by seed*, since both models of
 and the interval of these differences. If it contains 0, the difference is **within noise**: with these
 seeds we cannot tell which is better. That is no proof that they are equal.
 
-**Predict.** Five kinds make ten pairs. Which pairs are clear without any computing? And among the four kinds
-with attention: in how many of their six pairs is the difference at one clause within noise?
+**Predict.** Five kinds make ten pairs. In which of them is the difference surely real? And among the four
+kinds with attention: in how many of their six pairs is the difference at one clause within noise?
 """
 
 # %%
@@ -318,12 +324,16 @@ for first, second in combinations(ATTENTIONS, 2):
     print()
     if (first, second) == (ATTENTIONS[0], ATTENTIONS[-1]):
         print("and among those with attention:")
+pairs = zip(recorded("dot", "bleu", "5"), recorded("additive", "bleu", "5"), strict=True)
+print("\ndot minus additive at five clauses, seed by seed:", ", ".join(f"{a - b:.1f}" for a, b in pairs))
 
 # %% [markdown]
 r"""
-**Reflect.** Every difference to *no attention* is real, at both lengths. Among the four kinds some pairs are
-within noise, also where the means are several points apart: with few seeds only a large and steady difference
-can be told from luck. A difference can also be real and too small to matter, and with so many intervals in
+**Reflect.** Every difference to *no attention* is real, at both lengths. Among the four kinds five of six are
+within noise at one clause, and the sixth, 0.9 points, is real and too small to matter. So no kind is
+shown to be best there. At five clauses dot has the highest mean, with a real lead on scaled dot and
+multiplicative. A bet on dot against additive would have been won with each of the three seeds, and still 0 is
+in the interval: three differences from 2 to 13 points are too few to be sure. And with so many intervals in
 one table, one in twenty may mislead.
 
 ### And with a larger budget?
@@ -338,20 +348,24 @@ at the end of demo 02.
 longer = json.loads((results / "scores.json").read_text())
 assert longer["settings"].items() >= (SIZES | BUDGET).items() - {("updates", BUDGET["updates"])}
 print(longer["command"])
+means = []
 both = (f"{BUDGET['updates']} updates, {len(recorded('dot'))} seeds", "600 updates, 3 seeds")
 print(f"\n{'BLEU at five clauses':<24}" + "".join(f"{head:^24}" for head in both))
 for attention in ATTENTIONS[1:]:
     more = [run["bleu"]["5"] for run in longer["runs"] if run["attention"] == attention]
-    cells = map(mean_interval, (recorded(attention, "bleu", "5"), more))
+    cells = [*map(mean_interval, (recorded(attention, "bleu", "5"), more))]
+    means.append([mean for mean, *_ in cells])
     print(f"{NAMES[attention]:<24}" + "".join(f"{m:>12.1f} ± {high - m:<9.1f}" for m, _, high in cells))
+apart = (max(column) - min(column) for column in zip(*means, strict=True))
+print(f"{'from first to last':<24}" + "".join(f"{points:>12.1f}{'':<12}" for points in apart))
 
 # %% [markdown]
 r"""
-**Reflect.** All four gain, so part of what parted them after 400 updates was how *fast* they learn. The
-multiplicative score is last with both budgets, and its three long trainings differ so much that their
-interval reaches up to the others. Whether the four would meet with still more training, this table cannot
-say. A sentence such as "dot is best" would need a list of conditions longer than itself: this corpus, this
-size, this budget, this learning rate.
+**Reflect.** Closer, but not by much: from first to last it was 25.8 points and is 21.6. Scaled dot is now
+10.4 points behind dot instead of 19.5; and with ± 24.5 the mean of multiplicative says little. All four gain,
+so after 400 updates they had not finished. Whether they would meet with still more training, this table
+cannot say. A sentence such as "dot is best" would need a list of conditions longer than itself: this corpus,
+this size, this budget, this learning rate.
 """
 
 # %% [markdown]
@@ -361,7 +375,8 @@ r"""
 It is often said that attention helps with **rare words**. "Rare" needs a meaning before it can be measured:
 here, how often the French word stands in the 20,000 training reviews. We ask for **recall**: of all words of
 one band of frequency in the reference translations, which share did the model write? The section after this
-one asks about words that change places. `judge` measures both, and BLEU; you may skip its code.
+one asks about words that change places. The next two cells only do the counting for both: you may skip their
+code.
 """
 
 # %%
@@ -404,8 +419,8 @@ def judge(written):
 
 # %% [markdown]
 r"""
-**Predict.** Where will the gap between no attention and attention be widest: for the rarest words, or for the
-most frequent ones?
+**Predict.** The words are put into four bands, from the rarest to the most frequent. In which band will the
+gap between no attention and attention be narrowest? And will it be widest for the rarest?
 """
 
 # %%
@@ -426,6 +441,7 @@ for attention in ATTENTIONS:
 # %%
 ax = plot_intervals({name: recorded(name, "rare") for name in ATTENTIONS}, names, "share recalled")
 ax.set(xlabel="times in the training reviews", ylim=(0, 1.03))
+ax.legend(frameon=False, ncol=3, loc="lower center", bbox_to_anchor=(0.5, 1))
 Figure(ax, "Share of words recalled in four bands of training frequency. Without attention it is close to "
        "zero in the two rarest bands and rises to about a third for the most frequent words. The four with "
        "attention lie far above it in every band.")  # fmt: skip
@@ -435,11 +451,13 @@ r"""
 *Recorded: the share of the reference's words that were written, by how often training shows them; the mean
 of several seeds with its 95% interval.*
 
-**Reflect.** Without attention hardly one rare word in twenty is found; with it, most are. The gap is smallest
-for the most frequent words, since many of these (*le*, *était*, *et*) can be guessed from how reviews go,
-without reading this one. So attention does help with rare words here, and partly for a plain reason: they are
-the words that nobody can guess. With attention too the rarest band is recalled least. To look at "old" is one
-thing; that it is *vieil* before a vowel, and not *vieux*, must be learned from the few times it was shown.
+**Reflect.** Without attention fewer than one rare word in twenty is found; with it, most are. The gap is
+narrowest for the most frequent words, since many of these (*le*, *était*, *et*) can be guessed from how
+reviews go, without reading this one. But it is not widest for the rarest: in the first three bands it is much
+the same (with dot 78, 83 and 78 points, and then 60). So attention does help with rare words here, and for a
+plain reason: they are words that nobody can guess. With attention too the rarest band is recalled least. To
+look at "old" is one thing; that it is *vieil* before a vowel, and not *vieux*, must be learned from the few
+times it was shown.
 """
 
 # %% [markdown]
@@ -472,15 +490,18 @@ for attention in ATTENTIONS:
 
 # %% [markdown]
 r"""
-**Reflect.** Attention multiplies both columns: without it, fewer than one pair in five is right, whatever its
-order. With it, the pairs that change places stay behind the others in the mean; where the interval
-in the last column holds 0, even that is within noise. One caution: many of these pairs belong to names of
-dishes, such as *vin rouge*, which a decoder may learn as one piece. So this is a mild test of reordering.
+**Reflect.** Against what one may expect, not for those that change places. Without attention both are alike:
+fewer than one pair in five is right. With it, the mean gain is larger where the order is kept, for all four
+kinds (with dot 78 points against 67). But only for multiplicative does the interval in the last column leave
+0 out; for the other three the two columns differ within noise. So attention helps with both. One caution:
+many of these pairs belong to names of dishes, such as *vin rouge*, which a decoder may learn as one piece. So
+this is a mild test of reordering.
 
 Here is one review where it matters. "cold onion soup" becomes *soupe à l' oignon froide*: three things, and
 the order is turned round.
 
-**Predict.** Which columns will the rows from *soupe* to *froide* light up, one after the other?
+**Predict.** If all goes well, *soupe*, *oignon* and *froide* look at three columns one after the other. In
+which order? And will the two translators with attention, trained for so short a time, get it right?
 """
 
 # %%
@@ -501,10 +522,11 @@ Figure(ax, "A map of the French words that were written for the review, in rows,
 r"""
 *The dot product's translator at work on the same review; its words are the rows.*
 
-**Reflect.** Up to *la* the light moves along with the words; for *soupe* it jumps ahead, and then comes back
-for *oignon*: no rule about French word order was programmed. But *froide* is missing, and the map shows where
-it was lost: the column of "cold" stays dark, for no word ever looked there. Attention lets a decoder go back;
-it does not make it do so. One review shows what can happen, not how often: for that there is the table above.
+**Reflect.** From right to left: "soup", "onion", "cold". Up to *la* the light moves along with the words; for
+*soupe* it jumps ahead, and then comes back for *oignon*. But the last step is not taken: *froide* is missing,
+in both translations with attention. The map shows it for dot: the column of "cold" stays dark, for no word
+ever looked there. Attention lets a decoder go back; it does not make it do so. One review shows what can
+happen, not how often: for that there is the table above.
 """
 
 # %% [markdown]
@@ -560,8 +582,8 @@ without it so that another person believes you.
 
 - A decoder with attention asks anew before each word: the encoder's states stay, the question moves on, and
   so does the context.
-- With the same cells and budget, each kind of attention beats none at every length, for rare words and for
-  words that change places, with every seed.
+- With the same cells and budget, each kind of attention beats none by far: at every length with every seed,
+  for rare words, and for words that change places.
 - Between kinds, a difference counts only where its interval over seeds leaves 0 out, and even then for this
   budget only.
 
