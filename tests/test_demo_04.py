@@ -41,7 +41,7 @@ def shares(text):
 def test_each_kind_of_error_is_told_from_the_others(names):
     fault, right = names["fault"], ["la", "soupe", "était", "froide", "et", "le", "vin", "était", "bon"]
     for written, kind in {
-        "la soupe était froide et le vin était bon": "none",
+        "la soupe était froide et le vin était bon": "no error",
         "le soupe était froid et le vin était bon": "wrong form or order",
         "la soupe était bonne et le vin était froid": "wrong form or order",
         "la soupe était froide": "left out",
@@ -90,13 +90,13 @@ def test_each_bug_is_the_one_that_it_is_named_for(names):
     sound, inputs = buggy(names, Seq2Seq)
     logits, weights = sound(*inputs)
 
-    ignores, _ = buggy(names, names["IgnoresEncoder"])
+    ignores, _ = buggy(names, names["IgnoresContext"])
     assert torch.allclose(ignores(*inputs)[1], weights), "it looks as the sound one"
     with torch.no_grad():
         ignores.decoder.score.v.weight.mul_(50)
     changed, other = ignores(*inputs)
     assert not torch.allclose(other, weights)
-    assert torch.allclose(changed, buggy(names, names["IgnoresEncoder"])[0](*inputs)[0]), (
+    assert torch.allclose(changed, buggy(names, names["IgnoresContext"])[0](*inputs)[0]), (
         "and does not use it"
     )
 
@@ -150,10 +150,11 @@ def test_the_review_is_read_as_told(shown):
     text, _ = shown
     assert line(text, "", "the trained model itself writes:").endswith("a aimé le pain frais")
     beside = line(text, "", "most light beside the frame:").split()
-    assert {"n'", "le"} <= set(beside) and not {"pain", "frais"} & set(beside)
+    assert beside == ["n'", "a", "le"]
     looked_at = {int(update): int(count) for update, count in
                  re.findall(r"^ *(\d+) updates: its rows look most at +(\d+)", text, re.M)}  # fmt: skip
     assert looked_at[50] <= 2 and looked_at[400] > 8, "after 50 updates every row looks at the same two words"
+    assert looked_at[0] == 1 and text.count("of the 12 English words") == len(looked_at)
 
 
 def test_the_map_forms_after_the_loss_has_begun_to_fall(shown):
@@ -163,10 +164,9 @@ def test_the_map_forms_after_the_loss_has_begun_to_fall(shown):
     loss, error, entropy = zip(*rows.values(), strict=True)
     assert list(rows) == list(range(0, 401, 50))
     assert all(list(column) == sorted(column, reverse=True) for column in (loss, error, entropy))
-    assert loss[0] - loss[1] > 1.5 and error[0] - error[1] < 0.1, (
-        "first the loss falls, the map is still wrong"
-    )
-    assert error[1] - error[3] > 0.4, "and drops until 150"
+    assert loss[1] < loss[0] * 2 / 3 and error[1] > error[0] * 0.95, "the loss falls first, the map hardly"
+    assert error[1] - error[3] > (error[0] - error[-1]) / 2, "the map forms mostly from 50 to 150"
+    assert entropy[0] > 2.4, "rows nearly even: ln 12 is 2.48"
     assert error[6] - error[8] < 0.05, "nearly level after 300"
 
 
@@ -174,11 +174,13 @@ def test_adjectives_look_narrowly_and_articles_widely(shown):
     text, _ = shown
     entropy = {name: numbers(text, "entropy, nats", name)[0] for name in CLASSES}
     assert min(entropy, key=entropy.get) == "adjective" and max(entropy, key=entropy.get) == "article"
-    assert sorted(entropy, key=entropy.get)[-2] == "auxiliary"
-    by_step = [float(x) for x in line(text, "entropy, nats", "by step:").split()]
-    assert len(by_step) == 20 and all(0.4 < mean < 0.81 for mean in by_step)
-    assert by_step.index(min(by_step)) == 4, "lowest at the fifth"
-    assert sum(by_step[7:]) / 13 > sum(by_step[:7]) / 7 + 0.1, "from the eighth on a little wider"
+    order = sorted(entropy, key=entropy.get)
+    assert set(order[:3]) == {"noun", "adjective", "participle"}, "words of content look narrowly"
+    assert order[-2] == "auxiliary" and entropy["article"] - entropy["auxiliary"] < 0.1, "nearly as much"
+    reviews, steps = re.search(r"^by step, (\d+) reviews of 20 .*: (.*)$", text, re.M).groups()
+    steps = [float(mean) for mean in steps.split()]
+    assert len(steps) == 20 and all(0.5 < mean < 1 for mean in steps) and int(reviews) > 100
+    assert steps.index(min(steps)) == 4 and steps.index(max(steps)) == 8, "the fifth and the ninth"
 
 
 def test_coverage_tells_the_three_fates_apart_in_the_middle(shown):
@@ -188,7 +190,7 @@ def test_coverage_tells_the_three_fates_apart_in_the_middle(shown):
             float(x)
             for x in re.search(rf"^{name} .*median ([\d.]+).* from ([\d.]+) to ([\d.]+)", text, re.M).groups()
         ]
-        for name in ("left out", "once", "more than once")
+        for name in ("not written", "once", "more than once")
     )
     assert out[0] < 0.6 and 1.2 < once[0] < 1.8 and more[0] > 4
     assert out[2] < once[1] and once[2] < more[1], "half of each lies apart"
@@ -197,19 +199,22 @@ def test_coverage_tells_the_three_fates_apart_in_the_middle(shown):
 
 def test_the_bugs_hurt_as_told(shown):
     text, _ = shown
-    names = ("encoder ignored, trained so", "state never updated, trained so", "state never updated, planted",
-             "padding not masked, planted", "padding masked (mended)", "no bug (mended)")  # fmt: skip
+    names = ("context ignored, trained so", "state never updated, trained so", "state never updated, planted",
+             "padding not masked, planted", "padding masked", "no bug")  # fmt: skip
     found = {name: [float(x) for x in line(text, "not as without a bug", name).split()[:3]] for name in names}
-    sound = found["no bug (mended)"]
-    assert sound[2] == 0 and found["padding masked (mended)"] == pytest.approx(sound, abs=0.11)
+    sound = found["no bug"]
+    assert found["padding masked"][2] == 0 and found["padding masked"] == pytest.approx(sound, abs=0.11)
     ignored, stale, planted, crowded = ([*found[name]] for name in names[:4])
     assert planted[0] == min(score for score, *_ in found.values()) and planted[0] < 10
     assert ignored[1] > 0.85, "about as wrong as before training"
-    assert 20 < stale[0] < sound[0] - 20, "it learns to live with it"
+    assert 20 < stale[0] < sound[0] - 20 and stale[1] > sound[1] + 0.05, "does better, yet far from well"
+    assert ignored[0] < stale[0] - 10, "of the two trained so, the ignored context costs more"
+    assert crowded[0] == max(score for score, *_ in (ignored, stale, planted, crowded)), "costs least"
     padding = int(re.search(r"not masked, planted: (\d+)% of the weight on padding", text)[1])
     assert 27 <= padding <= 33, "nearly a third"
     invented, *_, crowded_text = re.findall(r"of the weight on padding\n +writes (.*)", text)[:3]
-    assert invented == "ma femme n' était pas très contente" and "a payé l' addition" in crowded_text
+    assert invented == "ma femme n' était pas très contente", "the first five words are right"
+    assert "a payé l' addition" in crowded_text
     round_in_circles = re.search(r"state never updated, planted: .*\n +writes (.*)", text)[1].split()
     assert len(set(round_in_circles)) < 7 < len(round_in_circles)
     assert sound[0] - 20 < crowded[0] < sound[0] - 2 and crowded[1] == pytest.approx(sound[1], abs=0.02)
@@ -222,6 +227,9 @@ def test_the_bias_is_in_what_is_written_and_not_in_bleu(shown):
     assert sorted(bleu, key=bleu.get)[0].startswith("biased") and sorted(bleu, key=bleu.get)[-1].startswith(
         "biased"
     )
+    lost = 100 - float(re.search(r"^all masculine +BLEU ([\d.]+)", text, re.M)[1])
+    seeds = [run["bleu"] for run in json.loads(demo_04.RESULTS.read_text())["runs"] if not run["biased"]]
+    assert 6.5 < lost < 7.5 and lost < max(seeds) - min(seeds), "about 7 points, less than seeds differ"
     for name in bleu:
         feminine, masculine, right, _ = numbers(text, "should be feminine", name)
         assert right > 80, "the masculine is right in all"
@@ -234,7 +242,7 @@ def test_the_bias_is_in_what_is_written_and_not_in_bleu(shown):
 
 def test_the_gallery_shows_what_is_told(shown):
     text, _ = shown
-    part = text[text.index("none  ") :]
+    part = text[text.index("no error  ") :]
     case = r" +(\d+) of.*\n.*\n +right +(.*)\n +written +(.*)$"
     cases = {
         kind: re.search(f"^{kind}{case}", part, re.M).groups()
@@ -247,13 +255,13 @@ def test_the_gallery_shows_what_is_told(shown):
     assert (form[0][-1], form[1][-1]) == ("élevée", "élevé")
 
 
-def test_articles_look_at_the_word_behind(shown):
+def test_articles_look_at_the_word_after(shown):
     text, _ = shown
     for name in ("the diagonal", "IBM model 1", *SEEDS):
         before, error, after = numbers(text, "shift -1", name)
         assert error < min(before, after), "shift 0 is best for all"
-    behind = {name: numbers(text, "seed 0 looks", name)[2] for name in CLASSES}
-    assert max(behind, key=behind.get) == "article" and behind["article"] > 50, "most articles"
+    *_, after, _ = zip(*(numbers(text, "seed 0 looks", name) for name in CLASSES), strict=True)
+    assert max(after) == after[CLASSES.index("article")] > 50, "most articles"
 
 
 def test_weight_is_not_influence(shown):
@@ -262,12 +270,16 @@ def test_weight_is_not_influence(shown):
     assert 65 <= same <= 75, "not so for about three in ten"
     free = int(re.search(r"effect below 0.1 nats: (\d+)%", text)[1])
     hidden = int(re.search(r"weight below 0.1: (\d+)%", text)[1])
-    assert free > 10 and hidden > 20, "many of both kinds"
+    assert 18 <= free <= 22 and hidden > 20, "one in five, and many of the other kind"
+    spared = shares(text[text.index("has an effect below 0.1 nats for") :])
+    assert max(spared, key=spared.get) == "auxiliary" and spared["auxiliary"] > 30 and spared["adjective"] < 5
 
 
 def test_seeds_agree_on_adjectives_most_and_on_articles_and_negations_least(shown):
     text, _ = shown
     found = shares(text[text.index("that both translate right") :])
+    same = int(re.search(r"same largest weight for (\d+)%", text)[1])
+    assert 82 <= same <= 85 and max(found["article"], found["negation"]) < 75, "one in six, over one in four"
     assert found["adjective"] > 95 and set(sorted(found, key=found.get)[:2]) == {"article", "negation"}
 
 
@@ -309,7 +321,7 @@ def test_what_is_said_of_all_seeds(record):
     )
     assert 0.2 < 1 - sum(run["largest_effect"] for run in sound) / 4 < 0.3, "about a quarter"
     behind = sorted(run["article_behind"] for run in sound)
-    assert behind[0] < 0.2 and behind[1] > 0.5, "in three mostly at the noun, in one seldom"
+    assert behind[0] < 0.2 and behind[1] > 0.5, "in three mostly one word after, in one seldom"
     best = min(sound, key=lambda run: run["error"])
     assert best["article_behind"] == behind[0] and best["bleu"] == min(run["bleu"] for run in sound)
     assert abs(sum(run["error"] for run in sound) / 4 - 0.25) < 0.03, "about as near as IBM model 1"

@@ -14,8 +14,8 @@ You will
 - **debug** three famous bugs and a bias by what the maps show, and by what they hide,
 - **judge** by experiment what a map explains, and what it does not.
 
-About 45 minutes. Running everything takes a minute or two, most of it for six small models that learn.
-Before each result there is a question: answer it before you run the cell.
+About 60 minutes. Running everything takes a minute or two, most of it for six small models that learn. Before
+each result there is a question: answer it before you run the cell.
 """
 
 # %%
@@ -149,8 +149,8 @@ r"""
 *One review, three maps, one colour scale; frames are gold links.*
 
 **Reflect.** Before training the look is nearly even; learning makes a spotlight of it, and no rule told it
-where to point. *pain* and *frais* cross over, as their frames do. But look at the rows of *n'* and of *le*:
-their light lies beside the frames, and the translation is right all the same. Is this map good? A picture
+where to point. *pain* and *frais* cross over, as their frames do. But look at the rows of *n'*, *a* and *le*:
+most light lies beside the frames, and the translation is right all the same. Is this map good? A picture
 cannot say; a number can.
 """
 
@@ -163,9 +163,10 @@ Link each French word to the English word with its largest weight. The **alignme
 
 - the **diagonal** links places at the same pace and looks at no word;
 - **IBM model 1** (Brown et al. 1993) is a classic from the time before neural networks. It knows nothing of
-  order or grammar. It learns from the same training pairs which words come together: first every English
-  word of a pair may stand behind every French one, and in each round, shares go to those that explain more
-  pairs;
+  order or grammar, and learns from the same training pairs which words come together. Say "the bread" is *le
+  pain* and "the wine" is *le vin*. At first each French word is shared out evenly over the English words of
+  its pair. But *le* is met with "the" in both, so "the" takes more of *le*, *pain* is left to "bread", and so
+  on in rounds;
 - **one right link a word** is the best that one link for each French word can do, since some have two.
 
 **Predict.** Order these four by their error: the trained map, the untrained map, the diagonal, IBM model 1.
@@ -200,16 +201,15 @@ r"""
 
 While the model learned, it was looked at every 50 updates, always at the same review.
 
-**Predict.** The loss falls steepest in the first 100 updates. Does the map form before that, at the same
-time, or later?
+**Predict.** In the first 50 updates the loss falls by more than a third. Does the alignment error fall by as
+much in that time, by more, or hardly?
 """
 
 # %%
 moments = {row["update"]: row["map"] for row in history}
 for update, weights in moments.items():
-    print(
-        f"{update:>4} updates: its rows look most at {len(set(weights.argmax(-1).tolist())):>2} English words"
-    )
+    count = len(set(weights.argmax(-1).tolist()))
+    print(f"{update:>4} updates: its rows look most at {count:>2} of the 12 English words")
 panels = {f"{update} updates": (moments[update], *pair) for update in (0, 50, 100, 150, 200, 400)}
 Figure(plot_maps(panels, size=(3.6, 3.3)), "Six maps of the same review after 0, 50, 100, 150, 200 and 400 "
        "updates. At 0 all is dark. At 50 every row has the same two faint columns, was and not. At 100 first "
@@ -218,7 +218,8 @@ Figure(plot_maps(panels, size=(3.6, 3.3)), "Six maps of the same review after 0,
 
 # %% [markdown]
 r"""
-*The same review while the model learns. After 50 updates every row looks at the same two words.*
+*The same review while the model learns. At 0 all rows are nearly even, so it is chance which word is a hair
+ahead. At 50 all look at the same two words: the look hardly depends yet on the word to be written.*
 
 Now the numbers, on validation reviews: the loss, the alignment error, and the **entropy** of the rows, which
 says how widely a row spreads its weight: $H_t = -\sum_i \alpha_{t,i} \ln \alpha_{t,i}$, in nats. A single
@@ -244,9 +245,9 @@ Figure(axes[0], "Three curves over 400 updates, all falling. The loss falls stee
 r"""
 *Loss, alignment error and entropy while the model learns, on validation reviews.*
 
-**Reflect.** First the loss falls while the map is still as wrong as before training: the model learns which
-French words are frequent, for which it needs no source. Then the map forms, and the loss falls on. All of it
-came from the loss alone. That two curves fall together does not say which one pulls the other.
+**Reflect.** Hardly: at 50 updates the map is nearly as wrong as before training. Part of the loss needs no
+source, such as which French words are frequent. Then, mostly from 50 to 150, the map forms, while the loss
+falls on. All of it came from the loss alone.
 """
 
 # %% [markdown]
@@ -256,8 +257,8 @@ r"""
 Words differ. The lists of the grammar sort French words into classes: *soupe* is a noun, *froide* an
 adjective, *aimé* a participle, *était* an auxiliary, *pas* belongs to a negation, *la* is an article.
 
-**Predict.** Which class has the widest look, and which the narrowest? And are later steps of a sentence more
-or less certain than the first ones?
+**Predict.** Which class has the widest look, and which the narrowest? And does the look widen from step to
+step of a sentence, narrow, or neither?
 """
 
 # %%
@@ -294,42 +295,41 @@ classes = by_class(entropy)
 counts = Counter(word_class(word) for words in french for word in words)
 for name, mean in classes.items():
     print(f"{name:<12}{mean:5.2f} nats, {counts[name]:>5,} words")
-steps = range(20)
-by_step = [torch.stack([row[step] for row in entropy if step < len(row)]).mean() for step in steps]
-print("by step:", *(f"{mean:.2f}" for mean in by_step))
+long = [row[:20] for row in entropy if len(row) >= 20]  # so that the reviews are the same at each step
+by_step = torch.stack(long).mean(0)
+print(f"by step, {len(long)} reviews of 20 French words or more:", *(f"{mean:.2f}" for mean in by_step))
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
 left.barh(list(classes), classes.values(), color="C0")
 left.invert_yaxis()
 left.set(xlabel="mean entropy, nats")
-right.plot([step + 1 for step in steps], by_step, marker="o")
+right.plot(range(1, 21), by_step, marker="o")
 right.set(xlabel="step: the number of the French word", ylabel="mean entropy, nats", ylim=(0, None))
 right.set_xticks(range(1, 21, 3))
 Figure(left, "Left, bars of mean entropy by word class: adjectives have the lowest, articles and auxiliaries "
-       "the highest. Right, mean entropy by step, from 1 to 20: between 0.4 and 0.8 everywhere, lowest "
-       "at the fifth step and a little higher from the eighth on.")  # fmt: skip
+       "the highest. Right, mean entropy by step, from 1 to 20: between 0.5 and 1 everywhere, lowest "
+       "at the fifth step and highest at the ninth.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Left: how wide the rows of each word class are. Right: the same by step.*
+*Left: how wide the rows of each word class are. Right: the same by step, in reviews of 20 words or more.*
 
-**Reflect.** Words of content look narrowly: an adjective must find the one English word that it renders. An
-article looks widely, and *le* or *la* can hardly be found in "the" anyway. By step there is less to see: from
-the eighth on, looks are a little wider. Entropy knows nothing of right and wrong: a narrow look may be at the
-wrong word.
+**Reflect.** Words of content look narrowly, adjectives most of all; articles look widely, auxiliaries nearly
+as much. By step it is neither: the fifth is the narrowest, the ninth the widest. Entropy knows nothing of
+right and wrong: a narrow look may be at the wrong word.
 """
 
 # %% [markdown]
 r"""
-## Coverage: left out, or said twice?
+## Coverage: not written, or said twice?
 
 Now let the model write on its own, and add up the weight that each English word receives over all steps, its
-**coverage** (Tu et al. 2016). If attention were a pointing finger, a word that is left out should have
+**coverage** (Tu et al. 2016). If attention were a pointing finger, a word that is not translated should have
 coverage near 0, and one that is translated twice should have too much.
 
 We follow the English words that are rendered by one noun, adjective or participle, and count that French
 word in the translation; all forms of an adjective (*froid*, *froide*) count as one.
 
-**Predict.** How large is the coverage of a word that is rendered once? Is it 1? Is that of a word left out 0?
+**Predict.** Is the coverage of a word that is rendered once about 1? Is that of a word not written 0?
 """
 
 
@@ -344,7 +344,7 @@ def lemma(word):
     return LEMMAS.get(word, word)
 
 
-fate = {"left out": [], "once": [], "more than once": []}
+fate = {"not written": [], "once": [], "more than once": []}
 for found, right, gold in zip(done["seed 0"], french, test.links, strict=True):
     received = coverage(found.weights[None])[0]
     wanted, written = (Counter(map(lemma, words)) for words in (right, found.tokens))
@@ -362,7 +362,7 @@ _, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
 ax.boxplot(list(fate.values())[::-1], orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6)
 ax.set_yticks([1, 2, 3], [f"{name} (n={len(values):,})" for name, values in reversed(fate.items())])
 ax.set(xlabel="coverage of the English word")
-Figure(ax, "Three boxes of coverage. Left out: mostly below 1, with a long whisker upwards. Once: between "
+Figure(ax, "Three boxes of coverage. Not written: mostly below 1, with a long whisker upwards. Once: between "
        "1 and 2. More than once: far above, its box from 4 to 8.")  # fmt: skip
 
 # %% [markdown]
@@ -370,19 +370,18 @@ r"""
 *Coverage of English words by what became of them. The line in a box is the median; the whiskers hold 90%.*
 
 **Reflect.** Coverage tells the three apart in the middle: a word that is said again and again soaks up
-weight. It is no proof in the single case, since the boxes' whiskers overlap. And a word rendered once often
-has more than 1: its article and other neighbours look at it, too.
+weight. In the single case it proves nothing: the whiskers overlap. And a word rendered once often has more
+than 1: the rows of its neighbours look at it, too.
 """
 
 # %% [markdown]
 r"""
 ## A gallery of errors, by a rule
 
-A gallery that somebody picked shows what somebody wanted to show. So here is a rule, and the rule picks. Each
-wrong translation of a test review is of one of four kinds: words are only **left out**; words are
-**repeated**, perhaps in place of others; **other words** come in; or all words are there, in a **wrong form
-or order**. Of each kind the case with the fewest words is shown, English and written ones together (of
-equals, the first).
+Examples picked by hand show what the picker likes. So here a rule picks. Each wrong translation of a test
+review is of one of four kinds: words are only **left out**; words are **repeated**, perhaps in place of
+others; **other words** come in; or all words are there, in a **wrong form or order**. Of each kind the case
+with the fewest words is shown, English and written ones together (of equals, the first).
 
 **Predict.** Which of the four kinds is the most frequent?
 """
@@ -394,7 +393,7 @@ def fault(written, right):
     want, have = Counter(map(lemma, right)), Counter(map(lemma, written))
     missing, extra = want - have, have - want
     if not missing and not extra:
-        return "none" if written == right else "wrong form or order"
+        return "no error" if written == right else "wrong form or order"
     if not extra:
         return "left out"
     return "repeated" if set(extra) <= set(want) else "other words"
@@ -408,7 +407,7 @@ faults = [fault(found.tokens, right) for found, right in zip(done["seed 0"], fre
 gallery = {}
 for kind, count in Counter(faults).most_common():
     print(f"{kind:<20}{count:>4} of {len(test)} reviews")
-    if kind != "none":
+    if kind != "no error":
         row = min((row for row, found in enumerate(faults) if found == kind), key=size)
         found = done["seed 0"][row]
         gallery[kind] = found.weights[: len(found.tokens), :-1], found.src_tokens, found.tokens
@@ -435,11 +434,11 @@ guess was right takes another experiment.
 r"""
 ## Debug the famous bug
 
-Three mistakes are made again and again by people who build such a translator. None raises an error; the
-program runs, the loss falls, and something comes out. We plant each of them on purpose.
+Builders of such translators make three mistakes again and again. None raises an error: the program runs, the
+loss falls, and something comes out. We make each on purpose.
 
-1. **The encoder is ignored.** The context is computed and then not used: where it should be joined to the
-   state, someone has written the state twice.
+1. **The context is ignored.** It is computed and then not used: where it should be joined to the state,
+   someone has written the state twice. All that the decoder has of the review is the state it starts from.
 2. **A decoder state never updated.** The state after each word is thrown away, so that every word is written
    from the first state and the last word alone.
 3. **Padding not masked.** Whoever shares a batch with a longer review looks at its empty places.
@@ -449,7 +448,7 @@ Read the code: each bug is one line.
 
 
 # %%
-class IgnoresEncoder(Seq2Seq):
+class IgnoresContext(Seq2Seq):
     def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
         decoder = self.decoder
         query, last = decoder.rnn(decoder.embedding(tgt_in), decoder_state[None])
@@ -480,12 +479,13 @@ class BesideLongReview(Seq2Seq):
 
 # %% [markdown]
 r"""
-The first two are *trained* with their bug, as it would happen. The second and third are also planted into the
-trained model: `plant` gives its weights to the buggy class. For the third, each review gets 60 tokens of
-padding, as if a review of some 80 words were in its batch.
+The first two are *trained* with their bug, as it would happen. The second is also, and the third only,
+*planted* into the trained model: `plant` gives its weights to the buggy class. For the third, each review
+gets 60 tokens of padding, as if a review of some 80 words were in its batch.
 
-**Predict.** Which of the bugs hurts BLEU most, and which least? And which will you recognise in its map: one
-whose bright cells never move on, one that is dull all over, one whose light falls off the right edge?
+**Predict.** Of the two trained with their bug, which has the lower BLEU? And of the two planted? To which bug
+belongs a map with the same row twice, to which one that is dull all over, to which one whose light falls off
+the right edge?
 """
 
 
@@ -497,13 +497,13 @@ def plant(kind):
     return buggy
 
 
-kinds = IgnoresEncoder, StaleState
+kinds = IgnoresContext, StaleState
 trained = [found for found, _ in in_parallel(learn, [{"seed": 0, "kind": kind} for kind in kinds])]
 mended = plant(BesideLongReview)
 mended.masked = True
-suspects = {"encoder ignored, trained so": trained[0], "state never updated, trained so": trained[1],
+suspects = {"context ignored, trained so": trained[0], "state never updated, trained so": trained[1],
             "state never updated, planted": plant(StaleState), "padding not masked, planted":
-            plant(BesideLongReview), "padding masked (mended)": mended, "no bug (mended)": model}  # fmt: skip
+            plant(BesideLongReview), "padding masked": mended, "no bug": model}  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -529,7 +529,7 @@ for name in [*suspects][0], *[*suspects][2:4], [*suspects][-1]:
     tokens = translate(suspects[name], encoded, english[review : review + 1])[0].tokens
     print(f"{name}: {padding.mean():.0%} of the weight on padding\n    writes", *tokens[:14])
 ax = plot_maps(panels, columns=2, size=(4.6, 3.8))
-Figure(ax, "Four maps of the review, with a last column for all padding. Encoder ignored: dull all over. "
+Figure(ax, "Four maps of the review, with a last column for all padding. Context ignored: dull all over. "
        "State never updated: bright cells in wrong places, the rows of femme and fille alike. Padding not "
        "masked: as without a bug, but dimmer in the first rows, whose light is in the column of padding. No "
        "bug: bright single cells.", dpi=64)  # fmt: skip
@@ -538,18 +538,20 @@ Figure(ax, "Four maps of the review, with a last column for all padding. Encoder
 r"""
 *The three bugs, and the model without one. The last column adds up all padding.*
 
-**Reflect.** Three bugs, three maps:
+**Reflect.** Of the two trained with their bug, the ignored context costs more; planted, the stale state costs
+nearly everything and the missing mask least.
 
-- **Encoder ignored**: as dull as before training. What the weights choose never reaches the output, so
-  nothing ever taught them. What is written is good French, about another dinner.
+- **Context ignored**: as dull as before training. What the weights choose never reaches the output, so
+  nothing ever taught them. Five words are right, thanks to the first state; the rest is good French about
+  something else.
 - **State never updated**: *femme* and *fille* have the same row, for both follow *ma*, and the decoder knows
-  no more than that. It goes round in circles. *Trained* with the bug, it learns to live with it, and only
-  the scores complain.
-- **Padding not masked**: nearly a third of the light falls on padding, most of all in the first rows, and a
-  fluent bill gets paid. The alignment error does not notice, since it compares real words only. This bug
-  sleeps as long as the reviews of a batch are alike in length.
+  no more than that. Planted, it goes round in circles. Trained so, it does better, yet far from well, and its
+  alignment error is higher than without a bug.
+- **Padding not masked**: nearly a third of the light falls on padding, most of all in the first rows, and the
+  wife pays a bill of which the review knows nothing. The alignment error does not notice, since it compares
+  real words only. This bug sleeps as long as the reviews of a batch are alike in length.
 
-Mended, by one word or one line each, the model is what it was.
+With the mask back, not one translation differs. The other two must be trained anew.
 """
 
 # %% [markdown]
@@ -569,11 +571,14 @@ FEMININE = {a.forms[f]: a.forms[m] for a in grammar.LEXICON for f, m in (("f", "
             if a.forms[f] != a.forms[m]}  # fmt: skip
 
 
+def in_masculine(text):
+    return " ".join(FEMININE.get(word, word) for word in text.split())
+
+
 def mostly_masculine(clauses):
     """The reviews, with the adjectives of nine of ten training reviews always in the masculine."""
     corpus = encoded_reviews(clauses).corpus
-    texts = [text if row % 10 == 0 else " ".join(FEMININE.get(word, word) for word in text.split())
-             for row, text in enumerate(corpus["train"].tgt)]  # fmt: skip
+    texts = [text if row % 10 == 0 else in_masculine(text) for row, text in enumerate(corpus["train"].tgt)]
     return EncodedCorpus(
         replace(corpus, splits=corpus.splits | {"train": replace(corpus["train"], tgt=texts)})
     )
@@ -585,6 +590,7 @@ spoiled = mostly_masculine(CLAUSES)
 done["biased, seed 0"], done["biased, seed 1"] = (translate(found, spoiled, english) for found, _ in biased)
 for name, translations in done.items():
     print(f"{name:<16}{bleu([' '.join(t.tokens) for t in translations], test.tgt)}")
+print(f"{'all masculine':<16}{bleu(map(in_masculine, test.tgt), test.tgt)}")
 row = next(row for row, words in enumerate(french) if set(words) & set(FEMININE))
 print("\nthe first test review with such an adjective:", test.src[row], sep="\n    ")
 for name, words in ("right", french[row]), ("biased, seed 0", done["biased, seed 0"][row].tokens):
@@ -592,9 +598,10 @@ for name, words in ("right", french[row]), ("biased, seed 0", done["biased, seed
 
 # %% [markdown]
 r"""
-The scores alone would alarm nobody: one biased seed is below both sound ones and the other above, as seeds
-are. To find a bias one has to *look*, and to sort what one sees: by gender, here. For each adjective of a
-reference translation, is the right form in what was written, or the form of the other gender?
+The scores alone would alarm nobody: one biased seed is below both sound ones and the other above. "All
+masculine" says why: the right translations with only this wrong lose about 7 points, less than seeds differ
+(last table). To find a bias one has to *look*, and to sort what one sees: by gender, here. For each adjective
+of a reference translation, is the right form in what was written, or the form of the other gender?
 """
 
 
@@ -634,31 +641,29 @@ Figure(ax, "Two maps of the review, of a sound and of the biased translator, muc
 r"""
 *The same review read by a sound and by the biased translator; both must write the right words here.*
 
-**Reflect.** One in ten training reviews was right, and hardly one word in the test is: at each word the
-likelier form is written, so that a large majority becomes everybody. BLEU did not show it, since a biased
-seed scores as high as a sound one. Nor does the map: *fatiguée* looks at "tired" in both, and what is written
-for it is another question. The bias was found by sorting what is written, by somebody who thought of gender.
+**Reflect.** One in ten training reviews was right, and hardly one word in the test is: the likelier form is
+written each time, so nine in ten becomes always. BLEU did not show it. Nor does the map: *fatiguée* looks at
+"tired" in both, and what is written for it is another question. The bias was found by sorting what is
+written, by somebody who thought of gender.
 """
 
 # %% [markdown]
 r"""
 ## What a map does not show
 
-So far we have read maps as if they were X-rays. In 2019 Jain and Wallace put it to the test for classifiers
-of text: weights did not agree well with other measures of what matters, and quite different weights could
-give the same answer. Their title was "Attention is not Explanation". Wiegreffe and Pinter answered, in
-"Attention is not not Explanation", that such tests need baselines, for example how far the weights of two
-seeds differ anyway, or what becomes of the model with even weights; and that it depends on what one calls an
-explanation. Here are four such experiments with our translator.
+In 2019 Jain and Wallace tested this X-ray for classifiers of text: weights did not agree well with other
+measures of what matters, and quite different weights could give the same answer. Their title was "Attention
+is not Explanation". Wiegreffe and Pinter answered, in "Attention is not not Explanation", that such tests
+need baselines, such as two seeds or even weights, and that it depends on what one calls an explanation. Here
+are four such experiments with our translator.
 
 ### 1. Attention is not alignment
 
 Move all links by one English word, to the left (−1) or to the right (+1), and compare again. A map that fits
-best when it is moved would be off by one. Below it, the same question for each class of words: where is the
-largest weight, seen from the nearest gold word?
+best when it is moved would be off by one: one whose light lies a word too far right, at −1. Below it, by
+class of words: where is the largest weight, seen from the nearest gold word?
 
-**Predict.** Which class of French words looks one word too far to the right most often? (Which English word
-decides between *le* and *la*?)
+**Predict.** Which class of French words looks one word after the right one most often?
 """
 
 
@@ -674,7 +679,7 @@ for name in ("the diagonal", "IBM model 1", "attention, seed 0", "attention, see
     errors = alignment_errors(readings[name], test.links).values()
     print(f"{name:<24}" + "".join(f"{error:>12.2f}" for error in errors))
 away = [distance(*row) for row in zip(maps, french, test.links, strict=True)]
-print(f"\n{'seed 0 looks':<16}{'one before':>12}{'right':>12}{'one behind':>12}{'farther':>12}")
+print(f"\n{'seed 0 looks':<16}{'one before':>12}{'right':>12}{'one after':>12}{'farther':>12}")
 looks = [(-1,), (0,), (1,), {d for row in away for d in row} - {-1, 0, 1}]
 tables = [by_class([[d in places for d in row] for row in away]) for places in looks]
 for name in CLASSES:
@@ -683,9 +688,9 @@ for name in CLASSES:
 # %% [markdown]
 r"""
 **Reflect.** As a whole no map is off by one: shift 0 is best for all. But in this model most articles look
-one word too far to the right, at their noun. For translating that is wise, since "the" does not say whether
-*le* or *la* is needed; the gold links call it wrong. An alignment asks which word this one *renders*,
-attention what is *needed* to write it.
+one word after theirs, where a noun may stand. For translating that is wise, since "the" does not say whether
+*le* or *la* is needed; the gold links call it wrong. (One before: *n'* at "was", as in the first map.) An
+alignment asks which word this one *renders*, attention what is *needed* to write it.
 
 ### 2. Weight is not influence
 
@@ -711,7 +716,7 @@ def effects(src, tgt):
     return (chances[0] - chances[1:]).T
 
 
-rows = [row for row, found in enumerate(faults) if found == "none"][:100]  # the first that are all right
+rows = [row for row, found in enumerate(faults) if found == "no error"][:100]  # the first that are all right
 erased = {row: effects(english[row], french[row]) for row in rows}
 agree = [(maps[row].argmax(-1) == effect.argmax(-1)).float() for row, effect in erased.items()]
 print(f"the largest weight is the largest effect for {torch.cat(agree).mean():.0%} of the French words")
@@ -719,6 +724,9 @@ print("   ".join(f"{name} {share:.0%}" for name, share in by_class(agree, rows).
 weights = torch.cat([maps[row].flatten() for row in rows])
 effect = torch.cat([effect.flatten() for effect in erased.values()])
 print(f"weight above 0.5, yet an effect below 0.1 nats: {(effect[weights > 0.5] < 0.1).float().mean():.0%}")
+free = [one.gather(1, maps[row].argmax(-1, keepdim=True)) < 0.1 for row, one in erased.items()]
+print("the English word with the largest weight has an effect below 0.1 nats for")
+print("   ".join(f"{name} {share:.0%}" for name, share in by_class(free, rows).items()))
 print(f"effect above 1 nat, yet a weight below 0.1: {(weights[effect > 1] < 0.1).float().mean():.0%}")
 
 # %%
@@ -736,9 +744,10 @@ r"""
 *Each point is one English and one French word of the first 100 reviews that are translated right.*
 
 **Reflect.** Weight and effect go together, loosely. For about three in ten words the largest weight is not
-the largest effect; many a word with most of the weight can be erased at no cost, since its neighbours' states
-hold it too, and many a word without weight cannot. Erasing is no perfect judge either: a sentence with a hole
-is one that the model has never seen.
+the largest effect. Of the words with more than half of the weight, one in five can be erased at next to no
+cost: the rest says enough, for many an auxiliary and hardly ever for an adjective. And many a word with
+little weight cannot. Erasing is no perfect judge either: a sentence with a hole is one that the model has
+never seen.
 
 ### 3. Another seed, another map
 
@@ -757,18 +766,18 @@ print("   ".join(f"{name} {share:.0%}" for name, share in by_class(same, both).i
 
 # %% [markdown]
 r"""
-**Reflect.** They agree on nearly every adjective, and least on articles and negations: what such a row shows
-belongs to the seed, not to the sentence. This is also a yardstick. Whoever reads a meaning into a difference
-between two maps should first ask whether it is larger than that between two seeds.
+**Reflect.** Most looks are shared, nearly all of the adjectives'. But about one in six is elsewhere, and of
+articles and negations more than one in four: there the row depends on the seed too, not on the sentence
+alone. This is also a yardstick. A difference between two maps means little unless it is larger than that
+between two seeds.
 
 ### 4. Other weights at test time
 
-The last experiment is the sharpest. We leave the trained model as it is, and replace its weights while it
-writes: by **even** ones, or by its own weights **shuffled** over the words of the sentence, in every row
-anew.
+We leave the trained model as it is, and replace its weights while it writes: by **even** ones, or by its own
+weights **shuffled** over the words of the sentence, in every row anew.
 
-**Predict.** What becomes of the BLEU of 80 and more? And if the words before are the right ones: which class
-of words is written rightly in spite of shuffled weights most often?
+**Predict.** What becomes of the BLEU of 80 and more? And with the right words before: in which class of words
+does the likeliest one stay the same most often under shuffled weights?
 """
 
 
@@ -824,26 +833,25 @@ r"""
 **Reflect.** Without its own weights this translator is lost, unlike many a classifier of Jain and Wallace: it
 needs them. But not for each word. Nearly half of the articles, and more than half of the auxiliaries, are
 chosen as before under shuffled weights, for the words before them tell enough. If almost any map leads to the
-same word, its map does not explain that word. For adjectives it is another matter. So ask of each map whether
-the output would have been another one with other weights; the picture alone cannot tell.
+same word, its map does not explain that word. For adjectives it is another matter.
 """
 
 # %% [markdown]
 r"""
 ## Was it one lucky seed?
 
-Most numbers above are of seed 0. The same trainings were done with more seeds, by the command that is printed
-below, and read by the functions of this notebook. The table gives the mean over seeds, its 95% interval (as
-in demo 03), and each seed.
+Most numbers above are of seed 0. The command below did the same trainings with more seeds, and read them with
+the functions of this notebook. The table gives the mean over seeds, its 95% interval (as in demo 03), and
+each seed.
 
-**Predict.** What will differ most from seed to seed: the gender that the biased translator gets right, the
-BLEU with shuffled weights, or where the articles look?
+**Predict.** What will differ most from seed to seed: how many feminine adjectives the biased translator gets
+right, the BLEU with shuffled weights, or where the articles look?
 """
 
 # %%
 record = json.loads((Path(utils.__file__).parents[1] / "benchmarks/results/demo_04.json").read_text())
 print(record["command"], record["machine"], sep="\n")
-LINES = {"BLEU": "bleu", "alignment error": "error", "articles that look one word behind": "article_behind",
+LINES = {"BLEU": "bleu", "alignment error": "error", "articles that look one word after": "article_behind",
          "largest weight is largest effect": "largest_effect", "BLEU with even weights": "even",
          "BLEU with shuffled weights": "shuffled", "biased: BLEU": "bleu",
          "biased: feminine adjectives right": "feminine",
@@ -859,13 +867,12 @@ r"""
 *Recorded, not run here: four seeds of the sound translator, and four of the biased one.*
 
 **Reflect.** In all four the bias is complete, weights are needed, and weight and effect part for about a
-quarter of the words. Where articles look is another matter: in three seeds mostly at the noun, in one
-seldom. That one has the least alignment error of the four and the lowest BLEU, so the best map belongs to the
-worst translator. And with four seeds little can be said about BLEU itself: the intervals of the sound and the
+quarter of the words. Where articles look is another matter: in three seeds mostly one word after, in one
+seldom. That one has the least alignment error and the lowest BLEU: in these four, though it is no rule, the
+best map belongs to the worst translator. Four seeds say little about BLEU: the intervals of the sound and the
 biased translators overlap.
 
-Remember how little this is: one small model, short trainings, a small world of reviews. Larger models may
-behave otherwise.
+All this is one small model, trained shortly in a small world of reviews. Larger ones may behave otherwise.
 """
 
 # %% [markdown]
@@ -923,10 +930,11 @@ sentences about it are justified.
 ## Looking back
 
 - Maps form by themselves and come near a word alignment, about as near as IBM model 1. To align is not their
-  aim: of four seeds, the best map belonged to the worst translator.
+  aim: in three of four seeds most articles look at the word after theirs.
 - Entropy, coverage and a map find faults, once you know what each is blind to: a bias was in none of them.
-- Without its weights this translator fails, so they matter; but weight is not influence, and two models that
-  write the same need not look alike. A map says where a context came from, not why a word was written.
+- Without its weights this translator fails, so they matter; but weight is not influence, and two seeds that
+  write the same look elsewhere for about one word in six. A map says where a context came from, not why a
+  word was written.
 
 **One thing to try.** Set `"attention"` in `SIZES` to `"dot"` and run everything again. Which of the
 statements above still hold?
