@@ -317,7 +317,7 @@ def test_wrong_answers_tell_the_kinds_apart(shown):
 
 def test_the_example_is_a_right_summary_of_five_sentences(shown):
     text, _ = shown
-    (example,) = re.findall(r"^1 (.*)\n2 (.*)\n3 (.*)\n4 (.*)\n5 (.*)\n\nwith attention: +(.*)", text, re.M)
+    (example,) = re.findall(r"^1 (.*)\n2 (.*)\n3 (.*)\n4 (.*)\n5 (.*)\nwith attention: +(.*)", text, re.M)
     *sentences, summary = example
     desk = load_summaries()["test"]
     assert desk.tgt[desk.src.index(" . ".join(sentences) + " .")] == summary.strip()

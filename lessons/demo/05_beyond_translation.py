@@ -462,7 +462,7 @@ r"""
 same words, but the decoder does not get the answer out of those. With other places covered none are lost on
 balance. So *here* the model needs the place of its answer, which the weights could not have told. It needs
 more than that too: with the answer alone in sight it nearly always says its words, but often not where to
-stop. One caution: in training nothing was covered, so these are strange texts.
+stop. And in training nothing was covered: these are strange texts.
 """
 
 # %% [markdown]
@@ -743,10 +743,9 @@ answer; for summaries the two ways have been mixed (See et al. 2017).
 
 ## What this does not show
 
-Our reviews are small and clean. The answer always stands in the text, once and in one piece; real questions
-may have no answer, or one that takes two sentences. Two models of one size and one budget were compared, and
-the one without attention might do better with more of both. And our gold places exist because a grammar wrote
-the text; for real text people have to mark them.
+Our reviews are small and clean, and the answer always stands in one piece in the text. Two models of one size
+and one budget were compared, and the one without attention might do better with more of both. Our gold places
+exist because a grammar wrote the text; for real text people have to mark them.
 """
 
 # %% [markdown]
