@@ -138,27 +138,25 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
     return ax
 
 
-def plot_intervals(groups, labels, ylabel, ax=None):
+def plot_intervals(groups, labels, ylabel, ax=None, dots=False):
     """Draw the mean of several seeds with its 95% interval, a point for each model and label.
 
     `groups` maps a model's name to its seeds: for each seed a list with one value a label. The models of a
     label stand side by side, in the colours and markers of `plot_by_length`; the interval is that of
-    `metrics.mean_interval`. Returns the Axes.
+    `metrics.mean_interval`. With `dots` the seeds themselves stand beside their mean in place of it, for few
+    seeds of a share whose interval would leave 0 to 1. Returns the Axes.
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    apart = 0.28 if dots else 0.14
     places = np.arange(len(labels))
     for i, (name, seeds) in enumerate(groups.items()):
         mean, low, high = np.array([mean_interval(column) for column in zip(*seeds, strict=True)]).T
-        ax.errorbar(
-            places + 0.14 * (i - (len(groups) - 1) / 2),
-            mean,
-            yerr=[mean - low, high - mean],
-            ls="",
-            capsize=3,
-            markersize=5,
-            **_look(name, i),
-        )
+        look, x = _look(name, i), places + apart * (i - (len(groups) - 1) / 2)
+        bars = None if dots else [mean - low, high - mean]
+        ax.errorbar(x, mean, yerr=bars, ls="", capsize=3, markersize=6 if dots else 5, **look)
+        if dots:
+            ax.plot(x + 0.11, np.array(seeds).T, ls="", marker="o", markersize=3, color=look["color"])
     ax.set_xticks(places, labels)
     ax.set(ylabel=ylabel, xlim=(-0.5, len(labels) - 0.5))
     ax.legend(frameon=False)

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 
 import utils
-from utils.metrics import hard_alignment, mean_interval, overlap_f1
+from utils.metrics import hard_alignment, overlap_f1
 from utils.models import Seq2Seq, forced_weights, translate
 from utils.plotting import NAMES, Figure, plot_attention, plot_intervals
 from utils.text import BOS_ID, EOS_ID, PAD_ID, encoded_questions, encoded_summaries
@@ -54,8 +54,9 @@ were chosen by looking at validation data, and the number of updates so large th
 tasks. Everything shown below is measured on test data.
 
 In the notebook one model of each kind is trained for each task. What a difference is worth takes several
-seeds, as in demo 03: they were trained once, with the functions of this notebook and the command printed
-here, and kept in a file.
+seeds, as in demo 03: three were trained once, with the functions of this notebook and the command printed
+here, and kept in a file. Of these you will see the mean and, in brackets, the lowest and the highest seed:
+some differ so much that a 95% interval of the mean would reach beyond 0 or 100%.
 """
 
 # %%
@@ -79,6 +80,12 @@ def recorded(task, attention, measure):
     """What was measured of one kind on one task, for each seed."""
     runs = [run for run in record["runs"] if (run["task"], run["attention"]) == (task, attention)]
     return [run[measure] for run in runs]
+
+
+def seen_in(seeds):
+    """The mean of several seeds with the lowest and the highest, as text in per cent."""
+    low, mean, high = (100 * number for number in (min(seeds), sum(seeds) / len(seeds), max(seeds)))
+    return f"{mean:4.0f}% [{low:.0f}, {high:.0f}]"
 
 
 # %% [markdown]
@@ -112,14 +119,14 @@ reads "how was the service ?" as if it had just written it, and then goes on wit
 the question mark is made of the question, and with this state it asks. The question has become the **query**.
 And since nobody can guess what will be asked, only the words after the question mark count in the loss.
 
-**Predict.** A model without attention also reads the question before it answers. What can it not do, and why
-does it hurt more here than for a summary of one word?
+**Predict.** A model without attention also reads the question before it answers. What can it not do, and
+what must its one vector hold?
 
 <details><summary>One answer</summary>
 
-It had to put the whole review into one vector *before* it knew the question, so it had to keep an answer to
-every question that might come: a closed-book exam. With attention the question comes first and the look after
-it, as in an open-book exam.
+It cannot look again. It had to put the review into one vector *before* it knew the question, so that vector
+must hold an answer to every question that might come: a closed-book exam. With attention the question comes
+first and the look after it, as in an open-book exam.
 
 </details>
 """
@@ -190,10 +197,10 @@ Figure(ax, "A map with one row for each of four questions and a column for each 
 r"""
 *The same review, four questions: where the model looks as it writes the first word of each answer.*
 
-**Reflect.** With "how" the light is on adjectives, with "what" on nouns: the query decides what is looked
-for. But look closer. The two rows of "how" are nearly alike, and so are those of "what": this model hardly
-cares *which* thing it is asked about, its light is split between the clauses, and two of the four answers
-are wrong. The map shows it before one reads an answer. Is it this review only, or a habit? We come back to
+**Reflect.** Only the query changes, and each row should light up its own answer: amazing, slow, restaurant,
+service. With "how" the light is indeed on adjectives, with "what" on nouns. But the two rows of a kind are
+nearly alike, as if *which* thing is asked about hardly mattered, and two of the four answers are wrong (so
+are two without attention: four questions are no exam). Is it this review only, or a habit? We come back to
 it below.
 """
 
@@ -216,8 +223,11 @@ as good there? And will the one with attention get worse as reviews grow, though
 
 # %%
 @torch.no_grad()
-def right(model, seen=None):
-    """For each question of the exam whether the answer is right; `seen` says which words may be looked at."""
+def right(model, seen=None, end=True):
+    """For each question of the exam whether the answer is right, or without `end` whether its words are.
+
+    `seen` says which words of the reviews may be looked at.
+    """
     encoded = encoded_questions()
     done = torch.zeros(len(encoded.corpus["test"]), dtype=torch.bool)
     for batch in encoded.batches("test"):
@@ -225,7 +235,8 @@ def right(model, seen=None):
         if seen is not None:
             mask = mask & seen[batch.rows, : mask.shape[1]]
         logits, _, _ = model.decode(batch.tgt_in, state, encoder_states, mask)
-        done[batch.rows] = ((logits.argmax(-1) == batch.tgt_out) | (batch.tgt_out == PAD_ID)).all(1)
+        free = (batch.tgt_out == PAD_ID) | ((batch.tgt_out == EOS_ID) & (not end))
+        done[batch.rows] = ((logits.argmax(-1) == batch.tgt_out) | free).all(1)
     return done
 
 
@@ -248,37 +259,39 @@ def guess(key):
 
 # %%
 def show(heading, labels, task, measure):
-    """Print a line for each kind: mean over seeds and half of its 95% interval, in per cent."""
-    print(f"{heading:<28}" + "".join(f"{label:^15}" for label in labels))
+    """Print a line for each kind: the seeds, column by column."""
+    print(f"{heading:<26}" + "".join(f"{label:<17}" for label in labels))
     for attention in ATTENTIONS:
-        cells = map(mean_interval, zip(*recorded(task, attention, measure), strict=True))
-        print(f"{NAMES[attention]:<28}" + "".join(f"{m:6.0%} ± {high - m:<6.1%}" for m, _, high in cells))
+        columns = zip(*recorded(task, attention, measure), strict=True)
+        print(f"{NAMES[attention]:<25}" + "".join(f"{seen_in(column):<17}" for column in columns))
 
 
-print(f"{'live, seed 0, clauses:':<28}" + "".join(f"{n:^15}" for n in range(1, 6)))
+print(f"{'live, seed 0, clauses:':<26}" + "".join(f"{n:<17}" for n in range(1, 6)))
 for attention, model in pupils.items():
-    print(f"{NAMES[attention]:<28}" + "".join(f"{value:6.0%}{'':<9}" for value in right_by_clauses(model)))
-show("\nexact match, clauses:", range(1, 6), "questions", "right")
+    print(f"{NAMES[attention]:<25}" + "".join(f"{value:5.0%}{'':<12}" for value in right_by_clauses(model)))
+print()
+show("exact match, clauses:", range(1, 6), "questions", "right")
 print(f"\n{guess(lambda question: question.split()[0]):.0%} by the first word of the question alone, "
       f"{guess(lambda question: question):.0%} by the question alone")  # fmt: skip
 
 # %%
 labels = [f"{n}\nn={exam.clauses.count(n)}" for n in range(1, 6)]
 groups = {attention: recorded("questions", attention, "right") for attention in ATTENTIONS}
-ax = plot_intervals(groups, labels, "exact match")
+ax = plot_intervals(groups, labels, "exact match", dots=True)
 ax.set(xlabel="clauses in the review", ylim=(-0.03, 1.05))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-Figure(ax, "Share of right answers for reviews of one to five clauses, with and without attention. Points "
-       "with attention lie far above those without at every length.")  # fmt: skip
+Figure(ax, "Share of right answers for reviews of one to five clauses, with and without attention: means and "
+       "three seeds each. Every seed with attention lies above every seed without at every length, and the "
+       "seeds without attention lie far apart.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Recorded: exact match by clauses, mean of the seeds with its 95% interval, cut off at 0 and 1; n is the
-number of questions.*
+*Recorded: exact match by clauses. Large: the mean; small dots beside it: the three seeds. n is the number of
+questions.*
 
-**Reflect.** Better with attention at every length, and with every seed. It gets worse as reviews grow, since
-there are more clauses to mix up; without attention the fall is steeper and begins lower. Neither kind just
-guesses: both baselines are far below. How much the kinds differ here holds for this budget only.
+**Reflect.** Not even for one clause does a model without attention keep up: at every length its best seed
+is below the worst with attention. Both get worse as reviews grow; without attention the fall begins lower and
+is steeper. Neither kind just guesses: both baselines are far below.
 """
 
 # %% [markdown]
@@ -289,8 +302,8 @@ Now the weights. For each word of an answer, take the place with the largest wei
 gold place. As in demo 02 we also shift all of them by one word to the left or right, to see whether the light
 falls *next to* the answer. The baseline is a place drawn blindly.
 
-**Predict.** Answers are right far more often than not. Will the largest weights be on the gold place *more*
-often than answers are right, about as often, or less?
+**Predict.** Call an answer *pointed at* if the largest weight is on the gold place for all of its words. Will
+more answers be pointed at than are right, about as many, or fewer?
 """
 
 
@@ -322,38 +335,41 @@ def pointing(model):
 
 
 shares, _ = pointing(pupils["additive"])
-print(f"{'largest weight on the gold place':<36}live  several seeds")
+print(f"{'words, largest weight on gold place':<36}live  several seeds")
 for i, shift in enumerate((-1, 0, 1)):
-    mean, low, high = mean_interval([seed[i] for seed in recorded("questions", "additive", "pointing")])
-    print(f"{f'  at shift {shift}':<36}{shares[i]:4.0%}  {mean:4.0%} [{low:4.0%}, {high:4.0%}]")
+    column = [seed[i] for seed in recorded("questions", "additive", "pointing")]
+    print(f"{f'  at shift {shift}':<36}{shares[i]:4.0%}  {seen_in(column)}")
 blind = sum(len(gold) / len(src.split()) for src, gold in zip(exam.src, exam.links, strict=True))
 print(f"{'  a place drawn blindly':<36}{blind / sum(map(len, exam.links)):4.0%}")
 
 # %%
 tables = torch.tensor(recorded("questions", "additive", "table")).mean(0)
-print(f"{'several seeds together':<28}{'answer wrong':>14}{'answer right':>14}")
-for name, row in zip(("points elsewhere", "points at all its words"), tables, strict=True):
-    print(f"{name:<28}{row[0]:>14.1%}{row[1]:>14.1%}")
+tables = torch.cat([tables, tables.sum(0, keepdim=True)])
+print(f"{'answers, mean of seeds':<28}{'wrong':>10}{'right':>10}{'together':>10}")
+for name, (wrong, done) in zip(("not pointed at", "pointed at", "together"), tables.tolist(), strict=True):
+    print(f"{name:<28}{wrong:>10.1%}{done:>10.1%}{wrong + done:>10.1%}")
 
 # %% [markdown]
 r"""
-**Reflect.** The light falls on the right word about three times in four, and rarely right beside it. But the
-table shows that pointing and answering are two things: nearly one answer in five is right with the light of
-some word elsewhere, and now and then the place is right and the answer is not.
+**Reflect.** The light falls on the right word about three times in four, and rarely right beside it. Fewer
+answers are pointed at than are right, and the two are different things: nearly one answer in five is right
+with the light of some word elsewhere, and now and then the place is right and the answer is not.
 """
 
 # %% [markdown]
 r"""
-### A habit, found in the map
+### A habit, suspected from the map
 
-In the map above, both adjectives can be said of both things: a service may be amazing too. So the model may
-have learned to look for *a word that would do* as an answer, rather than for the clause that is asked about.
-If this is a habit, it must show in the exam. Call a word of the review a **rival** if training has it as an
-answer to the same kind of question about the same word: "amazing" is a rival of "slow" in "how was the
-service ?".
+In the first map both adjectives can be said of both things: asked about the service, "amazing" would do as
+well as "slow". Perhaps the model looks for *a word that would do*, and not for the clause that is asked
+about. Call "amazing" a **rival** here: a word of the review that is not the answer, but was in training the
+answer to a question that began with the same word (how) and asked about the same thing (service).
 
-**Predict.** How many of the questions with a rival will the live models get right, compared with those
-without?
+If it is a habit, rivals must cost answers. Long reviews have more of them, so we compare at a fixed number of
+clauses. And there is a control: a model without attention does not look at all, so it cannot have the habit.
+
+**Predict.** Which of the two will do worse where there is a rival than where there is none? And where there
+is one and the answer is wrong, what words will each of them have said?
 """
 
 # %%
@@ -362,24 +378,39 @@ for text in questions.corpus["train"].tgt:
     question, answer = (part.split() for part in text.split(" ? "))
     fits.setdefault((question[0], question[-1]), set()).add(answer[-1])
 
-rival = []
-for src, tgt in zip(exam.src, exam.tgt, strict=True):
-    question, answer = (part.split() for part in tgt.split(" ? "))
-    rival.append(bool(fits.get((question[0], question[-1]), set()) & set(src.split()) - {answer[-1]}))
-rival = torch.tensor(rival)
-print(
-    f"{'live, seed 0':<28}{f'no rival (n={int((~rival).sum())})':^22}{f'a rival (n={int(rival.sum())})':^22}"
-)
+
+def rivals(row):
+    """The rivals in the review of one question of the exam; of answers with several words the last counts."""
+    question, answer = (part.split() for part in exam.tgt[row].split(" ? "))
+    return fits.get((question[0], question[-1]), set()) & (set(exam.src[row].split()) - {answer[-1]})
+
+
+rival, clauses = torch.tensor([bool(rivals(row)) for row in range(len(exam))]), torch.tensor(exam.clauses)
+done = {attention: right(model) for attention, model in pupils.items()}
+print(f"{'live, seed 0, clauses:':<28}" + "".join(f"{n:>12}" for n in range(2, 6)))
+for attention in ATTENTIONS:
+    for name, group in (("no rival", ~rival), ("a rival", rival)):
+        cells = [done[attention][group & (clauses == n)].float() for n in range(2, 6)]
+        print(f"{f'{NAMES[attention]}, {name}':<28}"
+              + "".join(f"{f'{c.mean():.0%} of {len(c)}':>12}" for c in cells))  # fmt: skip
+
+# %%
+kinds = ("a rival", "another of its words", "none of its words")
+print(f"{'wrong answers with a rival':<28}" + "".join(f"{kind:>22}" for kind in kinds))
 for attention, model in pupils.items():
-    done = right(model).float()
-    print(f"{NAMES[attention]:<28}{done[~rival].mean():^22.0%}{done[rival].mean():^22.0%}")
+    said = Counter()
+    for row in (rival & ~done[attention]).nonzero().flatten().tolist():
+        words, _ = ask(model, exam.src[row], exam.tgt[row].split(" ? ")[0] + " ?")
+        last = words[-1] if words else None
+        said[kinds[0 if last in rivals(row) else 1 if last in exam.src[row].split() else 2]] += 1
+    print(f"{NAMES[attention]:<28}" + "".join(f"{said[kind]:>22}" for kind in kinds))
 
 # %% [markdown]
 r"""
-**Reflect.** With a rival one answer in four is wrong, without one about one in twelve. A blind choice among
-the words that would do is wrong at least half the time, so the model does use the clause, only not reliably,
-and on our first review not at all. Rivals are commoner in long reviews, so a part of the gap is length, and
-this is one model. In an exam without rivals the habit would have cost it little.
+**Reflect.** With a rival both do worse at every length, by about ten points in the mean. So the cost proves
+nothing about a habit of looking: the control, which cannot have it, pays it too. The *kind* of mistake tells
+them apart. With attention a wrong answer is nearly always read from the review, and mostly a rival; without,
+mostly a word that is not there. That fits the suspicion, for one model of each kind.
 """
 
 # %% [markdown]
@@ -392,7 +423,7 @@ belong to it. One covers as many other places, drawn at random, to see what cove
 covers everything *but* the answer.
 
 **Predict.** With the answer's own places covered, how many answers will still be right: nearly none, about a
-third, or more than half? Remember how the encoder makes its states.
+third, or more than half? And if the answer is all there is to see, can anything still go wrong?
 """
 
 
@@ -421,15 +452,17 @@ def covered(model):
 print(f"{'answers right when covered is':<32}live  several seeds")
 seeds = zip(*recorded("questions", "additive", "covered"), strict=True)
 for name, live, column in zip(covers(), covered(pupils["additive"]), seeds, strict=True):
-    mean, low, high = mean_interval(column)
-    print(f"{name:<32}{live:4.0%}  {mean:4.0%} [{low:4.0%}, {high:4.0%}]")
+    print(f"{name:<32}{live:4.0%}  {seen_in(column)}")
+*_, alone = covers().values()
+print(f"{'  wherever it ends':<32}{right(pupils['additive'], alone, end=False).float().mean():4.0%}")
 
 # %% [markdown]
 r"""
-**Reflect.** With their own places covered nearly all answers are lost, though the states beside them have
-read the same words. With other places covered none are lost on balance, and a few are won, since what is
-covered may be what misled. So *here* the model needs the place of its answer. This experiment found it; the
-weights could not have told. One caution: in training nothing was covered, so this is also a strange text.
+**Reflect.** With their own places covered nearly all answers are lost. The states beside them have read the
+same words, but the decoder does not get the answer out of those. With other places covered none are lost on
+balance. So *here* the model needs the place of its answer, which the weights could not have told. It needs
+more than that too: with the answer alone in sight it nearly always says its words, but often not where to
+stop. And in training nothing was covered: these are strange texts.
 """
 
 # %% [markdown]
@@ -535,36 +568,37 @@ swapped = [
 made = {NAMES[kind]: some for kind, some in texts.items()}
 made |= {f"always {common}": [common] * len(desk), "right, with sides swapped": swapped}
 measures = ("F1 of points", "ROUGE-1", "exact match")
-print(f"{'live, seed 0':<28}" + "".join(f"{label:^15}" for label in measures))
+print(f"{'live, seed 0':<26}" + "".join(f"{label:<17}" for label in measures))
 for name, some in made.items():
-    print(f"{name:<28}" + "".join(f"{value:6.0%}{'':<9}" for value in score(some)))
-show("\nseveral seeds", measures, "summaries", "overall")
+    print(f"{name:<25}" + "".join(f"{value:5.0%}{'':<12}" for value in score(some)))
+print()
+show("several seeds", measures, "summaries", "overall")
 
 # %% [markdown]
 r"""
-**Reflect.** In the mean of the seeds ROUGE-1 gives models without attention more than three quarters: they
-have learned how summaries look and which names are frequent. Of their points less than half is right, and the
-seeds differ a lot. To swap all sides turns praise into complaint and costs ROUGE-1 only a fifth.
+**Reflect.** To swap all sides turns praise into complaint and costs ROUGE-1 only a fifth; to write always the
+same gets nearly half. Models without attention get more than three quarters in the mean of the seeds, with an
+F1 of points below one half. Their seeds differ a lot, and the live one is the weakest.
 """
 
 # %%
 lengths, sentences = range(1, 6), [src.split().count(".") for src in desk.src]
 show("F1 of points, sentences:", lengths, "summaries", "by_sentences")
 groups = {attention: recorded("summaries", attention, "by_sentences") for attention in ATTENTIONS}
-ax = plot_intervals(groups, [f"{n}\nn={sentences.count(n)}" for n in lengths], "F1 of points")
+ax = plot_intervals(groups, [f"{n}\nn={sentences.count(n)}" for n in lengths], "F1 of points", dots=True)
 ax.set(xlabel="sentences in the review", ylim=(-0.03, 1.05))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-Figure(ax, "F1 of points for reviews of one to five sentences, with and without attention. Both fall as "
-       "reviews grow, and the points without attention lie lower and fall faster.")  # fmt: skip
+Figure(ax, "F1 of points for reviews of one to five sentences, with and without attention: means and three "
+       "seeds each. With attention the seeds lie together and fall a little; without, they lie far apart, "
+       "lower, and fall faster.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Recorded: F1 of points by the number of sentences, mean of the seeds with its 95% interval, cut off at 0 and
-1; n is the number of reviews.*
+*Recorded: F1 of points by the number of sentences. Large: the mean; small dots beside it: the three seeds. n
+is the number of reviews.*
 
 **Reflect.** Without attention a review of one sentence may go well, depending on the seed, and each further
-sentence costs. With attention the curve is nearly flat, and its seeds agree. That no model without attention
-could do it, the picture does not show: one that is larger, or trained for longer, might come closer.
+sentence costs. With attention the seeds agree, and five sentences still get nine tenths.
 """
 
 # %% [markdown]
@@ -583,9 +617,6 @@ shares of a row may sum to a little less than one.
 
 The example is the first test review that has five sentences and something on both sides, and whose summary
 the model with attention (seed 0) got right.
-
-**Predict.** Read the review below before you look at the map. Which sentences will stay dark in every row of
-a name? And what is there to look at for the word "cons"?
 """
 
 
@@ -605,9 +636,15 @@ row = next(
 example = written["additive"][row]
 for number, sentence in enumerate(desk.src[row].removesuffix(" .").split(" . "), 1):
     print(number, sentence)
-print("\nwith attention:   ", texts["additive"][row], "\nwithout attention:", texts["none"][row])
+
+# %% [markdown]
+r"""
+**Predict.** Read the review. Which sentences will stay dark in every row of a name? And what is there to look
+at for the word "cons"?
+"""
 
 # %%
+print("with attention:   ", texts["additive"][row], "\nwithout attention:", texts["none"][row])
 sums = by_sentence(example.weights[:-1], example.src_tokens)
 ax = plot_attention(sums, range(1, 6), example.tokens, colour_bar=False, annotate=True)
 ax.set(xlabel="sentence", ylabel="word of the summary")
@@ -620,9 +657,8 @@ r"""
 *How much each sentence of the review feeds each word of the summary: weights added up by sentence.*
 
 **Reflect.** Each name draws most of its light from the sentence it stands in, and the two sentences that
-name nothing stay dark in every row. The row of "cons" is shared by the two complaints, as if to see whether
-there are any, and the signs between are not sharp at all. One review, chosen by the rule above, and a right
-summary.
+name nothing stay dark in every row. The row of "cons" has most of its light on the two complaints, and
+the signs between are not sharp at all. One review, chosen by the rule above, and a right summary.
 """
 
 # %% [markdown]
@@ -635,10 +671,11 @@ so that every word has its gold place. Two baselines read no word of the review:
 always the longest sentence, for a spread-out light would give most to the longest.
 
 Last, a sentence as a whole: add up what it gets from *all* words of the summary. Take one that is named
-and another of the same review that is not. How often does the named one get more?
+and another of the same review that is not. How often does the named one get more? A coin would say half of
+the time.
 
-**Predict.** Which of the two, word or sentence, will be found more often? And what would a model without any
-preference score in the last line?
+**Predict.** The largest weight misses the copied word about once in ten names. Of every ten such misses, how
+many will sums by sentence save: two, five or eight?
 """
 
 
@@ -664,8 +701,7 @@ names = ("largest weight on the copied word", "largest sum on its sentence", "na
 print(f"{'':<36}live  several seeds")
 seeds = zip(*recorded("summaries", "additive", "fed"), strict=True)
 for name, live, column in zip(names, feeding(journalists["additive"]), seeds, strict=True):
-    mean, low, high = mean_interval(column)
-    print(f"{name:<36}{live:4.0%}  {mean:4.0%} [{low:4.0%}, {high:4.0%}]")
+    print(f"{name:<36}{live:4.0%}  {seen_in(column)}")
 
 blind, longest = [], []
 for tokens, gold in zip(summaries.tokens("test", "src"), desk.links, strict=True):
@@ -677,10 +713,10 @@ print(f"{'a sentence drawn blindly':<36}{sum(blind) / len(blind):4.0%}\n"
 
 # %% [markdown]
 r"""
-**Reflect.** Adding up helps: a look that misses the word often stays in its sentence. And with all words of
-the summary together, a named sentence gets more light than one that is not in nearly every pair. So on this
-task the sums do tell which sentences a summary draws on. As above, this is measured where gold exists; on
-another text, or for a model that writes more freely, it would have to be measured again.
+**Reflect.** About eight: a look that misses the word mostly stays in its sentence. And with all words of the
+summary together, a named sentence gets more light than one that is not in nearly every pair. So on this task
+the sums do tell which sentences a summary draws on. This is measured where gold exists; on another text, or
+for a model that writes more freely, it would have to be measured again.
 """
 
 # %% [markdown]
@@ -707,10 +743,9 @@ answer; for summaries the two ways have been mixed (See et al. 2017).
 
 ## What this does not show
 
-Our reviews are small and clean. The answer always stands in the text, once and in one piece; real questions
-may have no answer, or one that takes two sentences. Two models of one size and one budget were compared, and
-the one without attention might do better with more of both. And our gold places exist because a grammar wrote
-the text; for real text people have to mark them.
+Our reviews are small and clean, and the answer always stands in one piece in the text. Two models of one size
+and one budget were compared, and the one without attention might do better with more of both. Our gold places
+exist because a grammar wrote the text; for real text people have to mark them.
 """
 
 # %% [markdown]
@@ -719,17 +754,11 @@ r"""
 
 Answer aloud, then unfold.
 
-<details><summary>What is the query in question answering, and when is it made?</summary>
+<details><summary>What is the query in question answering, and what does a model without attention
+lack?</summary>
 
-The decoder's state after it has read the question. It is made after the review has been read, and that is
-the point: the look comes after the question.
-
-</details>
-
-<details><summary>Why does a model without attention suffer so much in a reading test?</summary>
-
-It has to put the review into one vector before it knows the question, so it would have to keep an answer
-to every possible question.
+The query is the decoder's state after it has read the question. Without attention the review goes into one
+vector before the question is known, and that vector would have to hold every answer.
 
 </details>
 
@@ -744,8 +773,9 @@ covering it for instance; and the states next to it may hold the word as well.
 <details><summary>Two different questions give nearly the same row of weights. What do you suspect, and what
 do you do?</summary>
 
-That the model does not use the part in which the questions differ. Sort the test questions by whether that
-part is needed, and compare the scores of the two groups. The map gives the suspicion, the groups the proof.
+That the model does not use the part in which the questions differ. Say what this would change in the
+answers, count it, and count the same in a control that cannot have the habit. What the control shows too is
+no evidence.
 
 </details>
 
@@ -763,13 +793,6 @@ baseline that always takes the longest.
 
 </details>
 
-<details><summary>Name query, keys and values of a model that writes captions for pictures.</summary>
-
-The query is the decoder's state after the words so far; keys and values are features of the places of the
-picture.
-
-</details>
-
 You should now be able to take a new task apart into query, keys and values, and to compare models on it with
 and without attention by a measure that fits the task.
 
@@ -778,8 +801,8 @@ and without attention by a measure that fits the task.
 - One model does three tasks: what changes is the pairs it learns from, and with them what the query asks.
 - With attention, questions are answered and reviews are summed up better at every length, within one budget
   and with every seed.
-- Weights often point at the answer and, added up, at the sentences that feed a summary. They showed a bad
-  habit that the score had hidden; what an answer *needs* took an experiment.
+- Weights often point at the answer and, added up, at the sentences that feed a summary. They can raise a
+  suspicion; evidence took a control, and what an answer *needs* an experiment.
 
 **One thing to try.** Ask your own questions with `ask`, also one whose answer is not in the review: "how was
 the soup ?" of a review without soup. What does the model do, and where does it look?

@@ -100,6 +100,22 @@ def test_points_stand_at_their_means_with_their_intervals():
     assert first < second
 
 
+def test_seeds_stand_as_dots_beside_their_mean_in_place_of_the_interval():
+    groups = {"none": [[0.1, 0.5], [0.2, 0.5], [0.6, 0.5]], "dot": [[0.9, 0.7], [0.7, 0.6]]}
+    ax = plot_intervals(groups, ["rare", "frequent"], "recall", dots=True)
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["no attention", "dot"]
+    marks = iter(ax.lines)
+    for container, seeds in zip(ax.containers, groups.values(), strict=True):
+        points, _, bars = container
+        assert not bars and points is next(marks)
+        assert points.get_ydata() == pytest.approx(np.mean(seeds, axis=0))
+        for seed in seeds:
+            dots = next(marks)
+            assert list(dots.get_ydata()) == seed and (dots.get_xdata() > points.get_xdata()).all()
+            assert dots.get_xdata().round().tolist() == [0, 1] and dots.get_color() == points.get_color()
+    assert next(marks, None) is None
+
+
 def test_figure_carries_its_alternative_text():
     figure = Figure(plot_attention(WEIGHTS, SRC, TGT), 'a map: "aime" looks at <she>')
     page = figure._repr_html_()
