@@ -103,3 +103,26 @@ def test_most_models_write_the_reordered_sentence_rightly(shown):
     text, _ = shown
     right = re.findall(r"^(.+?) +nous n' avons pas aimé la pizza froide$", text, re.M)
     assert set(right) <= set(MODELS) and len(right) > len(MODELS) / 2
+
+
+def test_what_the_reflections_say_of_the_tables(shown):
+    text, _ = shown
+    weight = float(re.search(r"^suis +score 3 .* weight ([\d.]+)", text, re.M)[1])
+    assert weight == pytest.approx(2 / 3, abs=0.01)
+    gradient = [float(row.split()[5]) for row in re.findall(r"^(?:16|1024) .*", text, re.M)]
+    assert gradient[1] / gradient[0] == pytest.approx(1 / 5, abs=0.02)
+    assert re.search(r"^ +4 +0\.50 +0\.42 +0\.00$", text, re.M)
+    quality = {name: numbers(text, "one seed,", name) for name in MODELS}
+    score, error = ({name: row[i] for name, row in quality.items()} for i in (0, 4))
+    assert max(score, key=score.get) == min(error, key=error.get) == "guided multiplicative"
+    best = max(FREE, key=score.get)
+    assert best == "additive" and sorted(error.values())[-2] == error[best]
+    assert error[NAMES["bahdanau"]] > 0.95 * numbers(text, "one seed,", "the diagonal")[1]
+    assert (score["guided multiplicative"], score[NAMES["multiplicative"]]) == (98.5, 92.8)
+    assert re.search(rf"^{re.escape(NAMES['multiplicative'])} +nous n' avons pas aimé le poulet$", text, re.M)
+    recorded = {name: numbers(text, "BLEU at this many", name) for name in FREE}
+    five, wrong = ({name: row[i] for name, row in recorded.items()} for i in (4, 6))
+    assert (min(wrong.values()), max(wrong.values())) == (0.14, 0.27)
+    assert max(five, key=five.get) in sorted(wrong, key=wrong.get)[-2:]
+    assert five["scaled dot"] < five["dot"] and wrong["scaled dot"] < wrong["dot"]
+    assert min(five, key=five.get) == NAMES["multiplicative"]

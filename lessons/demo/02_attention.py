@@ -14,7 +14,7 @@ You will
 - **compare** four ways to score, and what they cost,
 - **read** the maps of trained models beside the right answers, and see where they go wrong.
 
-About 30 minutes. Running everything takes a minute or two, nearly all of it for six small models that learn
+About 45 minutes. Running everything takes a minute or two, nearly all of it for six small models that learn
 near the end. Before each result there is a question: answer it before you run the cell.
 """
 
@@ -45,7 +45,8 @@ Picture the source sentence as actors on a stage. A decoder without attention ho
 of the whole stage. A decoder with attention has a **spotlight** and can turn it on different actors at
 different moments.
 
-Or picture a human translator at work on "Je suis étudiant", highlighter in hand. For "I" the pen goes over
+Or picture a human translator at work on "Je suis étudiant", from French into English for once, highlighter in
+hand. For "I" the pen goes over
 *Je*, for "am" over *suis*, for "student" over *étudiant*. A highlighter marks a word or leaves it. The
 decoder's has shades: one whole of attention, shared out over all the source words. These shares are the
 **attention weights**, and since each output word has its own, the picture of the source changes from word to
@@ -144,9 +145,9 @@ print("sum of exp", round(scores.exp().sum().item(), 3), "  context", [round(c, 
 
 # %% [markdown]
 r"""
-**Reflect.** *suis* leads, though not by the sum of its numbers alone: *Je* scores well too, and "am" does
-depend on who is speaking. The context is none of the three states but a blend, nearest to that of *suis*.
-Check one of its numbers: it is the weighted sum of the first numbers 0, 2 and 1.
+**Reflect.** With the query (1, 1) a score is the sum of a word's two numbers, so *suis* leads, with two
+thirds of the weight. The context is none of the three states but a blend, nearest to that of *suis*. Check
+one of its numbers: it is the weighted sum of the first numbers 0, 2 and 1.
 
 Step 4 lays $s$ and $c$ end to end and lets a layer choose a word. Ours knows three words and has weights so
 simple that you can follow them.
@@ -221,7 +222,7 @@ print("the batch form gives the numbers by hand, and those of the course's libra
 r"""
 That check could have failed in two ways: one sentence, one query must give the numbers worked by hand above,
 and five random sentences, the last with padding, must give what `utils.attention` gives. The library adds
-clear errors, and it serves sentences without a single real word.
+clear errors, and gives zeros where all of a row is padding.
 """
 
 # %% [markdown]
@@ -245,8 +246,9 @@ source may serve more than one word of the target.
 
 # %% [markdown]
 r"""
-Here is such a wish, drawn by hand, for "The cat sat on the mat". Its first three rows are given: *Le*, *chat*
-and *était*.
+Here is such a wish, drawn by hand, for "The cat sat on the mat", *Le chat était assis sur le tapis*. In its
+first rows, *Le* has 0.9 at "The" and 0.1 at "mat", *chat* 0.9 at "cat" and 0.1 at "mat", and *était* 0.8 at
+"sat" with the rest beside it.
 
 **Predict.** English has one word, "sat", where French has *était assis*. Which columns should the row of
 *assis* light up? And which should the row of *sur*?
@@ -355,7 +357,8 @@ r"""
 **Reflect.** The parameters are $96^2$ for $W$, and twice that and $v$ for the additive score. The additive
 score is slowest: it makes a vector for every *pair* of a query and a key and sends each of its numbers
 through a tanh, where the others need a matrix product. The ratios are of this computer in this run and of the
-score alone, not of a whole model, and they say nothing yet about quality.
+score alone, not of a whole model, and they say nothing yet about quality. (Small differences are noise:
+scaled dot does one operation more than dot, and may come out faster.)
 """
 
 # %% [markdown]
@@ -411,9 +414,9 @@ r"""
 *With growing vectors the plain dot product saturates the softmax; the scaled one does not.*
 
 **Reflect.** The spread grows like $\sqrt d$: 64 times longer vectors, 8 times the spread. The largest weight
-nears one and the gradient dies, so that a model has nothing to learn from; divided by $\sqrt d$, nothing
-moves. These are random vectors, as at the start of training: a model may still learn to make its vectors
-small, and at the modest size of our translators it may not need the root at all.
+nears one and the gradient shrinks to about a fifth, so that a model learns ever less from a step; divided by
+$\sqrt d$, nothing moves. These are random vectors, as at the start of training: a model may still learn to
+make its vectors small, and at the modest size of our translators it may not need the root at all.
 """
 
 # %% [markdown]
@@ -443,8 +446,8 @@ r"""
 *From a spotlight on one word to the same light for all; the grey line is the softmax as it is.*
 
 **Reflect.** Cold picks the best word, as a hard choice would; warm gives each a third; the order never
-changes. So $\sqrt d$ is a temperature that grows with the vectors. A model can set its own temperature by
-making queries longer or shorter, and trained ones do.
+changes. So $\sqrt d$ is a temperature that grows with the vectors. A model can set its own temperature
+too, by making its queries longer or shorter.
 """
 
 # %% [markdown]
@@ -476,9 +479,9 @@ for pads in (0, 4, 12, 36):
 r"""
 **Reflect.** Without the mask, padding takes its share, and the longer the neighbour, the larger it is: a
 translation would depend on which sentences happen to share the batch. The mask sets these scores to
-$-\infty$ *before* the softmax, so that the share is exactly 0 and the real words still sum to one. Random
-scores are not those of a trained model: it could learn to score real words so high that padding hardly
-counts, but that is effort spent on nothing, and it never reaches 0.
+$-\infty$ *before* the softmax, so that the share is exactly 0 and the real words still sum to one. Different
+scores help a little, 0.42 for 0.50. Random ones are not those of a trained model: it could learn to score
+real words so high that padding hardly counts, but that is effort spent on nothing, and it never reaches 0.
 """
 
 # %% [markdown]
@@ -578,7 +581,7 @@ First a map of a model that has learned nothing, and one of the same model train
 weights while they write the *right* translation, so that the rows are the same. The framed cells are the gold
 links. (The end token's column is not drawn: a row whose light falls on it stays dark.)
 
-**Predict.** What does the map look like before training: dark, even, or noise?
+**Predict.** What does the map look like before training: nearly even, or with bright cells at random places?
 """
 
 # %%
@@ -598,7 +601,7 @@ Figure(axes[0], "Two maps of 9 French by 9 English words on one colour scale. Un
 r"""
 *"the restaurant was amazing but the service was slow", before and after training, on one colour scale.*
 
-**Reflect.** Before, every row is a faint blur; after, there is a spotlight. Nobody told this model where to
+**Reflect.** Before, every row is nearly even; after, there is a spotlight. Nobody told this model where to
 look: it was only ever told which French word comes next. But one sentence in the order of English proves
 little, for a diagonal is the easiest map there is, so let us measure.
 """
@@ -640,9 +643,11 @@ for name, maps in ("the diagonal", diagonal), ("one right link a word", best):
 
 # %% [markdown]
 r"""
-**Reflect.** The translations are good and, guidance apart, the maps are not; some hardly beat a diagonal that
-never looked at a word. All fit best unshifted, so none is simply off by one. One seed and a short training
-cannot rank the scores (the intervals are about test sentences, not about seeds), and the guided row had help.
+**Reflect.** The guided model is first in both, as near to gold as one link a word can be. Among the others,
+no: the one that translates best, additive, has the second largest error, and Bahdanau's map hardly beats a
+diagonal that never looked at a word. All fit best unshifted, so none is simply off by one. One seed and a
+short training cannot rank the scores (the intervals are about test sentences, not about seeds), and the
+guided row had help.
 
 ### Why a good translator may have a poor map
 
@@ -679,21 +684,23 @@ r"""
 
 - **States smear.** The encoder reads in both directions, so the state at a word also holds its neighbours. A
   decoder finds "slow" at "was" as well, and nothing in the translation loss prefers one place to the other.
-- **An article asks for its noun.** Whether to write *le* or *la* is decided by the noun, and "the" says
-  nothing about it. To look at the noun is right for translating and wrong for the gold links. The models
-  differ most here: some almost always look at the article, some almost never, and they all translate.
-- **Bahdanau's decoder asks early, and remembers.** Its query is the state from before the last written word
-  was read, and its context goes into the cell: what is looked up at one step can serve a later one.
+- **An article asks for its noun.** Whether to write *le* or *la* is decided by the noun, which stands next
+  door or one adjective farther off, and "the" says nothing about it. To look there is right for translating
+  and wrong for the gold links. The models differ most here: some almost always look at the article, some
+  almost never, and they all translate.
+- **Bahdanau's decoder asks early, and remembers.** It asks before it has read the word that it wrote last,
+  and what it finds goes into the cell: what is looked up at one step can serve a later one.
 
 The last column is √d at work in a real model: without the root, the dot product's spotlight is the narrower
 one. The table shows where links land; it does not prove why. Lesson 04 looks closer.
 
 ### One sentence, six maps
 
-In "we did not like the cold pizza" the adjective changes its place, and *n'* and *pas*, both of "not", stand
-around the verb's auxiliary.
+In "we did not like the cold pizza" the adjective changes its place, and the negation stands around the verb's
+auxiliary. As before, the maps are those of the *right* translation; what each model writes by itself is
+printed.
 
-**Predict.** Which two gold frames must lie off the diagonal because of *froide*? Which column has two frames?
+**Predict.** Which two frames swap sides because French puts *froide* last? Which column has two frames?
 """
 
 # %%
@@ -713,16 +720,18 @@ Figure(axes[0, 0], "Six maps of one sentence, 8 French by 7 English words, on on
 r"""
 *Six models, one sentence, one colour scale; frames are gold links.*
 
-**Reflect.** *pizza* and *froide* cross over: a map need not be diagonal, and no rule about French adjectives
-was programmed. Where a cell outside the frames is bright, a model wrote *la* or *avons* from a neighbour's
-state, and most of them still wrote it rightly. One sentence shows what can happen, not how often.
+**Reflect.** *pizza* and *froide* cross over in all maps but one, so a map need not be diagonal, and no rule
+about French adjectives was programmed. Many cells outside the frames are bright, and five of the six models
+write the sentence without a mistake all the same. The sixth, multiplicative, writes *le poulet*, "the
+chicken": fluent, and wrong. One sentence shows what can happen, not how often.
 
 ### What guidance buys, and costs
 
-Compare the guided map with the plain multiplicative one: the same model, the same reviews, one more loss. Its
-map reads like an alignment because it was *taught* to be one. That took the gold links of every training
-pair, which real text does not come with; there one would take them from a separate alignment tool. And a
-right map is still no proof of what a model did with what it saw.
+Compare the guided model with the plain multiplicative one: the same model, the same reviews, one more loss.
+Its map reads like an alignment because it was *taught* to be one, and its BLEU is 98.5 in place of 92.8 (one
+seed). That took the gold links of every training pair, which real text does not come with; there one would
+take them from a separate alignment tool. And a right map is still no proof of what a model did with what it
+saw.
 """
 
 # %% [markdown]
@@ -743,9 +752,12 @@ print((Path(utils.__file__).parents[1] / "benchmarks" / "results" / "scores.txt"
 r"""
 *Recorded, not run here: mean BLEU and alignment error of each score, and the error of each seed.*
 
-**Reflect.** On short reviews the models are close; on five clauses they are not, and the best translator does
-not have the best map. Where the errors of the seeds overlap, do not rank. All of this is about one small
-world, one size of model and one number of updates: with more training the gaps in BLEU may close.
+**Reflect.** On short reviews the models are close; on five clauses they are not, and neither are the maps,
+from 0.14 to 0.27. The best translator has one of the two worst. Two rows may surprise: the root does not help
+vectors of 96 numbers here (scaled dot is behind dot for long reviews, and a little ahead in its map), and the
+matrix of the multiplicative score costs more than it gains in so short a training. Where the errors of the
+seeds overlap, do not rank. All of this is about one small world, one size of model and one number of updates:
+with more training the gaps in BLEU may close.
 
 What of the great promise, that attention lets us see what a model does? A map shows where its contexts came
 from, and that is more than a single vector ever showed. It is a reading aid, not a word alignment.
