@@ -21,7 +21,7 @@ start: $(READY)
 	@$(PY) -m grading start $(ARGS)
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 notebooks: $(READY)
 	$(PY) make_notebooks.py $(ARGS)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -123,6 +124,12 @@ def shown(request):
     outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
     text = "".join(output.text for output in outputs if output.output_type == "stream")
     return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]
+
+
+def pytest_collection_modifyitems(items):
+    """Put the demos first, then the largest files: what takes long must not begin when all else is done."""
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.name != "test_lessons.py", -counts[item.path], item.path))
 
 
 def no_skip_for_a_need(report):
