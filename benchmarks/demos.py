@@ -1,13 +1,15 @@
 """How long each demo takes, from top to bottom, offline.
 
-    python -m benchmarks.demos
+    python -m benchmarks.demos [NAME ...]
 
-Runs the lessons as plain Python one after the other, each in a process of its own, with nothing in the cache
-folder. Times are of this machine and of whatever else it does meanwhile, so compare them with each other.
-Writes benchmarks/results/demos.txt.
+Runs the lessons, or the named ones, as plain Python one after the other, each in a process of its own, with
+nothing in the cache folder. Times are of this machine and of whatever else it does meanwhile, so compare them
+with each other. Writes benchmarks/results/demos.txt; the rows of lessons that are not named stay as they are.
 """
 
+import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -48,10 +50,18 @@ def table(rows):
 
 
 def main():
-    rows = []
-    for lesson in sorted(DEMOS.glob("*.py")):
-        rows.append((lesson.stem, *seconds(lesson)))
-        print(f"{lesson.stem:<24}{rows[-1][1]:>10.0f}{rows[-1][2]:>12.0f}", file=sys.stderr, flush=True)
+    lessons = {lesson.stem: lesson for lesson in sorted(DEMOS.glob("*.py"))}
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a lesson, such as 02_attention")
+    names = parser.parse_args().names or list(lessons)
+    if unknown := set(names) - set(lessons):
+        parser.error(f"there is no {', '.join(sorted(unknown))}: choose from {', '.join(lessons)}")
+    old = RESULTS.read_text("utf-8") if RESULTS.exists() else ""
+    rows = {name: (float(a), float(b)) for name, a, b in re.findall(r"^(\d\S+) +(\d+) +(\d+)$", old, re.M)}
+    for name in names:
+        rows[name] = seconds(lessons[name])
+        print(f"{name:<24}{rows[name][0]:>10.0f}{rows[name][1]:>12.0f}", file=sys.stderr, flush=True)
+    rows = [(name, *rows[name]) for name in lessons if name in rows]
     text = f"{describe()}\npython -m benchmarks.demos\n\n{table(rows)}\n"
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(text, "utf-8")

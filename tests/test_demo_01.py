@@ -39,7 +39,7 @@ def numbers(text, name, *columns):
 
 def the_bottleneck_shows(text, at_least):
     """Without attention BLEU is below 10 at five clauses; with it, high as far as was trained."""
-    rows = re.findall(r"^ +(\d)(?:-\d+)? +(\d+)((?: +\d+\.\d){3})((?: +\d+\.\d){3})", text, re.M)
+    rows = re.findall(r"^ +(\d)(?:-\d+)? +(\d+)((?: +\d+\.\d){2})((?: +\d+\.\d){2})", text, re.M)
     assert [int(first) for first, *_ in rows] == [1, 2, 3, 4, 5, 6, 7, 9]
     assert sum(int(sentences) for _, sentences, *_ in rows) == 1_500
     for first, _, *scores in rows:
@@ -55,7 +55,7 @@ def the_bottleneck_shows(text, at_least):
 def test_some_ten_points_are_lost_and_more_beyond_what_was_trained(shown):
     rows = the_bottleneck_shows(shown[0], at_least=85)
     by_clauses = [[float(score) for score in with_attention.split()] for *_, with_attention in rows]
-    one, five, six, last = (sum(by_clauses[i]) / 3 for i in (0, 4, 5, 7))
+    one, five, six, last = (sum(by_clauses[i]) / 2 for i in (0, 4, 5, 7))
     assert 7 < one - five < 13, "some ten points"
     assert five - six > 15 and last < 50, "it falls beyond the longest review in training"
 
@@ -124,7 +124,7 @@ def test_live_models_are_those_of_the_record(shown, record):
     rows = the_bottleneck_shows(shown[0], at_least=85)
     for column, kind in ((2, "none"), (3, "bahdanau")):
         live = [[float(score) for score in row[column].split()] for row in rows[:5]]
-        recorded = zip(*of_seeds(record, attention=kind, hidden_dim=96)[:3], strict=True)
+        recorded = zip(*of_seeds(record, attention=kind, hidden_dim=96)[:2], strict=True)
         for ours, theirs in zip(live, recorded, strict=True):
             assert ours == pytest.approx(theirs, abs=8)
 
