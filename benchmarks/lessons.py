@@ -58,6 +58,16 @@ def record_seeds(about, results, settings, kinds, measure, seeds):
         results.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
+def of_seeds(record, *path, **kind):
+    """What a record has at a path of keys for each seed of one kind of model, in the order of the seeds."""
+    found = sorted(
+        (run for run in record["runs"] if kind.items() <= run.items()), key=lambda run: run["seed"]
+    )
+    for key in path:
+        found = [run[key] for run in found]
+    return found
+
+
 def _told(measure, **job):
     run = {**job, **measure(**job)}
     print(run, file=sys.stderr, flush=True)

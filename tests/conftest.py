@@ -1,6 +1,9 @@
 """What all tests share."""
 
+import html
+import json
 import os
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -124,6 +127,25 @@ def shown(request):
     outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
     text = "".join(output.text for output in outputs if output.output_type == "stream")
     return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]
+
+
+@pytest.fixture(scope="module")
+def alts(shown):
+    """What the pictures of the built demo show, in words."""
+    return [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in shown[1]]
+
+
+@pytest.fixture(scope="module")
+def prose(request):
+    """The text of a test module's LESSON, with single spaces."""
+    return " ".join((ROOT / "lessons" / "demo" / f"{request.module.LESSON}.py").read_text("utf-8").split())
+
+
+@pytest.fixture(scope="module")
+def record(request):
+    """What was recorded with several seeds for a test module's LESSON."""
+    name = f"demo_{request.module.LESSON[:2]}.json"
+    return json.loads((ROOT / "benchmarks" / "results" / name).read_text("utf-8"))
 
 
 def pytest_collection_modifyitems(items):

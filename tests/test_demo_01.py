@@ -1,13 +1,11 @@
 """What demo 01 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import html
-import json
 import re
 from itertools import pairwise
 
 import pytest
 
-from benchmarks import demo_01
+from benchmarks import demo_01, lessons
 from utils.data import load_reviews
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
@@ -16,15 +14,9 @@ LESSON = demo_01.LESSON
 WIDTHS = (24, 48, 96, 192)
 
 
-@pytest.fixture(scope="module")
-def record():
-    return json.loads(demo_01.RESULTS.read_text("utf-8"))
-
-
 def of_seeds(record, **kind):
     """BLEU by clauses of each seed of one kind, in the order of the seeds."""
-    runs = [run for run in record["runs"] if kind.items() <= run.items()]
-    return [list(run["bleu"].values()) for run in sorted(runs, key=lambda run: run["seed"])]
+    return [list(bleu.values()) for bleu in lessons.of_seeds(record, "bleu", **kind)]
 
 
 def means(seeds):
@@ -168,7 +160,5 @@ def test_backwards_is_better_with_every_seed(record):
     assert backwards[4][0] < 10
 
 
-def test_pictures_say_what_they_show(shown):
-    _, pictures = shown
-    alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
+def test_pictures_say_what_they_show(alts):
     assert len(alts) == 6 and all(len(alt) > 80 for alt in alts)

@@ -1,6 +1,5 @@
 """What demo 03 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import html
 import json
 import re
 from itertools import combinations
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import demo_03, scores
+from benchmarks import demo_03, lessons, scores
 from utils.data import load_reviews
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
@@ -19,25 +18,9 @@ ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive")
 WITH = ATTENTIONS[1:]
 
 
-@pytest.fixture(scope="module")
-def record():
-    return json.loads(demo_03.RESULTS.read_text())
-
-
-@pytest.fixture(scope="module")
-def prose():
-    """The lesson's text, with single spaces."""
-    return " ".join((ROOT / "lessons/demo" / f"{LESSON}.py").read_text("utf-8").split())
-
-
 def of_seeds(record, attention, *path):
     """What was recorded for each seed of one kind, in the order of the seeds."""
-    found = sorted(
-        (run for run in record["runs"] if run["attention"] == attention), key=lambda run: run["seed"]
-    )
-    for key in path:
-        found = [run[key] for run in found]
-    return found
+    return lessons.of_seeds(record, *path, attention=attention)
 
 
 def below(text, heading, attention):
@@ -242,9 +225,7 @@ def test_the_live_models_lose_the_adjective_that_should_go_last(shown):
     assert len(written) == 2 and all(line.endswith("soupe à l' oignon") for line in written)
 
 
-def test_pictures_say_what_they_show(shown, record):
-    _, pictures = shown
-    alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
+def test_pictures_say_what_they_show(alts, record):
     assert len(alts) == 4 and all(len(alt) > 80 for alt in alts)
     one, five = (mean_interval(of_seeds(record, "none", "bleu", n))[0] for n in "15")
     assert f"at about {one:.0f} for one clause and sinks to about {five:.0f} for five" in alts[1]

@@ -1,6 +1,5 @@
 """What demo 04 says in words is held to what its committed outputs show."""
 
-import html
 import json
 import re
 
@@ -294,11 +293,6 @@ def test_weights_are_needed_but_not_for_each_word(shown):
     assert min(kept, key=kept.get) == "adjective" and kept["adjective"] < 20
 
 
-@pytest.fixture(scope="module")
-def record():
-    return json.loads(demo_04.RESULTS.read_text())
-
-
 def test_the_table_of_seeds_shows_the_record(shown, names, record):
     text, _ = shown
     assert record["command"] in text and record["machine"] in text
@@ -331,7 +325,5 @@ def test_what_is_said_of_all_seeds(record):
     assert low < other_high and other_low < high, "the intervals overlap"
 
 
-def test_pictures_say_what_they_show(shown):
-    _, pictures = shown
-    alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
+def test_pictures_say_what_they_show(alts):
     assert len(alts) == 9 and all(len(alt) > 80 for alt in alts)

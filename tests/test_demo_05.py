@@ -1,13 +1,11 @@
 """What demo 05 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import html
-import json
 import re
 
 import pytest
 import torch
 
-from benchmarks import demo_05
+from benchmarks import demo_05, lessons
 from benchmarks.lessons import taught
 from utils.data import load_questions, load_summaries
 from utils.metrics import mean_interval
@@ -17,14 +15,9 @@ LESSON = demo_05.LESSON
 KINDS = ("additive", "none")
 
 
-@pytest.fixture(scope="module")
-def record():
-    return json.loads(demo_05.RESULTS.read_text())
-
-
 def of_seeds(record, task, attention, measure):
     """What was recorded for each seed of one kind on one task."""
-    return [run[measure] for run in record["runs"] if (run["task"], run["attention"]) == (task, attention)]
+    return lessons.of_seeds(record, measure, task=task, attention=attention)
 
 
 def means(record, task, attention, measure):
@@ -155,9 +148,7 @@ def test_attention_wins_on_both_tasks_at_every_length_and_with_every_seed(record
         assert all(min(ours) > max(theirs) for ours, theirs in zip(with_attention, without, strict=True))
 
 
-def test_pictures_say_what_they_show(shown):
-    _, pictures = shown
-    alts = [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in pictures]
+def test_pictures_say_what_they_show(alts):
     assert len(alts) == 4 and all(len(alt) > 80 for alt in alts)
 
 

@@ -1,13 +1,12 @@
 """What demo 06 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import demo_06
+from benchmarks import demo_06, lessons
 from utils.attention import attend, dot_score
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
@@ -19,23 +18,9 @@ KINDS = ("two looks", "one look", "two looks, no positions", "two looks, four he
 TRANSLATORS = ("bahdanau", "Transformer")
 
 
-@pytest.fixture(scope="module")
-def record():
-    return json.loads(demo_06.RESULTS.read_text())
-
-
-@pytest.fixture(scope="module")
-def prose():
-    """The lesson's text, with single spaces."""
-    return " ".join((ROOT / "lessons/demo" / f"{LESSON}.py").read_text("utf-8").split())
-
-
 def of_seeds(record, name, *path):
     """What was recorded for each seed of one kind of model."""
-    found = [run for run in record["runs"] if run["name"] == name]
-    for key in path:
-        found = [run[key] for run in found]
-    return found
+    return lessons.of_seeds(record, *path, name=name)
 
 
 def numbers(text, name, heading=""):
@@ -300,7 +285,5 @@ def test_positions_are_like_their_neighbours(names):
     assert alike[0].item() == pytest.approx(19, abs=0.5), "about 19 with the farthest"
 
 
-def test_pictures_say_what_they_show(shown):
-    _, pictures = shown
-    alts = [re.search(r'alt="([^"]+)"', picture)[1] for picture in pictures]
+def test_pictures_say_what_they_show(alts):
     assert len(alts) == 5 and all(len(alt) > 80 for alt in alts)
