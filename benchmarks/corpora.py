@@ -53,9 +53,9 @@ print(json.dumps({
 """
 
 
-def sentences(folder):
-    """All sentence pairs of a folder."""
-    for path in sorted(folder.glob("*.de")):
+def sentences(folder, names="*"):
+    """All sentence pairs of the files of a folder that have such names."""
+    for path in sorted(folder.glob(f"{names}.de")):
         sides = [path.with_suffix(f".{language}").read_text("utf-8") for language in ("de", "en")]
         yield from zip(*(side.removesuffix("\n").split("\n") for side in sides), strict=True)
 
@@ -82,6 +82,11 @@ def publish(text, folder, count):
     files = {f"train-{number:05}-of-00003": third for number in range(3)}
     for split, size in wmt14.HELD_OUT.values():
         files[f"{split}-00000-of-00001"] = write(folder / f"{split}.parquet", pairs, size)
+    return on_hub(files)
+
+
+def on_hub(files):
+    """What a stand-in for the hub serves as WMT14: its card, and Parquet files by their name."""
     return {"wmt/wmt14/README.md": (CARD + "---\n").encode()} | {
         f"wmt/wmt14/de-en/{name}.parquet": path for name, path in files.items()
     }

@@ -29,3 +29,9 @@ def matrix_product_flops(size=2048, seconds=1.0):
         a @ b
         best = max(best, 2 * size**3 / (time.perf_counter() - started))
     return best
+
+
+def multiplies_bf16():
+    """Whether the processor has instructions for products of bfloat16 matrices (Intel's AMX)."""
+    known = getattr(torch.cpu, "get_capabilities", dict)()  # of newer torch
+    return bool(known.get("amx_bf16"))

@@ -9,9 +9,27 @@ from textwrap import indent
 
 import nbformat
 import pytest
+import torch
 
-from benchmarks import corpora, demo_01, demo_03, demo_04, demo_06, demos, lessons, multi30k, teacher_forcing
+from benchmarks import (
+    corpora,
+    demo_01,
+    demo_03,
+    demo_04,
+    demo_06,
+    demos,
+    lessons,
+    multi30k,
+    parliament,
+    teacher_forcing,
+    translation,
+)
+from utils import train
 from utils.data import Corpus, load_reviews
+from utils.metrics import hard_alignment
+from utils.models import forced_weights
+from utils.text import UNK_ID
+from utils.train import Settings, encode_corpus, find_run, make_model
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -231,3 +249,162 @@ def test_corpora_streams_each_size_and_prints_memory(monkeypatch, capsys, tmp_pa
     assert [row[0] for row in rows] == [30, 900]
     for _, _, before, after, at_end, peak, *_ in rows:
         assert 30 < before < after <= peak and at_end <= peak
+
+
+TINY = Settings(
+    corpus="reviews",
+    pairs=300,
+    embed_dim=8,
+    hidden_dim=16,
+    updates=20,
+    batch_tokens=300,
+    validate_every=10,
+    patience=0,
+)
+
+
+def few_reviews(train):
+    return load_reviews(train, 20, 60, 5)
+
+
+@pytest.fixture
+def small_translation(monkeypatch, tmp_path):
+    """The benchmark on few reviews with tiny models: a call of it in this process, which gives its record."""
+    monkeypatch.setattr(train, "load_reviews", few_reviews)
+    results = tmp_path / "results" / "translation.jsonl"
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
+    for name, value in {
+        "RESULTS": results,
+        "TEST": "test",
+        "EDGES": (1, 10, 20, 200),
+        "SEEDS": range(2),
+        "BEAM": 2,
+        "MODELS": ("none", "dot"),
+        "DIRECTIONS": (("en", "fr"),),
+        "BUDGET": TINY,
+        "LONG": replace(TINY, updates=30),
+    }.items():
+        monkeypatch.setattr(translation, name, value)
+
+    def run(*options):
+        monkeypatch.setattr("sys.argv", ["x", "--workers", "1", *options])
+        translation.main()
+        return results
+
+    return run
+
+
+def test_translation_records_each_run_and_goes_on(small_translation, capsys, monkeypatch):
+    results = small_translation("--only", "budget")
+    rows = [json.loads(line) for line in results.read_text("utf-8").splitlines()]
+    assert [(row["settings"]["model"], row["settings"]["seed"]) for row in rows] == [
+        (model, seed) for seed in range(2) for model in ("none", "dot")
+    ]
+    assert all(row["updates"] == 20 and len(row["curve"]) == 2 for row in rows)
+    parts = rows[0]["scores"]["greedy"]["by_length"]
+    assert sum(part["sentences"] for part in parts) == len(encode_corpus(TINY).corpus["test"])
+
+    first, *_ = results.read_text("utf-8").splitlines(keepends=True)
+    results.write_text(first, "utf-8")  # as a kill leaves it, when models were trained and not recorded
+    small_translation()
+    again = list(translation.recorded(results).values())
+    assert results.read_text("utf-8").startswith(first)
+    assert [row["run"] for row in again[:4]] == [row["run"] for row in rows]
+    assert [row["scores"] for row in again[:4]] == [row["scores"] for row in rows], "found, not trained anew"
+    assert [row["settings"]["model"] for row in again[4:]] == ["bahdanau", "none"]
+
+    printed = capsys.readouterr().out
+    assert results.with_suffix(".txt").read_text("utf-8") in printed
+    lines = [line.split(" | ") for line in printed.splitlines() if line.startswith("| no attention")]
+    texts = [row["scores"]["greedy"]["text"]["score"] for row in again[:4:2]]
+    middle, low, _ = translation.mean_interval(texts)
+    assert lines[-1][1:3] == ["2", f"{middle:.1f} ± {middle - low:.1f}"]
+    monkeypatch.setattr(translation, "measure", None)  # nothing is left to do
+    small_translation()
+
+
+def test_minutes_to_a_score_are_those_of_the_first_validation_that_has_it():
+    row = {"curve": [[10, 60.0, 20.0], [20, 120.0, 28.3], [30, 180.0, 25.0]]}
+    assert translation.minutes_to(row) == 2 and translation.minutes_to(row, 30) is None
+
+
+def test_the_quick_translation_is_a_part_of_the_whole():
+    (quick,) = translation.plan(quick=True).values()
+    assert [settings.model for settings in quick] == list(translation.MODELS)
+    names = [settings.name for settings in quick]
+    whole = translation.plan()
+    assert not set(names) & {settings.name for part in whole.values() for settings in part}
+    assert len(whole["budget"]) == 18 and len(whole["long"]) == 6
+
+
+def test_gold_links_are_read_from_their_files(tmp_path):
+    for name, text in {
+        "de": "Das Haus\nja\n",
+        "en": "the House\nyes\n",
+        "de-en.align": "0-0 1?0 1-1\n\n",
+    }.items():
+        (tmp_path / f"europarl150.{name}").write_text(text, "utf-8")
+    assert parliament.read_gold(tmp_path) == [
+        (["das", "haus"], ["the", "house"], {(0, 0), (1, 1)}, {(1, 0)}),
+        (["ja"], ["yes"], set(), set()),
+    ]
+
+
+def test_a_map_is_read_early_and_late():
+    """Rows look at sources 2, 0 and 1, the end token's at 0; the last column is the source's end token."""
+    weights = torch.tensor(
+        [[0.1, 0.1, 0.5, 0.3], [0.7, 0.1, 0.1, 0.1], [0, 0.4, 0, 0.6], [0.3, 0.2, 0.2, 0.3]]
+    )
+    assert parliament.shifted_links(weights, 0) == {(2, 0), (0, 1), (1, 2)}
+    assert parliament.shifted_links(weights, 1) == {(0, 0), (1, 1), (0, 2)}
+    assert parliament.shifted_links(weights, -1) == {(2, 1), (0, 2)}
+
+
+@pytest.fixture
+def small_parliament(monkeypatch, tmp_path):
+    """The measurements of real text, on reviews, whose links are known, with tiny models: the record."""
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
+    monkeypatch.setattr(train, "load_reviews", few_reviews)
+    test = few_reviews(300)["test"]
+    gold = [
+        (src.split(), tgt.split(), links, set())
+        for src, tgt, links in zip(test.src, test.tgt, test.links, strict=True)
+    ]
+    monkeypatch.setattr(parliament, "SETTINGS", TINY)
+    monkeypatch.setattr(parliament, "RESULTS", tmp_path / "results" / "parliament.json")
+    monkeypatch.setattr(parliament, "serve_text", lambda *_: 300)
+    monkeypatch.setattr(parliament, "read_gold", lambda _: gold)
+    monkeypatch.setattr("sys.argv", ["x", "--updates", "20", "--seeds", "1", "--workers", "1"])
+    parliament.main()
+    return json.loads(parliament.RESULTS.read_text("utf-8"))
+
+
+def test_parliament_measures_alignment_and_length(small_parliament):
+    record = small_parliament
+    assert parliament.RESULTS.with_suffix(".txt").read_text("utf-8") == parliament.table(record) + "\n"
+    assert 0 < record["baselines"]["IBM model 1, intersection"] < record["baselines"]["diagonal"] < 1
+    settings = replace(TINY, model="additive")
+    run = find_run(settings)
+    (found,) = [run for run in record["runs"] if run["model"] == "additive"]
+    gold = run.encoded.corpus["test"].links
+    links = [hard_alignment(weights) for weights in forced_weights(run.model, run.encoded, "test")]
+    assert found["error"]["0"] == pytest.approx(parliament.alignment_error_rate(links, gold))
+    assert record["runs"][-1]["error"] is None, "without attention there is nothing to read"
+    assert sum(sentences for *_, sentences in found["right"]) == len(gold)
+    assert found["right"] != found["control"]
+
+
+def test_right_tokens_are_counted_by_the_length_of_their_source(monkeypatch, tmp_path):
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path))
+    encoded = encode_corpus(TINY)
+    model = make_model(TINY, encoded).eval()
+    hits = {}
+    for batch in encoded.batches("test", 1):  # one sentence each
+        logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+        first = max(edge for edge in parliament.EDGES if edge <= batch.src_lengths.item() - 1)
+        known = batch.tgt_out != UNK_ID
+        hits.setdefault(first, []).extend((logits.argmax(-1) == batch.tgt_out)[known].tolist())
+    expected = [[first, sum(right) / len(right)] for first, right in sorted(hits.items())]
+    found = parliament.right_by_length(model, encoded, "test")
+    assert [first for first, *_ in found] == [first for first, _ in expected]
+    assert [share for *_, share, _ in found] == pytest.approx([share for _, share in expected])

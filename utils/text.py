@@ -160,8 +160,11 @@ class EncodedCorpus:
 
     def tokenize(self, sentence, side="src"):
         """Split a sentence of one side ("src" or "tgt") into the tokens that the vocabulary knows."""
-        words = tokenize(sentence, self.corpus.tokenization, self._language(side))
-        return self._subwords[side].cut(words) if self._subwords else words
+        return self.cut(tokenize(sentence, self.corpus.tokenization, self._language(side)), side)
+
+    def cut(self, words, side="src"):
+        """Cut the words of one side into tokens: into pieces, or not at all where words are the tokens."""
+        return self._subwords[side].cut(words) if self._subwords else list(words)
 
     def tokens(self, split, side):
         """All sentences of one side ("src" or "tgt") of a split, as lists of tokens."""

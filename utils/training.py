@@ -310,7 +310,7 @@ def train(
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, updates, pct_start=0.2)
-    history, best, stale, step, seconds = History(), None, 0, 0, 0.0
+    history, best, stale, step, seconds, cpu_seconds = History(), None, 0, 0, 0.0, 0.0
     losses, tokens = [], 0
     seed_everything(seed + 1_000_003 * _rank())  # processes have different rows, and different dropout
 
@@ -327,7 +327,8 @@ def train(
         optimizer.load_state_dict(saved["optimizer"])
         schedule.load_state_dict(saved["schedule"])
         history, best, stale = History(saved["history"]), saved["best"], saved["stale"]
-        step, seconds, losses, tokens = saved["step"], saved["seconds"], saved["losses"], saved["tokens"]
+        step, losses, tokens = saved["step"], saved["losses"], saved["tokens"]
+        seconds, cpu_seconds = saved["seconds"], saved.get("cpu_seconds", 0.0)
         if len(saved["random"]) == _processes():  # else other numbers of processes draw anew
             torch.set_rng_state(saved["random"][_rank()]["cpu"])
             if device.type == "cuda" and "cuda" in saved["random"][_rank()]:
@@ -346,6 +347,7 @@ def train(
                 "stale": stale,
                 "step": step,
                 "seconds": seconds,
+                "cpu_seconds": cpu_seconds,
                 "losses": losses,
                 "tokens": tokens,
                 "random": states,
@@ -359,7 +361,8 @@ def train(
     model.train()
     end, stop = updates if limit is None else min(updates, step + limit), False
     bar = tqdm(total=updates, initial=step, unit="update", disable=not progress or _rank() > 0, leave=False)
-    shown, seen, first, started = {}, 0, time.perf_counter(), time.perf_counter()
+    shown, seen, first = {}, 0, time.perf_counter()
+    started, cpu_started = time.perf_counter(), time.process_time()
     with _stop_requests() if checkpoint else nullcontext([]) as asked, bar:
         while step < end and not (patience and stale >= patience) and not stop:
             batch = batches[step].to(device)
@@ -385,12 +388,14 @@ def train(
             validate = step % validate_every == 0 or step == updates
             if validate or stop or step == end:
                 seconds += time.perf_counter() - started
+                cpu_seconds += time.process_time() - cpu_started
             if validate:
                 row = {
                     "update": step,
                     "train_loss": sum(losses) / len(losses),
                     "valid_loss": _from_first(lambda: validation_loss(model, encoded)),
                     "seconds": seconds,
+                    "cpu_seconds": cpu_seconds,
                     "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
                 }
                 if watch:
@@ -412,7 +417,7 @@ def train(
             if log and validate and _rank() == 0:
                 history.write(log)
             if validate:
-                started = time.perf_counter()
+                started, cpu_started = time.perf_counter(), time.process_time()
     if "model" in (best or {}):
         model.load_state_dict(best["model"])
     model.eval()

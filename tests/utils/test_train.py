@@ -70,7 +70,8 @@ def check_same(found, expected):
     moments = [saved["optimizer"]["state"] for saved in (found, expected)]
     assert all(torch.equal(moments[0][i]["exp_avg"], moments[1][i]["exp_avg"]) for i in moments[1])
     assert torch.equal(found["random"][0]["cpu"], expected["random"][0]["cpu"])
-    rows = [[row | {"seconds": 0} for row in saved["history"]] for saved in (found, expected)]
+    clocks = {"seconds": 0, "cpu_seconds": 0}
+    rows = [[row | clocks for row in saved["history"]] for saved in (found, expected)]
     assert rows[0] == rows[1] and found["step"] == expected["step"]
 
 
