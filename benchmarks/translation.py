@@ -38,7 +38,7 @@ SEEDS = range(3)
 MODELS = ("none", "dot", "scaled", "multiplicative", "additive", "transformer")
 BUDGET = Settings(updates=1_200, batch_tokens=900, dropout=0.3, validate_every=300, patience=0)
 TRANSFORMER = dict(hidden_dim=256, learning_rate=1e-3)
-LONG = replace(BUDGET, updates=6_000, dropout=0.4, label_smoothing=0.1, validate_every=500, patience=4)
+LONG = replace(BUDGET, updates=5_000, dropout=0.4, label_smoothing=0.1, validate_every=500, patience=4)
 DIRECTIONS = (("de", "en"), ("en", "de"), ("en", "fr"))
 TOLD = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "updates", "batch_tokens")
 QUICK = dict(embed_dim=64, hidden_dim=128, updates=200, validate_every=100)
@@ -56,7 +56,7 @@ def plan(quick=False):
     long = [
         replace(LONG, src=src, tgt=tgt, model=model)
         for src, tgt in DIRECTIONS
-        for model in ("bahdanau", "none")
+        for model in ("additive", "none")
     ]
     return {"budget": budget, "long": long}
 
@@ -75,7 +75,6 @@ def measure(settings):
             "by_length": [{"first": first, "last": last, **vars(score)} for (first, last), score in parts],
         }
     return {
-        "run": settings.name,
         "machine": describe(),
         "precision": "bfloat16" if multiplies_bf16() else "float32",
         "settings": settings.identity,
@@ -94,18 +93,18 @@ def record(settings, results):
     """Measure one run and add it to the record at once."""
     row = measure(Settings(**settings))
     with filelock.FileLock(results.with_suffix(".lock")):
-        rows = recorded(results) | {row["run"]: row}
+        rows = recorded(results) | {Settings(**settings).name: row}
         partial = results.with_suffix(".partial")
         partial.write_text("".join(f"{json.dumps(row)}\n" for row in rows.values()), "utf-8")
         partial.replace(results)
-    best = row["scores"]["beam"]["text"]["score"]
-    print(f"{row['run']}: BLEU {best:.1f} after {row['cpu_seconds'] / 60:.1f} CPU minutes", flush=True)
+    score, minutes = row["scores"]["beam"]["text"]["score"], row["cpu_seconds"] / 60
+    print(f"{Settings(**settings).name}: BLEU {score:.1f} after {minutes:.1f} CPU minutes", flush=True)
 
 
 def recorded(results):
     """The rows of the record by the name of their run."""
     lines = results.read_text("utf-8").splitlines() if results.exists() else []
-    return {row["run"]: row for row in map(json.loads, lines)}
+    return {Settings(**row["settings"]).name: row for row in map(json.loads, lines)}
 
 
 def minutes_to(row, goal=GOAL):

@@ -309,9 +309,9 @@ def test_translation_records_each_run_and_goes_on(small_translation, capsys, mon
     small_translation()
     again = list(translation.recorded(results).values())
     assert results.read_text("utf-8").startswith(first)
-    assert [row["run"] for row in again[:4]] == [row["run"] for row in rows]
+    assert [row["settings"] for row in again[:4]] == [row["settings"] for row in rows]
     assert [row["scores"] for row in again[:4]] == [row["scores"] for row in rows], "found, not trained anew"
-    assert [row["settings"]["model"] for row in again[4:]] == ["bahdanau", "none"]
+    assert [row["settings"]["model"] for row in again[4:]] == ["additive", "none"]
 
     printed = capsys.readouterr().out
     assert results.with_suffix(".txt").read_text("utf-8") in printed
