@@ -1,5 +1,6 @@
 """What a measurement ran on, and how fast that machine multiplies matrices at this moment."""
 
+import ctypes
 import datetime
 import os
 import platform
@@ -35,3 +36,20 @@ def multiplies_bf16():
     """Whether the processor has instructions for products of bfloat16 matrices (Intel's AMX)."""
     known = getattr(torch.cpu, "get_capabilities", dict)()  # of newer torch
     return bool(known.get("amx_bf16"))
+
+
+def peak_memory(function):
+    """MB by which the resident set of this process grows at its peak while a function runs (Linux)."""
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)  # else memory that was freed and kept would be used without being seen
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak begins anew at what is resident now
+    before = _resident("VmRSS")
+    function()
+    return (_resident("VmHWM") - before) / 2**20
+
+
+def _resident(kind):
+    """Bytes of the resident set: now (VmRSS) or at its peak (VmHWM)."""
+    with open("/proc/self/status") as facts:
+        return next(int(line.split()[1]) * 1024 for line in facts if line.startswith(kind))

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks import (
+    attention,
     corpora,
     demo_01,
     demo_03,
@@ -408,3 +409,22 @@ def test_right_tokens_are_counted_by_the_length_of_their_source(monkeypatch, tmp
     found = parliament.right_by_length(model, encoded, "test")
     assert [first for first, *_ in found] == [first for first, _ in expected]
     assert [share for *_, share, _ in found] == pytest.approx([share for _, share in expected])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_attention_prints_time_and_memory_and_the_four_ways_agree(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(attention, "RESULTS", tmp_path / "results" / "attention.txt")
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr("sys.argv", ["x", "--longest", "512", "--seconds", "0", "--most", "100"])
+    attention.main()
+    printed = capsys.readouterr().out
+    assert attention.RESULTS.read_text("utf-8") in printed
+    *_, longest = (line.split() for line in printed.splitlines() if re.match(r" +\d+ ", line))
+    assert longest[0] == "512" and longest[5:7] == ["–", "–"], "what needs too much is left out"
+    assert float(longest[8]) > 20 * float(longest[4]), "additive holds hidden times as much"
+    kinds = attention.ways(8)
+    tensors = [torch.randn(1, 5, 8) for _ in range(3)]
+    results = {name: way(*tensors).flatten() for name, way in kinds.items()}
+    torch.testing.assert_close(results["scaled dot"], results["PyTorch"])
+    torch.testing.assert_close(results["additive, whole"], results["additive"])
+    assert not torch.allclose(results["additive"], results["PyTorch"])

@@ -10,6 +10,10 @@ import math
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+AT_ONCE = 2**25  # numbers that additive attention holds at once: 128 MB as float32
+PART = 2**23  # numbers of each part beyond that
 
 
 def dot_score(query, keys):
@@ -70,12 +74,30 @@ class AdditiveScore(nn.Module):
         return self.key_proj(keys)  # (batch, src_len, attn_dim)
 
     def from_projected(self, query, projected):
-        """Score keys that `project_keys` has projected already; a step-by-step decoder does so once."""
+        """Score keys that `project_keys` has projected already; a step-by-step decoder does so once.
+
+        Where (batch, tgt_len, src_len, attn_dim) would be more than `AT_ONCE` numbers, they are made for some
+        target words after the other, and made again on the way back (Chen et al. 2016, "Training Deep Nets
+        with Sublinear Memory Cost"): less memory, and there less time too.
+        """
         _check_query(query, self.query_proj.in_features)
         _check("projected", projected, batch=query.shape[0], src_len=None, attn_dim=self.v.in_features)
+        batch, tgt_len, _ = query.shape
+        numbers = batch * tgt_len * projected.shape[1] * projected.shape[2]
+        if numbers <= AT_ONCE:
+            return self.all_at_once(query, projected)
+        words = max(1, PART * tgt_len // numbers)
+        parts = [
+            checkpoint(self.all_at_once, part, projected, use_reentrant=False, preserve_rng_state=False)
+            for part in query.split(words, dim=1)
+        ]
+        return torch.cat(parts, dim=1)  # (batch, tgt_len, src_len)
+
+    def all_at_once(self, query, projected):
+        """Score as `from_projected` does, holding (batch, tgt_len, src_len, attn_dim) whatever its size."""
         query = self.query_proj(query)  # (batch, tgt_len, attn_dim)
         hidden = query.unsqueeze(2) + projected.unsqueeze(1)  # (batch, tgt_len, src_len, attn_dim)
-        return self.v(torch.tanh(hidden)).squeeze(-1)  # (batch, tgt_len, src_len)
+        return self.v(hidden.tanh_()).squeeze(-1)  # (batch, tgt_len, src_len)
 
 
 def make_score(name, query_dim, key_dim, attn_dim=None):

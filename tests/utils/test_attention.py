@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from utils import attention
 from utils.attention import (
     AdditiveScore,
     MultiplicativeScore,
@@ -236,3 +237,29 @@ def test_each_name_makes_its_score():
         "key_proj.weight": (17, 11),
         "v.weight": (1, 17),
     }
+
+
+def test_additive_scores_in_parts_are_those_at_once(monkeypatch):
+    """Values and gradients, with parts of one, of some and of a remainder of target words."""
+    score, query, keys = make("additive")
+    inputs = [tensor.requires_grad_() for tensor in (query, keys, *score.parameters())]
+
+    def results():
+        scores = score(query, keys)
+        weights = draw(*scores.shape, seed=3)
+        return [scores.detach(), *torch.autograd.grad((scores * weights).sum(), inputs)]
+
+    expected, seen = results(), []
+    monkeypatch.setattr(attention, "AT_ONCE", 1)
+    at_once = AdditiveScore.all_at_once
+    monkeypatch.setattr(
+        AdditiveScore,
+        "all_at_once",
+        lambda self, query, projected: seen.append(query.shape[1]) or at_once(self, query, projected),
+    )
+    for words, parts in ((1, [1, 1, 1]), (2, [2, 1])):
+        seen.clear()
+        monkeypatch.setattr(attention, "PART", words * BATCH * SRC * ATTN)
+        for found, wanted in zip(results(), expected, strict=True):
+            torch.testing.assert_close(found, wanted)
+        assert seen[: len(parts)] == parts and sorted(seen) == sorted(2 * parts), "once more on the way back"
