@@ -48,8 +48,16 @@ class MultiplicativeScore(nn.Module):
 
     def forward(self, query, keys):
         _check_query(query, self.key_proj.out_features)
-        _check("keys", keys, batch=query.shape[0], src_len=None, key_dim=self.key_proj.in_features)
-        return query @ self.key_proj(keys).transpose(1, 2)  # (batch, tgt_len, src_len)
+        return self.from_projected(query, self.project_keys(keys))
+
+    def project_keys(self, keys):
+        """Give W k, (batch, src_len, query_dim): the part of the score that no query changes."""
+        _check("keys", keys, batch=None, src_len=None, key_dim=self.key_proj.in_features)
+        return self.key_proj(keys)  # (batch, src_len, query_dim)
+
+    def from_projected(self, query, projected):
+        """Score keys that `project_keys` has projected already; a step-by-step decoder does so once."""
+        return dot_score(query, projected)
 
 
 class AdditiveScore(nn.Module):

@@ -1,12 +1,13 @@
 """Recurrent translators: an encoder, a plain decoder, and two decoders with attention."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from utils.attention import AdditiveScore, attend, make_score
+from utils.attention import AdditiveScore, MultiplicativeScore, attend, make_score
 from utils.decoding import beam_search_batch
 from utils.text import BOS_ID, EOS_ID, PAD_ID, lengths_to_mask, pad
 
@@ -166,12 +167,15 @@ class Seq2Seq(nn.Module):
         token = torch.full((len(src), 1), BOS_ID, device=src.device)
         ended = torch.zeros(len(src), dtype=torch.bool, device=src.device)
         ids, weights = [], []
-        while len(ids) < max_len and not ended.all():
-            logits, decoder_state, step_weights = self.decode(token, decoder_state, encoder_states, src_mask)
-            token = logits.argmax(-1)
-            ids.append(token)
-            weights.append(step_weights)
-            ended |= token[:, 0] == EOS_ID
+        with _projecting_once(self):
+            while len(ids) < max_len and not ended.all():
+                logits, decoder_state, step_weights = self.decode(
+                    token, decoder_state, encoder_states, src_mask
+                )
+                token = logits.argmax(-1)
+                ids.append(token)
+                weights.append(step_weights)
+                ended |= token[:, 0] == EOS_ID
         return torch.cat(ids, 1), None if self.attention == "none" else torch.cat(weights, 1)
 
     def start(self, src, src_lengths):
@@ -183,6 +187,31 @@ class Seq2Seq(nn.Module):
         """Continue hypotheses by one token, as `utils.decoding.beam_search` asks of its `step`."""
         logits, decoder_state, _ = self.decode(tokens.unsqueeze(1), *state)
         return logits[:, -1].log_softmax(-1), (decoder_state, *state[1:])
+
+
+@contextmanager
+def _projecting_once(model):
+    """Let the scores of a model project the same keys once, however many steps ask for it."""
+    scores = [part for part in model.modules() if isinstance(part, (AdditiveScore, MultiplicativeScore))]
+    for score in scores:
+        score.project_keys = _remembering(score.project_keys)
+    try:
+        yield
+    finally:
+        for score in scores:
+            del score.project_keys
+
+
+def _remembering(function):
+    """Call a function of one tensor only when it is another tensor than last time."""
+    last = [None, None]
+
+    def remember(tensor):
+        if last[0] is not tensor:
+            last[:] = tensor, function(tensor)
+        return last[1]
+
+    return remember
 
 
 @dataclass

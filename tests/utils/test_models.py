@@ -3,7 +3,7 @@ import torch
 
 from utils.data import load_questions
 from utils.models import ATTENTIONS, Encoder, Seq2Seq, forced_weights, translate
-from utils.text import EOS_ID, EncodedCorpus
+from utils.text import BOS_ID, EOS_ID, EncodedCorpus
 from utils.training import sequence_loss
 
 ATTENDING = [name for name in ATTENTIONS if name != "none"]
@@ -147,3 +147,22 @@ def test_errors_say_what_to_do(encoded):
         make(encoded, "magic")
     with pytest.raises(ValueError, match="make it even, not 9"):
         Encoder(10, 4, 9, 0)
+
+
+@pytest.mark.parametrize("attention", ["multiplicative", "additive", "bahdanau"])
+def test_greedy_search_projects_the_keys_once_and_leaves_no_trace(attention, monkeypatch):
+    torch.manual_seed(0)
+    model = Seq2Seq(11, 13, attention, embed_dim=4, hidden_dim=6).eval()
+    model.decoder.out.bias.data[EOS_ID] = -99.0  # it never ends
+    kind, calls = type(model.decoder.score), []
+    project = kind.project_keys
+    monkeypatch.setattr(kind, "project_keys", lambda self, keys: calls.append(keys) or project(self, keys))
+    src, src_lengths = torch.tensor([[5, 6, 7], [8, 4, 0]]), torch.tensor([3, 2])
+    ids, weights = model.greedy(src, src_lengths, 5)
+    assert len(calls) == 1 and ids.shape[1] == 5
+    again, _ = model.greedy(src.flip(1), torch.tensor([3, 3]), 5)
+    assert len(calls) == 2, "other keys are projected anew"
+    tgt_in = torch.cat([torch.full((2, 1), BOS_ID), ids[:, :-1]], 1)
+    logits, forced = model(src, src_lengths, tgt_in)
+    assert torch.equal(logits.argmax(-1), ids)
+    torch.testing.assert_close(forced, weights)
