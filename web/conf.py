@@ -27,11 +27,12 @@ autodoc_typehints = "none"
 # The look. No font, script or style comes from elsewhere.
 highlight_language = "none"  # a listing without a language may be a drawing
 html_theme = "furo"
-html_static_path = ["_static"]
+html_static_path, templates_path = ["_static"], ["_templates"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 html_logo = html_favicon = "_static/logo.svg"
 html_copy_source = html_show_sourcelink = False
+html_use_index = html_domain_indices = False  # the search finds more
 html_math_renderer = "mathml"
 
 
@@ -64,6 +65,16 @@ def mathml(display, element):
     return visit, None
 
 
+def mend(app, pagename, templatename, context, doctree):
+    """Tell screen readers what headings are: captions of the sidebar are, empty corners of tables are not."""
+    context["furo_navigation_tree"] = context["furo_navigation_tree"].replace(
+        'role="heading"', 'role="heading" aria-level="2"'
+    )
+    if "body" in context:
+        context["body"] = context["body"].replace('<th class="head"><p></p></th>', '<td class="head"></td>')
+
+
 def setup(app):
+    app.connect("html-page-context", mend, priority=900)  # after the theme
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.add_html_math_renderer("mathml", mathml("inline", "span"), mathml("block", "div"))
