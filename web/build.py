@@ -123,21 +123,30 @@ def listing(code):
 
 
 def lay_out_api(pages):
-    """Write a page for each module, and one that lists them with the first sentence of each."""
+    """Write a page for each module, or package of modules, and one that lists them in a sentence each."""
     (pages / "api").mkdir()
-    sections = ["# The code\n"]
-    for package in map(importlib.import_module, ("utils", "grading")):
-        sections.append(f"## {package.__name__}\n\n| module | |\n| --- | --- |")
-        found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-        for name in [package.__name__, *sorted(module.name for module in found)]:
-            if name.endswith("__main__"):
-                continue
-            about = importlib.import_module(name).__doc__.partition("\n")[0]
-            sections[-1] += f"\n| [{name}](api/{name}.md) | {about} |"
-            page = f"# {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
-            (pages / "api" / f"{name}.md").write_text(page, "utf-8")
-    sections.append("```{toctree}\n:hidden:\n:glob:\n\napi/*\n```")
-    (pages / "api.md").write_text("\n\n".join(sections) + "\n", "utf-8")
+    text = "# The code\n"
+    for name in ("utils", "grading"):
+        text += f"\n## {name}\n\n| module | what it is for |\n| --- | --- |\n"
+        for module in [name, *modules(name)]:
+            about = importlib.import_module(module).__doc__.partition("\n")[0]
+            text += f"| [{module}](api/{module}.md) | {about} |\n"
+            sections = [f"# {module}", documented(module)]
+            for part in modules(module) if module != name else ():
+                sections += [f"## {part}", documented(part)]
+            (pages / "api" / f"{module}.md").write_text("\n\n".join(sections) + "\n", "utf-8")
+    text += "\n```{toctree}\n:hidden:\n:glob:\n\napi/*\n```\n"
+    (pages / "api.md").write_text(text, "utf-8")
+
+
+def modules(name):
+    """The names of a package's modules, in order; none for a module. What only runs is left out."""
+    path = getattr(importlib.import_module(name), "__path__", ())
+    return [found.name for found in pkgutil.iter_modules(path, f"{name}.") if found.name[-2:] != "__"]
+
+
+def documented(module):
+    return f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```"
 
 
 if __name__ == "__main__":

@@ -36,6 +36,12 @@ html_use_index = html_domain_indices = False  # the search finds more
 html_math_renderer = "mathml"
 
 
+def known(formula):
+    """A formula in what latex2mathml knows: not \\arg, and no \\_ within \\text."""
+    formula = re.sub(r"\\text\{[^{}]*\}", lambda words: words[0].replace(r"\_", "_"), formula)
+    return re.sub(r"\\arg\b", r"\\operatorname{arg}", formula)
+
+
 def docstring_to_rst(app, what, name, obj, options, lines):
     """Read a docstring as it was meant: `name` is code, an indented block is a listing, the rest is text."""
     listing, before = False, ""
@@ -58,7 +64,7 @@ def mathml(display, element):
     """Two functions, as Sphinx wants them, that write a formula as MathML, which browsers draw themselves."""
 
     def visit(writer, node):
-        formula = convert(node.astext(), display=display)
+        formula = convert(known(node.astext()), display=display)
         writer.body.append(f'<{element} class="math">{formula}</{element}>')
         raise SkipNode
 
