@@ -37,8 +37,9 @@ html_math_renderer = "mathml"
 
 
 def known(formula):
-    """A formula in what latex2mathml knows: not \\arg, and no \\_ within \\text."""
+    """A formula as latex2mathml gets it right: no \\_ in \\text, room around \\ln and \\log, no \\arg."""
     formula = re.sub(r"\\text\{[^{}]*\}", lambda words: words[0].replace(r"\_", "_"), formula)
+    formula = re.sub(r"\\(ln|log)\s+(?!\\left)", r"\\,\\\1\\,", formula)
     return re.sub(r"\\arg\b", r"\\operatorname{arg}", formula)
 
 
