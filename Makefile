@@ -8,7 +8,7 @@ ifneq ($(shell $(PY) -c "" 2>/dev/null && cat $(READY) 2>/dev/null),$(CURDIR))
 $(shell rm -f $(READY))
 endif
 
-.PHONY: lab start test notebooks check grade bench lock clean
+.PHONY: lab start test notebooks check grade site bench lock clean
 
 # Jupyter reads and keeps its settings in .jupyter/ here, so that what lies in the reader's home does not matter.
 lab: $(READY)
@@ -34,6 +34,10 @@ check: $(READY)
 grade: $(READY)
 	$(PY) examples/make_class.py build/class
 	$(PY) -m grading run 02_attention --course build/class $(ARGS)
+
+# The web edition, in build/site: open index.html there.
+site: $(READY)
+	$(PY) web/build.py $(ARGS)
 
 bench: $(READY)
 	$(PY) -m benchmarks.teacher_forcing $(ARGS)

@@ -148,6 +148,21 @@ def record(request):
     return json.loads((ROOT / "benchmarks" / "results" / name).read_text("utf-8"))
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium without a window, which calls nobody on its own."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not chromium:
+        pytest.skip("needs chromium")
+    from playwright.sync_api import sync_playwright  # not at the top: few tests need it
+
+    quiet = [f"--disable-{calls}" for calls in ("background-networking", "component-update", "sync")]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *quiet])
+        yield browser
+        browser.close()
+
+
 def pytest_collection_modifyitems(items):
     """Put the demos first, then the largest files: what takes long must not begin when all else is done."""
     counts = Counter(item.path for item in items)

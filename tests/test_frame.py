@@ -74,7 +74,7 @@ def test_conda_installs_the_lock_and_the_course():
 
 
 def test_what_the_code_imports_is_declared():
-    rooms = ["utils", "grading", "benchmarks", "examples", "lessons", "tests"]
+    rooms = ["utils", "grading", "benchmarks", "examples", "lessons", "web", "tests"]
     files = [ROOT / "make_notebooks.py", *(file for room in rooms for file in (ROOT / room).rglob("*.py"))]
     imported = set()
     for file in files:

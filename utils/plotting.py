@@ -17,20 +17,28 @@ NAMES = {
     "multiplicative": "multiplicative (Luong)",
     "additive": "additive",
     "bahdanau": "additive, feeding the cell (Bahdanau)",
+    "Transformer": "Transformer",
 }
 PALETTE = sns.color_palette("colorblind")
-COLOURS = dict(zip(NAMES, PALETTE, strict=False))
-SHAPES = "os^DvP"
+COLOURS = dict(zip(NAMES, [*PALETTE[:6], (0.25, 0.25, 0.25)], strict=True))
+SHAPES = "os^DvPX"
 MARKERS = dict(zip(NAMES, SHAPES, strict=True))
 
 
 def _look(name, place):
-    """A model has its own colour and marker in all lessons; anything else has those of its place."""
-    return {
+    """A model has its own colour and marker in all lessons; anything else has those of its place.
+
+    A variant, named as the model, a comma and what is different, has the model's colour and hollow markers.
+    """
+    look = {
         "color": COLOURS.get(name, PALETTE[place % len(PALETTE)]),
         "marker": MARKERS.get(name, SHAPES[place % len(SHAPES)]),
         "label": NAMES.get(name, name),
     }
+    for model, label in NAMES.items():
+        if str(name).startswith(f"{label}, ") and name != NAMES["bahdanau"]:
+            look |= {"color": COLOURS[model], "markerfacecolor": "white"}
+    return look
 
 
 def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=None, colour_bar=True):
@@ -82,7 +90,8 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8)):
 
     `panels` maps a title to the arguments of `plot_attention`: (weights, src_tokens, tgt_tokens) or, with
     gold links, (weights, src_tokens, tgt_tokens, links). `size` is that of one map in inches. Target tokens
-    that are those of the map to the left are not written again. Returns the first Axes.
+    that are those of the map to the left are not written again; the axes are named once, and one bar says
+    what the colours mean. Returns the first Axes.
     """
     rows = -(-len(panels) // columns)
     width, height = size
@@ -91,13 +100,18 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8)):
     )
     before = None
     for i, (ax, (title, panel)) in enumerate(zip(axes.flat, panels.items(), strict=False)):
-        plot_attention(*panel, ax=ax, annotate=False, colour_bar=False).set_title(title)
+        plot_attention(*panel, ax=ax, annotate=False, colour_bar=False).set_title(title, size=14)
         ax.set(xlabel="", ylabel="")
+        ax.tick_params(labelsize=11)
         if i % columns and list(panel[2]) == before:
             ax.set_yticklabels([])
         before = list(panel[2])
     for ax in axes.flat[len(panels) :]:
         ax.remove()
+    drawn = list(axes.flat[: len(panels)])
+    figure.colorbar(drawn[0].collections[0], ax=drawn, label="weight", aspect=20 * rows, fraction=0.05)
+    figure.supxlabel("source token (key)", size=12)
+    figure.supylabel("target token (query)", size=12)
     return axes[0, 0]
 
 

@@ -396,7 +396,7 @@ meet each key, so the sum needs four axes for a moment: (batch, tgt_len, src_len
 **By hand.** Let $W$ and $U$ change nothing (identity matrices), $v = (1, 2)$ and $q = (1, 0)$. You need three
 values: $\tanh(0) = 0$, $\tanh(1) \approx 0.7616$ and $\tanh(2) \approx 0.9640$.
 
-| key | $W q + U k$ | tanh of it | times $v$, added up |
+| key | sum $W q + U k$ | tanh of it | times $v$, added up |
 | --- | --- | --- | --- |
 | (−1, 0) | (0, 0) | (0, 0) | 0 |
 | (1, 1) | (2, 1) | (0.9640, 0.7616) | 1 · 0.9640 + 2 · 0.7616 = **2.4872** |

@@ -247,7 +247,7 @@ is 0, both real source tokens get the weight ½, and the cell halves its state a
 (0, 2) and, for padding, (9, 9); the first state is (4, 0). `combine` is fed $[x_t ; h_t ; c_t]$, and the
 columns of $W$ for $x_t$ are 0 too: the table leaves $x_t$ out.
 
-| word | asks with | weights | context | new state | $[h_t ; c_t]$ |
+| word | asks with | weights | context | new state | both, $[h_t ; c_t]$ |
 | --- | --- | --- | --- | --- | --- |
 | first | (4, 0) | ½, ½, 0 | (2, 1) | (2, 0) | (2, 0, 2, 1) |
 | second | (2, 0) | ½, ½, 0 | (2, 1) | (1, 0) | (1, 0, 2, 1) |

@@ -97,7 +97,7 @@ W_v = \begin{pmatrix} 10 & 0 \\ 0 & 5 \end{pmatrix},$$
 so that a pronoun asks for living beings. The query of "it" is $(\sqrt2 \ln 3,\, 0)$, and $\sqrt2$ is the root
 of key_dim.
 
-| | $x$ | key | score for "it" | weight | value | weight · value |
+| | vector $x$ | key | score for "it" | weight | value | weight · value |
 | --- | --- | --- | --- | --- | --- | --- |
 | animal | (1, 0) | (1, 0) | ln 3 | 3/5 | (10, 0) | (6, 0) |
 | street | (0, 0) | (0, 0) | 0 | 1/5 | (0, 0) | (0, 0) |

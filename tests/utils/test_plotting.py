@@ -6,7 +6,16 @@ matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from utils.metrics import bleu_by_length, mean_interval  # noqa: E402
-from utils.plotting import Figure, plot_attention, plot_by_length, plot_intervals, plot_maps  # noqa: E402
+from utils.plotting import (  # noqa: E402
+    COLOURS,
+    NAMES,
+    Figure,
+    plot_attention,
+    plot_by_length,
+    plot_curves,
+    plot_intervals,
+    plot_maps,
+)
 
 WEIGHTS = np.array([[0.1, 0.7, 0.2], [0.55, 0.05, 0.4]])
 SRC, TGT = ["she", "loves", "cats"], ["elle", "aime"]
@@ -51,7 +60,10 @@ def test_maps_stand_in_their_places_with_their_titles():
         "second": (other, SRC, TGT, {(2, 1)}),
         "third": (other, SRC, ["il", "a"]),
     }
-    axes = plot_maps(panels, columns=2).figure.axes
+    figure = plot_maps(panels, columns=2).figure
+    *axes, bar = figure.axes
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("source token (key)", "target token (query)")
+    assert (bar.get_ylabel(), bar.get_ylim()) == ("weight", (0, 1))
     assert [ax.get_title() for ax in axes] == list(panels)
     for ax, (weights, *_) in zip(axes, panels.values(), strict=True):
         assert np.allclose(ax.collections[0].get_array().reshape(2, 3), weights)
@@ -73,6 +85,19 @@ def test_curves_show_means_spread_and_counts():
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["no attention", "dot"]
     low = ax.collections[0].get_paths()[0].vertices[:, 1].min()
     assert low == pytest.approx(min(seed[1][1].score for seed in seeds))
+
+
+def test_a_model_has_its_colour_everywhere_and_its_variants_too():
+    names = ["Transformer", "no attention, untrained", "none", "bahdanau", NAMES["bahdanau"] + ", untrained"]
+    ax = plot_curves({name: [1, 2] for name in names}, [1, 2], "x", "y")
+    lines = dict(zip(names, ax.lines, strict=True))
+    assert len({line.get_color() for line in lines.values()}) == 3
+    for variant, model in ((names[1], "none"), (names[4], "bahdanau")):
+        assert lines[variant].get_color() == lines[model].get_color() == COLOURS[model]
+        assert lines[variant].get_markerfacecolor() == "white" != lines[model].get_markerfacecolor()
+    groups = {name: [[1.0], [2.0], [4.0]] for name in names}
+    drawn = [line for line in plot_intervals(groups, ["a"], "y").lines if len(line.get_xdata()) == 1]
+    assert [line.get_color() for line in drawn if line.get_marker() == "X"] == [COLOURS["Transformer"]]
 
 
 def test_bands_are_intervals_of_the_mean_where_asked_for():

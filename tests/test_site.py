@@ -1,0 +1,326 @@
+"""The web edition: every page, as a reader finds it, in a browser that is cut off from all other servers."""
+
+import html
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import unquote, urljoin, urlsplit
+
+import nbformat
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from web.build import ROOT, relinked
+
+pytestmark = pytest.mark.timeout(900)
+
+LESSONS = sorted(ROOT.glob("demo/*.ipynb"))
+EXERCISES = sorted(ROOT.glob("exercises/solution/*/*.ipynb"))
+WIDE, NARROW = {"width": 1300, "height": 900}, {"width": 360, "height": 800}
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The folder of the site, built as `make site` builds it."""
+    folder = tmp_path_factory.mktemp("web")
+    command = [sys.executable, str(ROOT / "web" / "build.py"), str(folder)]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=folder)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder / "site"
+
+
+class Page(HTMLParser):
+    """What a page links to, loads and names, and its text, apart from what is folded."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.links, self.loads, self.ids, self.shown, self.folded = [], [], set(), "", ""
+        self.inside, self.title = [], ""
+        self.feed(file.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.ids |= {attrs["id"]} if "id" in attrs else set()
+        if tag == "a" and "href" in attrs:
+            self.links.append(attrs["href"])
+        elif {"src", "href"} & set(attrs):
+            self.loads.append(attrs.get("src") or attrs["href"])
+        if tag not in VOID:
+            self.inside.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        assert self.inside.pop() == tag, f"</{tag}> closes what it did not open"
+
+    def handle_data(self, data):
+        if "h1" in self.inside:
+            self.title += data
+        if "details" in self.inside and "summary" not in self.inside:
+            self.folded += data
+        else:
+            self.shown += data
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Every page of the site by its path."""
+    return {file.relative_to(site).as_posix(): Page(file) for file in sorted(site.rglob("*.html"))}
+
+
+# What is there
+
+
+def text_of(source):
+    """A text without its white space, which a page may change."""
+    return "".join(source.split())
+
+
+@pytest.mark.parametrize("file", LESSONS, ids=lambda file: file.stem)
+def test_a_lesson_shows_all_that_it_printed_and_drew(site, pages, file):
+    page = pages[f"lessons/{file.stem}.html"]
+    shown, raw = text_of(page.shown), (site / "lessons" / f"{file.stem}.html").read_text("utf-8")
+    cells = nbformat.read(file, 4).cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    for cell in code:
+        assert text_of(cell.source) in shown
+        for output in cell.outputs:
+            if output.output_type == "stream":
+                assert text_of(output.text) in shown
+            else:
+                assert output.data["text/html"] in raw
+    assert page.title.startswith(cells[0].source.splitlines()[0].lstrip("# "))
+    assert [given for given in copies(site, page) if given == file.read_bytes()]
+
+
+def copies(site, page):
+    """What the page's notebook links give."""
+    links = [link for link in page.links if link.endswith(".ipynb")]
+    return [(site / "lessons" / unquote(link)).resolve().read_bytes() for link in links]
+
+
+@pytest.mark.parametrize("file", EXERCISES, ids=lambda file: file.stem)
+def test_an_exercise_folds_its_solutions_and_gives_the_starter_away(site, pages, file):
+    page = pages[f"exercises/{file.stem}.html"]
+    starter = ROOT / "exercises" / "starter" / file.stem / file.name
+    shown, folded = text_of(page.shown), text_of(page.folded)
+    solved, given = (nbformat.read(path, 4).cells for path in (file, starter))
+    answers = 0
+    for theirs, ours in zip(solved, given, strict=True):
+        if ours.cell_type == "code":
+            place = folded if "test" in ours.id and ours.metadata.get("nbgrader") else shown
+            assert text_of(ours.source) in place
+        grading = theirs.metadata.get("nbgrader", {})
+        if grading.get("solution") and theirs.cell_type == "code":
+            answers += 1
+            lines = set(theirs.source.splitlines()) - set(ours.source.splitlines())
+            lines = [text_of(line) for line in lines if "### " not in line]
+            assert len(lines) > 0 and all(line in folded for line in lines)
+            assert not [line for line in lines if len(line) > 50 and line in shown]
+    assert answers > 1 and page.shown.count("A solution") == answers
+    assert copies(site, page) == [starter.read_bytes()]
+    written = [cell for cell in solved if cell.cell_type == "markdown" and cell.metadata]
+    assert page.shown.count("A possible answer, and how it is graded") == len(written)
+    assert ("Rubric" in page.folded) == bool(written) and "Rubric" not in page.shown
+    assert "HIDDEN TESTS" not in page.shown + page.folded
+
+
+def test_every_page_can_be_reached_from_home(pages):
+    seen, new = set(), {"index.html"}
+    while new:
+        seen |= new
+        targets = (urlsplit(urljoin(name, link)).path for name in new for link in pages[name].links)
+        new = {target for target in targets if target in pages} - seen
+    assert seen == set(pages) - {"search.html"}  # the box for searching leads there
+    assert {f"lessons/{file.stem}.html" for file in LESSONS} < seen
+    assert {f"exercises/{file.stem}.html" for file in EXERCISES} < seen
+
+
+def test_every_link_inside_the_site_leads_somewhere(site, pages):
+    broken, inside = [], 0
+    for name, page in pages.items():
+        for link in page.links + page.loads:
+            parts = urlsplit(link)
+            if parts.scheme:
+                continue
+            inside += 1
+            target = urlsplit(urljoin(name, parts.path)).path if parts.path else name
+            anchor = unquote(parts.fragment)
+            if not (site / unquote(target)).is_file():
+                broken.append(f"{name}: {link}")
+            elif anchor and target in pages and anchor not in pages[target].ids:
+                broken.append(f"{name}: {link}, where nothing has that name")
+    assert inside > 1000
+    assert broken == []
+
+
+def test_a_link_to_a_file_that_is_missing_is_an_error():
+    readme = ROOT / "README.md"
+    assert relinked("[a](https://a.example/b)", readme, {}) == "[a](https://a.example/b)"
+    places = {readme: Path("/pages/README.md"), ROOT / "demo" / "x.ipynb": Path("/pages/lessons/x.ipynb")}
+    with pytest.raises(FileNotFoundError, match="README.md links to demo/x.ipynb"):
+        relinked("see [x](demo/x.ipynb)", readme, places)
+
+
+def test_no_page_names_the_folder_where_it_was_built(site):
+    texts = [file for file in site.rglob("*") if file.suffix in {".html", ".js", ".css", ".ipynb", ".inv"}]
+    assert len(texts) > 60
+    for folder in (str(ROOT), str(site.parent), str(Path.home()) + "/"):
+        assert [file.name for file in texts if folder.encode() in file.read_bytes()] == []
+
+
+def test_formulas_are_drawn_whole(site, pages):
+    """latex2mathml leaves a command that it does not know in the text."""
+    displayed = 0
+    for name in pages:
+        for part in (site / name).read_text("utf-8").split("<math ")[1:]:
+            formula = html.unescape(part.partition("</math>")[0])
+            assert "\\" not in formula and "<merror" not in formula, (name, formula)
+            displayed += 'display="block"' in formula
+    cells = [cell for file in LESSONS + EXERCISES for cell in nbformat.read(file, 4).cells]
+    marks = sum(cell.source.count("$$") for cell in cells if cell.cell_type == "markdown")
+    assert displayed == marks / 2 > 30
+
+
+# In a browser
+
+
+HOST = "course.example"
+OPEN = "document.querySelectorAll('details').forEach(details => details.open = true)"
+# What a narrow window cuts off, unless it stands in a box of its own that can be scrolled.
+STICKING_OUT = """() => [...document.querySelectorAll(".main *")].filter(one => {
+    if (one.getBoundingClientRect().right <= innerWidth + 1 || one.closest(".toc-drawer")) return false;
+    for (let box = one.parentElement; !box.matches(".content"); box = box.parentElement)
+        if (/auto|scroll/.test(getComputedStyle(box).overflowX)) return false;
+    return true;
+}).map(one => one.outerHTML.slice(0, 120))"""
+# Axe takes seconds for the contrast of a page of code: each colour of code stays once, and one formula.
+FEWER = """() => { const seen = new Set();
+for (const listing of document.querySelectorAll(".highlight pre")) {
+    const where = !!listing.closest(".cell_output") + "" + !!listing.closest("details");
+    listing.replaceChildren("code ", ...[...listing.querySelectorAll("span")].filter(span =>
+        span.textContent && !seen.has(span.className + where) && seen.add(span.className + where)));
+}
+[...document.querySelectorAll("math")].slice(1).forEach(formula => formula.remove()); }"""
+CONTRAST = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
+ALL_ELSE = {"rules": {"color-contrast": {"enabled": False}}, "resultTypes": ["violations"]}
+
+
+@pytest.fixture(scope="module")
+def reader(site, browser):
+    """A browser's page that finds the site and nothing else; what it asked for in vain is kept."""
+    page, elsewhere, missing, errors = browser.new_page(), [], [], []
+
+    def serve(route):
+        url = urlsplit(route.request.url)
+        file = site / unquote(url.path[1:])
+        if url.hostname != HOST:
+            elsewhere.append(route.request.url)
+            route.abort()
+        elif file.is_file():
+            route.fulfill(path=file)
+        else:
+            missing.append(url.path)
+            route.fulfill(status=404)
+
+    page.route("**/*", serve)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield SimpleNamespace(page=page, elsewhere=elsewhere, missing=missing, errors=errors)
+    page.close()
+
+
+def go(page, name, scheme="light", size=WIDE):
+    page.set_viewport_size(size)
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"http://{HOST}/{name}")
+
+
+@pytest.fixture(scope="module")
+def walk(reader, pages):
+    """What is wrong on each page: what sticks out of a narrow window, and what axe finds, colours apart."""
+    axe, page, found = Axe(), reader.page, {"sticks out": [], "axe": [], "light": [], "dark": []}
+
+    def look(name, kind, options, frame=True):
+        for one in axe.run(page, None if frame else ".main", options).response["violations"]:
+            found[kind] += [(name, one["id"], node["html"]) for node in one["nodes"]]
+
+    for name in pages:
+        go(page, name, size=NARROW)
+        found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
+        page.evaluate(OPEN)
+        found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
+        look(name, "axe", ALL_ELSE)
+        page.evaluate(FEWER)
+        page.set_viewport_size(WIDE)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            look(name, scheme, CONTRAST, frame="02_attention" in name)  # the frame of pages is one
+    return found
+
+
+def test_no_page_asks_another_server_for_anything(walk, reader):
+    assert reader.elsewhere == [] and reader.missing == [] and reader.errors == []
+
+
+def test_nothing_scrolls_sideways_on_a_telephone(walk):
+    assert walk["sticks out"] == []
+
+
+@pytest.mark.parametrize("kind", ["axe", "light", "dark"])
+def test_axe_finds_nothing_to_mend(walk, kind):
+    assert walk[kind] == []
+
+
+def test_solutions_and_tests_open_when_asked(reader):
+    go(reader.page, "exercises/02_attention.html")
+    assert reader.page.locator("details[open]").count() == 0
+    solution = reader.page.locator("details").filter(has_text="A solution").first
+    listing = solution.locator("pre")
+    assert not listing.is_visible()
+    solution.locator("summary").click()
+    assert listing.is_visible() and "return query @ keys.transpose(1, 2)" in listing.inner_text()
+
+
+def test_searching_finds_a_lesson_and_a_function(reader):
+    page = reader.page
+    for word, title in (("highlighter", "02 · The spotlight"), ("masked_softmax", "utils.attention")):
+        go(page, "index.html")
+        page.locator(".sidebar-drawer input[name=q]").fill(word)
+        page.keyboard.press("Enter")
+        found = page.locator("#search-results a").filter(has_text=title).first
+        found.click()
+        page.get_by_role("heading", name=title).first.wait_for()
+        assert word in page.locator("article").inner_text()
+
+
+COLOURS = """() => [...document.querySelectorAll("body, article *")].map(element =>
+    getComputedStyle(element).color + getComputedStyle(element).backgroundColor)"""
+
+
+def test_light_and_dark_chosen_by_hand_are_those_of_the_system(reader):
+    page, seen = reader.page, {}
+    for scheme in ("light", "dark"):
+        go(page, "lessons/02_attention.html", scheme)
+        seen[scheme] = page.evaluate(COLOURS)
+    for chosen in ("light", "dark"):
+        while page.evaluate("document.body.dataset.theme") != chosen:
+            page.locator(".theme-toggle-content .theme-toggle").click()
+        assert page.evaluate(COLOURS) == seen[chosen], chosen
+    picture = page.locator("figure img").first
+    assert picture.evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def test_what_scrolls_sideways_can_be_reached_with_the_keyboard(reader):
+    go(reader.page, "lessons/02_attention.html", size=NARROW)
+    box = reader.page.locator("div.math[tabindex]").first
+    box.focus()
+    reader.page.keyboard.press("ArrowRight")
+    reader.page.wait_for_function("box => box.scrollLeft > 0", arg=box.element_handle())
+    go(reader.page, "lessons/02_attention.html", size={"width": 2000, "height": 900})
+    assert reader.page.locator("div.math[tabindex]").count() == 0

@@ -1,0 +1,16 @@
+// What scrolls sideways can be reached with the keyboard, and so scrolled with its arrows.
+function reach() {
+  for (const box of document.querySelectorAll(".table-wrapper, div.math, pre")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+}
+addEventListener("resize", reach);
+document.addEventListener("toggle", reach, true); // what was folded has no width before
+
+// The theme has two landmarks of one kind: each gets a name.
+addEventListener("load", () => {
+  document.querySelector(".sidebar-drawer").ariaLabel = "The course";
+  document.querySelector(".toc-drawer").ariaLabel = "This page";
+  reach();
+});
