@@ -47,7 +47,7 @@ def explore(panels, links=(), epochs="epoch", alt=None):
     w^(1/T), scaled to the sum it had: for a whole row, the softmax of its scores divided by T. What does not
     fit is a ValueError that says what to do.
     """
-    if isinstance(panels, Translation | tuple | list):
+    if not isinstance(panels, dict):
         panels = {"": panels}
     if not 1 <= len(panels) <= MOST_PANELS:
         raise ValueError(f"one to {MOST_PANELS} panels fit side by side, not {len(panels)}: choose some")
@@ -142,7 +142,7 @@ def _map(title, item):
         )
     if weights is None:
         return None, src, src, tgt
-    weights = np.array(weights.detach().cpu() if hasattr(weights, "detach") else weights, dtype="<f4")
+    weights = np.asarray(weights.detach().cpu() if hasattr(weights, "detach") else weights, dtype="<f4")
     rows, columns = len(tgt), len(src)
     if weights.ndim != 2 or weights.shape[0] - rows not in (0, 1) or weights.shape[1] - columns not in (0, 1):
         raise ValueError(
@@ -204,7 +204,7 @@ class Explorer:
             every = -(-longest // 25)  # in long sentences, not each token has a label
 
             def labels(tokens):
-                return [token if i % every == 0 else "" for i, token in enumerate(tokens)]
+                return [token[:16] if i % every == 0 else "" for i, token in enumerate(tokens)]
 
             maps = {p.name: (p.maps[-1], labels(p.src), labels(p.tgt), p.links) for p in seen}
             ax = plot_maps(maps, columns=len(maps), size=(side, side))

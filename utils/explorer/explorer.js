@@ -72,10 +72,10 @@ class AttentionExplorer extends HTMLElement {
   controls(data) {
     const slider = (name, range, value, show, change) => {
       const input = el("input", { type: "range", ...range, value });
-      const shown = el("output");
+      const shown = el("span", { class: "value", "aria-hidden": true });
       const update = () => {
-        shown.value = show(Number(input.value));
-        input.setAttribute("aria-valuetext", shown.value);
+        shown.textContent = show(Number(input.value));
+        input.setAttribute("aria-valuetext", shown.textContent);
       };
       input.addEventListener("input", () => {
         change(Number(input.value));
@@ -116,7 +116,7 @@ class AttentionExplorer extends HTMLElement {
       const all = [...new Float32Array(bytes(text).buffer)];
       return tgt.map((_, row) => all.slice(row * columns, (row + 1) * columns));
     });
-    panel.node.style.cssText = `--rows: ${rows}; --columns: ${columns}; --longest: ${Math.max(...src.map((t) => t.length))}`;
+    panel.node.style.cssText = `--rows: ${rows}; --columns: ${columns}; --longest: ${Math.min(16, Math.max(...src.map((t) => t.length)))}`;
     panel.node.classList.toggle("long", Math.max(rows, columns) > 25);
     panel.canvas = el("canvas", { width: columns, height: rows, role: "img",
       "aria-label": `map of weights, ${rows} target by ${columns} source tokens; the table below has its numbers` });
