@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from array import array
+from base64 import b64decode
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +19,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+EXPLORED = r"data-explorer='([^']+)'"
 
 DEMO = '''# %% [markdown]
 r"""
@@ -138,6 +141,15 @@ def shown(request):
 def alts(shown):
     """What the pictures of the built demo show, in words."""
     return [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in shown[1]]
+
+
+@pytest.fixture(scope="module")
+def explored(shown):
+    """The data of the explorers of the built demo; each map is a list of numbers, row after row."""
+    found = [json.loads(html.unescape(data)) for output in shown[1] for data in re.findall(EXPLORED, output)]
+    for panel in (panel for data in found for panel in data["panels"]):
+        panel["maps"] = [array("f", b64decode(weights)).tolist() for weights in panel["maps"]]
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,8 @@ import numpy as np
 
 from utils.models import Translation, translate
 from utils.plotting import Figure, plot_maps
+from utils.subwords import MARK, merge_pieces
+from utils.text import detokenize
 
 END = "(end)"
 MOST_PANELS, MOST_TOKENS = 3, 200
@@ -243,8 +245,11 @@ class Explorer:
         import ipywidgets as widgets  # slow to import, and only a running notebook needs it
 
         models = models if isinstance(models, dict) else {"": models}
+        words = self.panels[0].sentence
+        if any(word.startswith(MARK) for word in words):
+            words = merge_pieces(words)
         sentence = widgets.Text(
-            value=encoded.detokenize(self.panels[0].sentence, "src"),
+            value=detokenize(words, encoded.corpus.tokenization, encoded.corpus.src_lang),
             description="Sentence",
             placeholder="type a sentence and press Enter",
             continuous_update=False,
@@ -257,7 +262,7 @@ class Explorer:
             shown.outputs = ({"output_type": "display_data", "data": data, "metadata": {}},)
 
         def say(words):
-            message.value = f'<span role="status">{html.escape(words)}</span>'
+            message.value = f'<span role="alert">{html.escape(words)}</span>'
 
         def answer(change):
             tokens = encoded.tokenize(change["new"], "src")

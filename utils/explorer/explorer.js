@@ -1,4 +1,4 @@
-// What `explore` shows: one custom element, which draws all that its data attribute says. No network, no library.
+// What `explore` shows: one custom element, which draws what its data attribute says. No network, no library.
 
 const el = (name, attributes = {}, ...children) => {
   const node = document.createElement(name);
@@ -6,6 +6,10 @@ const el = (name, attributes = {}, ...children) => {
   node.append(...children);
   return node;
 };
+const HELP = `"now" are the weights of this step. "so far" adds up the rows from the first to this step, and its
+  outlines are the whole translation: the coverage. Entropy says how widely a row spreads its weight: 0 nats for
+  one token, at most ln(n) for n tokens evenly. A temperature T makes w^(1/T) of each weight w, scaled so that
+  the row keeps its sum, as if all scores had been divided by T: below 1 a look is sharper, above 1 flatter.`;
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 const entropy = (row) => 0 - sum(row.map((weight) => (weight > 0 ? weight * Math.log(weight) : 0)));
@@ -24,7 +28,8 @@ class AttentionExplorer extends HTMLElement {
   connectedCallback() {
     if (!this.shadowRoot) this.build();
     this.observer = new MutationObserver(() => this.followInk());
-    for (const node of [document.documentElement, document.body]) this.observer.observe(node, { attributes: true });
+    for (const node of [document.documentElement, document.body])
+      this.observer.observe(node, { attributes: true });
     this.followInk();
   }
 
@@ -34,7 +39,8 @@ class AttentionExplorer extends HTMLElement {
 
   // Dark where the page writes in a light ink, whatever made it do so.
   followInk() {
-    const [red, green, blue] = getComputedStyle(this.parentElement || document.body).color.match(/[\d.]+/g).map(Number);
+    const ink = getComputedStyle(this.parentElement || document.body).color;
+    const [red, green, blue] = ink.match(/[\d.]+/g).map(Number);
     this.toggleAttribute("dark", 0.3 * red + 0.6 * green + 0.1 * blue > 128);
   }
 
@@ -42,7 +48,8 @@ class AttentionExplorer extends HTMLElement {
     const data = JSON.parse(this.dataset.explorer);
     this.palette = bytes(data.palette);
     [this.step, this.epoch, this.temperature] = [0, data.epochs.length - 1, 1];
-    this.panels = data.panels.map((panel) => this.panel(panel, data.panels.length > 1 || panel.name));
+    this.panels = data.panels.map((panel) => this.panel(panel, panel.name));
+    const framed = this.panels.some((panel) => panel.links.length);
     this.steps = Math.max(...this.panels.map((panel) => panel.tgt.length));
     this.status = el("p", { role: "status", class: "unseen" });
     this.numbers = el("details", {}, el("summary", {}, "Numbers"), el("div"));
@@ -52,8 +59,9 @@ class AttentionExplorer extends HTMLElement {
       el("style"),
       el("div", { class: "controls" }, this.legend(), ...this.controls(data)),
       el("div", { class: "panels" }, ...this.panels.map((panel) => panel.node)),
-      el("p", { class: "help" }, "Rows are target tokens, columns source tokens. Move over the rows, or step with the arrow keys, Home and End.",
-        data.panels.some((panel) => panel.links.length) ? " Frames are gold links." : ""),
+      el("p", { class: "help" }, "Rows are target tokens, columns source tokens. Move over the rows, or step with ",
+        "the arrow keys, Home and End.", framed ? " Frames are gold links." : ""),
+      el("details", {}, el("summary", {}, "How to read this"), el("p", {}, HELP)),
       this.numbers,
       this.status,
     );
@@ -86,13 +94,12 @@ class AttentionExplorer extends HTMLElement {
       return el("label", {}, el("span", {}, name), input, shown);
     };
     const last = data.epochs.length - 1;
-    const asTrained = (value) => (value ? "" : " (as it is)");
     return [
       ...(last > 0
         ? [slider(data.unit, { min: 0, max: last }, last, (i) => data.epochs[i], (i) => (this.epoch = i))]
         : []),
-      slider("temperature", { min: -2, max: 2, step: 0.25, title: "w^(1/T), scaled to the sum of the row" }, 0,
-        (x) => `${(2 ** x).toFixed(2)}${asTrained(x)}`, (x) => (this.temperature = 2 ** x)),
+      slider("temperature", { min: -2, max: 2, step: 0.25 }, 0,
+        (x) => (2 ** x).toFixed(2) + (x ? "" : " (as it is)"), (x) => (this.temperature = 2 ** x)),
     ];
   }
 
@@ -100,10 +107,11 @@ class AttentionExplorer extends HTMLElement {
   panel({ name, src, tgt, maps, links }, titled) {
     const panel = { name, src, tgt, links };
     const [rows, columns] = [tgt.length, src.length];
-    panel.node = el("section", { "aria-label": name || "attention" }, ...(titled ? [el("p", { class: "name" }, name)] : []));
-    panel.steps = tgt.map((token) => el("div", { role: "option", tabindex: -1, "aria-selected": false }, token));
-    const steps = el("div", { role: "listbox", class: "tgt", "aria-label": `written by ${name || "the model"}` },
-      ...panel.steps);
+    panel.node = el("section", { "aria-label": name || "attention" });
+    if (titled) panel.node.append(el("p", { class: "name" }, name));
+    panel.steps = tgt.map((token) => el("div", { role: "option" }, token));
+    const label = `written by ${name || "the model"}`;
+    const steps = el("div", { role: "listbox", class: "tgt", "aria-label": label }, ...panel.steps);
     steps.addEventListener("keydown", (event) => this.key(event, panel));
     steps.addEventListener("click", (event) => this.pick(panel.steps.indexOf(event.target), panel));
     if (!maps.length) {
@@ -116,10 +124,11 @@ class AttentionExplorer extends HTMLElement {
       const all = [...new Float32Array(bytes(text).buffer)];
       return tgt.map((_, row) => all.slice(row * columns, (row + 1) * columns));
     });
-    panel.node.style.cssText = `--rows: ${rows}; --columns: ${columns}; --longest: ${Math.min(16, Math.max(...src.map((t) => t.length)))}`;
+    const longest = Math.min(16, Math.max(...src.map((token) => token.length)));
+    panel.node.style.cssText = `--rows: ${rows}; --columns: ${columns}; --longest: ${longest}`;
     panel.node.classList.toggle("long", Math.max(rows, columns) > 25);
     panel.canvas = el("canvas", { width: columns, height: rows, role: "img",
-      "aria-label": `map of weights, ${rows} target by ${columns} source tokens; the table below has its numbers` });
+      "aria-label": `map of ${rows} target by ${columns} source tokens: the table below has its numbers` });
     panel.frame = el("div", { class: "frame" });
     panel.map = el("div", { class: "map" }, panel.canvas, panel.frame);
     for (const [source, target] of links)
@@ -183,7 +192,7 @@ class AttentionExplorer extends HTMLElement {
         option.ariaSelected = !ended && i === at;
       });
       panel.node.classList.toggle("ended", ended);
-      if (ended) return this.read(panel, [["", `${panel.name || "It"} ended after ${panel.tgt.length} tokens`]]);
+      if (ended) return this.read(panel, [["", `ended after ${panel.tgt.length} tokens`]]);
       const heading = ["", `${panel.tgt[at]} · step ${at + 1} of ${panel.tgt.length}`];
       if (!panel.maps) return this.read(panel, [heading, ["no attention:", "it has no weights to show"]]);
       const row = panel.weights[at];
@@ -198,9 +207,9 @@ class AttentionExplorer extends HTMLElement {
       });
       panel.frame.style.setProperty("--row", at);
       if (panel !== held) this.follow(panel, at, top);
-      const best = (numbers) => numbers.map((number, i) => [number, i]).sort((a, b) => b[0] - a[0]).slice(0, 3)
-        .filter(([number]) => number >= 0.005).map(([number, i]) => `${panel.src[i]} ${number.toFixed(2)}`)
-        .join(", ") || "nothing";
+      const best = (numbers) => numbers.map((number, i) => [number, panel.src[i]])
+        .sort((a, b) => b[0] - a[0]).slice(0, 3).filter(([number]) => number >= 0.005)
+        .map(([number, token]) => `${token} ${number.toFixed(2)}`).join(", ") || "nothing";
       return this.read(panel, [heading, ["now:", best(row)], ["so far:", best(far)],
         ["entropy:", `${entropy(row).toFixed(2)} of at most ${panel.most.toFixed(2)} nats`]]);
     });
@@ -209,28 +218,28 @@ class AttentionExplorer extends HTMLElement {
   }
 
   read(panel, lines) {
-    panel.reading.replaceChildren(
-      ...lines.map(([what, text]) => el("span", {}, ...(what ? [el("em", {}, what), ` ${text}`] : [el("b", {}, text)]))));
+    const line = ([what, text]) => (what ? [el("em", {}, what), ` ${text}`] : [el("b", {}, text)]);
+    panel.reading.replaceChildren(...lines.map((each) => el("span", {}, ...line(each))));
     return [panel.name, ...lines.map((line) => line.join(" ").trim())].filter(Boolean).join(", ");
   }
 
   // Keep the step and its largest weight in sight, inside the panel: the page does not move.
   follow({ scroll, map, tgt, src }, row, column) {
-    const middle = (place, count, size, view, whole) => ((place + 0.5) / count) * size - (view - (whole - size)) / 2;
+    const middle = (part, size, view, whole) => part * size - (view - (whole - size)) / 2;
     scroll.scrollTo({
-      top: middle(row, tgt.length, map.clientHeight, scroll.clientHeight, scroll.scrollHeight),
-      left: middle(column, src.length, map.clientWidth, scroll.clientWidth, scroll.scrollWidth),
+      top: middle((row + 0.5) / tgt.length, map.clientHeight, scroll.clientHeight, scroll.scrollHeight),
+      left: middle((column + 0.5) / src.length, map.clientWidth, scroll.clientWidth, scroll.scrollWidth),
     });
   }
 
   key(event, panel) {
     const last = panel.tgt.length - 1;
     const at = Math.min(this.step, last);
-    const to = { ArrowDown: at + 1, ArrowRight: at + 1, ArrowUp: at - 1, ArrowLeft: at - 1, Home: 0, End: last,
-      PageDown: at + 10, PageUp: at - 10 }[event.key];
-    if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    const by = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10,
+      Home: -last, End: last }[event.key];
+    if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
-    this.pick(Math.max(0, Math.min(last, to)), panel);
+    this.pick(Math.max(0, Math.min(last, at + by)), panel);
   }
 
   pick(step, panel) {
@@ -259,16 +268,16 @@ class AttentionExplorer extends HTMLElement {
   // The numbers of all panels as text, while they are unfolded.
   table() {
     if (!this.numbers.open) return;
-    const line = (kind, head, cells) =>
-      el("tr", {}, el("th", { scope: "row" }, head), ...cells.map((cell) => el(kind, kind === "th" ? { scope: "col" } : {}, cell)));
+    const line = (head, cells, kind = "td") =>
+      el("tr", {}, el("th", { scope: "row" }, head), ...cells.map((cell) => el(kind, {}, cell)));
     const digits = (numbers) => numbers.map((number) => number.toFixed(3));
+    const table = (panel) => el("table", {},
+      el("caption", {}, `${panel.name} weights at temperature ${this.temperature.toFixed(2)}, entropy in nats`),
+      line("target", [...panel.src, "entropy"], "th"),
+      ...panel.weights.map((row, i) => line(panel.tgt[i], digits([...row, entropy(row)]))),
+      line("coverage", [...digits(panel.total), ""]));
+    const name = (panel) => `numbers of ${panel.name || "the map"}`;
     this.numbers.lastChild.replaceChildren(...this.panels.filter((panel) => panel.maps).map((panel) =>
-      el("div", { class: "wide", role: "region", tabindex: 0, "aria-label": `numbers of ${panel.name || "the map"}` },
-        el("table", {},
-          el("caption", {}, `${panel.name} weights of source tokens (columns) by target token (rows), `
-            + `at temperature ${this.temperature.toFixed(2)}; entropy in nats`),
-          line("th", "target", [...panel.src, "entropy"]),
-          ...panel.weights.map((row, i) => line("td", panel.tgt[i], digits([...row, entropy(row)]))),
-          line("td", "coverage", [...digits(panel.total), ""])))));
+      el("div", { class: "wide", role: "region", tabindex: 0, "aria-label": name(panel) }, table(panel))));
   }
 }
