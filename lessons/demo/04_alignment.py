@@ -392,8 +392,8 @@ the last step, in both seeds? And while seed 0 learns, which row is the first wi
 words = pair[:2]
 kept = {update: (weights, *words) for update, weights in moments.items()}
 explore({"seed 0": kept, "seed 1": (row_by_row(other), *words)}, links=pair[2], epochs="updates",
-        alt="Two maps of the review with gold frames, of seed 0 and of seed 1 after 400 updates. They are "
-        "much alike, but the row of n' is brightest at was in the first and at not in the second.")  # fmt: skip
+        alt="Two maps of the review with gold frames, of seed 0 and of seed 1 after 400 updates, much "
+        "alike, but the row of n' is brightest at was in the first and at not in the second.")  # fmt: skip
 
 # %% [markdown]
 r"""

@@ -63,23 +63,7 @@ def explore(panels, links=(), epochs="epoch", alt=None):
     moments = {tuple(panel.moments) for panel in shown if len(panel.moments) > 1}
     if len(moments) > 1:
         raise ValueError(f"the panels were looked at at different moments: give each the same {epochs}s")
-    if not isinstance(links, dict):
-        if links and any(panel.tgt != first.tgt for panel in shown):
-            raise ValueError(
-                "the panels have different target tokens, so gold links do not fit all: "
-                "give them by name, as in links={name: {(src, tgt), ...}}"
-            )
-        links = {panel.name: links for panel in shown}
-    for panel in shown:
-        panel.links = sorted(links.get(panel.name, ()))
-        for src, tgt in panel.links:
-            if not (0 <= src < len(panel.src) and 0 <= tgt < len(panel.tgt)):
-                raise ValueError(
-                    f"link ({src}, {tgt}) leaves the sentence of {panel.title}, {len(panel.src)} source and "
-                    f"{len(panel.tgt)} target tokens: links are (src, tgt), counted from 0"
-                )
-    if unknown := set(links) - {panel.name for panel in shown}:
-        raise ValueError(f"there are links for {', '.join(map(repr, unknown))}, but no such panel")
+    _add_links([panel for panel in shown if panel.maps], links)
     return Explorer(shown, next(iter(moments), [""]), epochs, alt)
 
 
@@ -98,6 +82,27 @@ class _Panel:
     @property
     def title(self):
         return repr(self.name) if self.name else "the panel"
+
+
+def _add_links(panels, links):
+    """Give the panels with a map their gold links, a set for all or a dict of name and set."""
+    if not isinstance(links, dict):
+        if links and any(panel.tgt != panels[0].tgt for panel in panels):
+            raise ValueError(
+                "the panels have different target tokens, so gold links do not fit all: "
+                "give them by name, as in links={name: {(src, tgt), ...}}"
+            )
+        links = {panel.name: links for panel in panels}
+    if unknown := set(links) - {panel.name for panel in panels}:
+        raise ValueError(f"there are links for {', '.join(map(repr, unknown))}, but no such panel with a map")
+    for panel in panels:
+        panel.links = sorted((int(src), int(tgt)) for src, tgt in links.get(panel.name, ()))
+        for src, tgt in panel.links:
+            if not (0 <= src < len(panel.src) and 0 <= tgt < len(panel.tgt)):
+                raise ValueError(
+                    f"link ({src}, {tgt}) leaves the sentence of {panel.title}, {len(panel.src)} source and "
+                    f"{len(panel.tgt)} target tokens: links are (src, tgt), counted from 0"
+                )
 
 
 def _panel(name, maps):

@@ -67,6 +67,7 @@ class AttentionExplorer extends HTMLElement {
     );
     root.firstChild.textContent = STYLE;
     this.draw();
+    clearTimeout(this.waiting); // nothing is spoken before somebody moves
   }
 
   legend() {
