@@ -339,6 +339,7 @@ def test_the_explorer_shows_what_is_told_of_it(explored):
     assert [first["tgt"][row] for row in sharp[moment]] == ["fatiguée"]
     apart = (last.argmax(-1) != other.argmax(-1)).nonzero()[:, 0].tolist()
     assert [first["tgt"][row] for row in apart] == ["n'", "a"]
+    assert {(other[row].argmax().item(), row) for row in apart} <= set(map(tuple, first["links"]))
     row = first["tgt"].index("n'")
     assert [first["src"][weights[row].argmax()] for weights in (last, other)] == ["was", "not"]
 

@@ -401,7 +401,7 @@ r"""
 
 **Reflect.** It is "the", with 0.16 and 0.29: *le* looks most at "bread" instead, in both seeds. The
 first sharp row is *fatiguée*, after 150 updates. In two rows the seeds have their largest weight at different
-words, *n'* and *a*. Which of the two is right, a map alone cannot tell.
+words, *n'* and *a*, and in both the frames side with seed 1.
 """
 
 # %% [markdown]
