@@ -5,13 +5,21 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from array import array
+from base64 import b64decode
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+EXPLORED = r"data-explorer='([^']+)'"
 
 DEMO = '''# %% [markdown]
 r"""
@@ -136,6 +144,15 @@ def alts(shown):
 
 
 @pytest.fixture(scope="module")
+def explored(shown):
+    """The data of the explorers of the built demo; each map is a list of numbers, row after row."""
+    found = [json.loads(html.unescape(data)) for output in shown[1] for data in re.findall(EXPLORED, output)]
+    for panel in (panel for data in found for panel in data["panels"]):
+        panel["maps"] = [array("f", b64decode(weights)).tolist() for weights in panel["maps"]]
+    return found
+
+
+@pytest.fixture(scope="module")
 def prose(request):
     """The text of a test module's LESSON, with single spaces."""
     return " ".join((ROOT / "lessons" / "demo" / f"{request.module.LESSON}.py").read_text("utf-8").split())
@@ -146,6 +163,59 @@ def record(request):
     """What was recorded with several seeds for a test module's LESSON."""
     name = f"demo_{request.module.LESSON[:2]}.json"
     return json.loads((ROOT / "benchmarks" / "results" / name).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def lab(new_course):
+    """What `make lab` starts in a small course, with this environment and odd settings in the home."""
+    from make_notebooks import build  # not at the top: this file must do without the course
+
+    course = new_course()
+    build(course)
+    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, course)
+    shutil.copytree(ROOT / ".jupyter" / "labconfig", course / ".jupyter" / "labconfig")
+    home = course / "home"
+    (home / ".jupyter").mkdir(parents=True)
+    (home / ".jupyter" / "jupyter_server_config.py").write_text("c.ServerApp.root_dir = '/nowhere'\n")
+    kernel = home / ".local" / "share" / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    kernel.joinpath("kernel.json").write_text(
+        json.dumps({"argv": ["/nowhere/python"], "display_name": "Theirs", "language": "python"})
+    )
+    (course / ".venv").mkdir()
+    for part in Path(sys.prefix).iterdir():
+        if part.name != ".ready":
+            (course / ".venv" / part.name).symlink_to(part)
+    (course / ".venv" / ".ready").write_text(f"{course}\n")
+
+    options = "--no-browser --ServerApp.port=0 --IdentityProvider.token=token"
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "VIRTUAL_ENV"))}
+    with open(course / "lab.log", "w") as log:
+        process = subprocess.Popen(
+            ["make", "lab", f"ARGS={options}"],
+            cwd=course,
+            env=env | {"HOME": str(home)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            yield SimpleNamespace(course=course, url=address(process, course), log=course / "lab.log")
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+def address(process, course):
+    for _ in range(600):
+        running = list((course / ".jupyter" / "data" / "runtime").glob("jpserver-*.json"))
+        if running and running[0].read_text().endswith("}"):
+            return json.loads(running[0].read_text())["url"]
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    pytest.fail((course / "lab.log").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +231,13 @@ def browser():
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *quiet])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    yield page
+    page.context.close()
 
 
 def pytest_collection_modifyitems(items):

@@ -225,7 +225,18 @@ def test_the_live_models_lose_the_adjective_that_should_go_last(shown):
     assert len(written) == 2 and all(line.endswith("soupe à l' oignon") for line in written)
 
 
+def test_the_explorer_shows_what_is_told_of_it(explored):
+    ((none, dot, additive),) = (data["panels"] for data in explored)
+    assert " ".join(none["tgt"]) == "le restaurant était vraiment horrible" and not none["maps"]
+    assert " ".join(additive["tgt"]) == "le restaurant était lent (end)"
+    assert len(dot["tgt"]) == 10 and len(additive["tgt"]) == 5
+    (weights,), columns = additive["maps"], len(additive["src"])
+    of = {word: weights[place::columns] for place, word in enumerate(additive["src"])}
+    assert (round(of["slow"][3], 2), round(of["amazing"][3], 2)) == (0.59, 0.40)
+    assert round(sum(of["service"]), 2) == 0.18
+
+
 def test_pictures_say_what_they_show(alts, record):
-    assert len(alts) == 4 and all(len(alt) > 80 for alt in alts)
+    assert len(alts) == 5 and all(len(alt) > 80 for alt in alts)
     one, five = (mean_interval(of_seeds(record, "none", "bleu", n))[0] for n in "15")
-    assert f"at about {one:.0f} for one clause and sinks to about {five:.0f} for five" in alts[1]
+    assert f"at about {one:.0f} for one clause and sinks to about {five:.0f} for five" in alts[2]

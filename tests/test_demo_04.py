@@ -9,7 +9,7 @@ import torch
 from benchmarks import demo_04, scores
 from utils.data import load_reviews
 from utils.data import reviews as grammar
-from utils.metrics import mean_interval
+from utils.metrics import attention_entropy, coverage, mean_interval
 from utils.models import Seq2Seq
 from utils.text import EncodedCorpus
 
@@ -325,5 +325,24 @@ def test_what_is_said_of_all_seeds(record):
     assert low < other_high and other_low < high, "the intervals overlap"
 
 
+def test_the_explorer_shows_what_is_told_of_it(explored):
+    ((first, second),) = (data["panels"] for data in explored)
+    maps = [torch.tensor(m).view(len(first["tgt"]), -1) for panel in (first, second) for m in panel["maps"]]
+    *learning, last, other = maps
+    for weights, told in ((last, 0.16), (other, 0.29)):
+        received = coverage(weights[None])[0]
+        assert first["src"][received.argmin()] == "the" and round(received.min().item(), 2) == told
+        assert first["src"][weights[first["tgt"].index("le")].argmax()] == "bread"
+    sharp = [(attention_entropy(weights[None])[0] < 0.1).nonzero()[:, 0].tolist() for weights in maps]
+    moment = next(i for i, rows in enumerate(sharp) if rows)
+    assert explored[0]["epochs"][moment] == "150"
+    assert [first["tgt"][row] for row in sharp[moment]] == ["fatiguée"]
+    apart = (last.argmax(-1) != other.argmax(-1)).nonzero()[:, 0].tolist()
+    assert [first["tgt"][row] for row in apart] == ["n'", "a"]
+    assert {(other[row].argmax().item(), row) for row in apart} <= set(map(tuple, first["links"]))
+    row = first["tgt"].index("n'")
+    assert [first["src"][weights[row].argmax()] for weights in (last, other)] == ["was", "not"]
+
+
 def test_pictures_say_what_they_show(alts):
-    assert len(alts) == 9 and all(len(alt) > 80 for alt in alts)
+    assert len(alts) == 10 and all(len(alt) > 80 for alt in alts)

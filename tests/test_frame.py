@@ -1,18 +1,15 @@
 """The frame: one set of versions in three files, `make`, and the JupyterLab that it opens."""
 
 import ast
-import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,9 +18,6 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from playwright.sync_api import sync_playwright
-
-from make_notebooks import build
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -180,57 +174,6 @@ def test_nothing_is_skipped_for_a_need_on_the_test_machine(tmp_path, ci, summary
 STARTER = "exercises/starter/01_sums/01_sums.ipynb"
 
 
-@pytest.fixture(scope="module")
-def lab(new_course):
-    """What `make lab` starts in a small course, with this environment and odd settings in the home."""
-    course = new_course()
-    build(course)
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
-        shutil.copy(ROOT / name, course)
-    shutil.copytree(ROOT / ".jupyter" / "labconfig", course / ".jupyter" / "labconfig")
-    home = course / "home"
-    (home / ".jupyter").mkdir(parents=True)
-    (home / ".jupyter" / "jupyter_server_config.py").write_text("c.ServerApp.root_dir = '/nowhere'\n")
-    kernel = home / ".local" / "share" / "jupyter" / "kernels" / "python3"
-    kernel.mkdir(parents=True)
-    kernel.joinpath("kernel.json").write_text(
-        json.dumps({"argv": ["/nowhere/python"], "display_name": "Theirs", "language": "python"})
-    )
-    (course / ".venv").mkdir()
-    for part in Path(sys.prefix).iterdir():
-        if part.name != ".ready":
-            (course / ".venv" / part.name).symlink_to(part)
-    (course / ".venv" / ".ready").write_text(f"{course}\n")
-
-    options = "--no-browser --ServerApp.port=0 --IdentityProvider.token=token"
-    env = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "VIRTUAL_ENV"))}
-    with open(course / "lab.log", "w") as log:
-        process = subprocess.Popen(
-            ["make", "lab", f"ARGS={options}"],
-            cwd=course,
-            env=env | {"HOME": str(home)},
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        try:
-            yield SimpleNamespace(course=course, url=address(process, course), log=course / "lab.log")
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
-
-
-def address(process, course):
-    for _ in range(600):
-        running = list((course / ".jupyter" / "data" / "runtime").glob("jpserver-*.json"))
-        if running and running[0].read_text().endswith("}"):
-            return json.loads(running[0].read_text())["url"]
-        if process.poll() is not None:
-            break
-        time.sleep(0.1)
-    pytest.fail((course / "lab.log").read_text())
-
-
 def api(lab, method, where, **params):
     headers = {"Authorization": "token token"}
     answer = requests.request(method, lab.url + where, headers=headers, params=params, timeout=60)
@@ -245,18 +188,6 @@ def test_lab_runs_this_python_and_nbgraders_extensions(lab):
     starter = (lab.course / STARTER).read_bytes()
     assert api(lab, "POST", "formgrader/api/assignment/01_sums/assign")["success"]
     assert (lab.course / STARTER).read_bytes() == starter and (lab.course / "gradebook.db").exists()
-
-
-@pytest.fixture
-def page(lab):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        pytest.skip("needs chromium")
-    quiet = [f"--disable-{calls}" for calls in ("background-networking", "component-update", "sync")]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *quiet])
-        yield browser.new_page(viewport={"width": 1300, "height": 900})
-        browser.close()
 
 
 def test_a_reader_opens_the_first_demo_and_validates_an_exercise(lab, page):

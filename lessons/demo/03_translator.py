@@ -29,6 +29,7 @@ import torch
 
 import utils
 from utils.attention import attend
+from utils.explorer import explore
 from utils.metrics import bleu, bleu_by_length, mean_interval, ngram_recall
 from utils.models import Seq2Seq, translate
 from utils.plotting import NAMES, Figure, plot_attention, plot_intervals
@@ -183,6 +184,32 @@ r"""
 query is new at every word, so the weights and the context are too. No rule about position was programmed.
 One row is odd: *mais* takes about a third from the end token, which no French word renders. What may be read
 from such weights is the question of demo 04. And one sentence shows how it works, not how well.
+"""
+
+# %% [markdown]
+r"""
+Now all three live translators, beside each other. This **explorer** goes word by word: move over the French
+words, or click one and use the arrow keys. "now" is the row of this step, and "so far" adds up the rows until
+now, so it shows what has been looked at.
+
+**Predict.** The additive one has the same kind of states, and may look at all of them, too. Does it also
+write both clauses? And what will the one without attention make of the review?
+"""
+
+# %%
+models = {NAMES[attention]: model for attention, (model, _) in learned.items()}
+explore({name: translate(model, encoded, [SENTENCE.split()])[0] for name, model in models.items()},
+        alt="Two maps of what was written for the review. Dot: ten rows, bright cells along the diagonal. "
+        "Additive: five rows, with lent bright at slow and, less so, at amazing.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*One review, three translators. Where no script may run there is a picture, with the numbers below it.*
+
+**Reflect.** It does not: it writes *le restaurant était lent*. At *lent* its light is on "slow" (0.59) and on
+"amazing" (0.40), so it went from the first clause straight to the end of the second, and "service" has 0.18
+in all its rows together. Without attention it is *le restaurant était vraiment horrible*: fluent, and the
+opposite of what was said. This is one review and one seed; the scores come below.
 """
 
 # %% [markdown]

@@ -34,6 +34,7 @@ import utils
 from utils.alignment import IBMModel1
 from utils.attention import attend
 from utils.data import reviews as grammar
+from utils.explorer import explore
 from utils.metrics import (
     alignment_errors,
     attention_entropy,
@@ -372,6 +373,35 @@ r"""
 **Reflect.** Coverage tells the three apart in the middle: a word that is said again and again soaks up
 weight. In the single case it proves nothing: the whiskers overlap. And a word rendered once often has more
 than 1: the rows of its neighbours look at it, too.
+"""
+
+# %% [markdown]
+r"""
+## Step through it yourself
+
+All of these numbers for one review: the **explorer** below has seed 0 at every moment that was kept, and seed
+1 at its end. Move over the French words, or click one and use the arrow keys. Each step shows its row
+("now"), its entropy, and the coverage up to this step ("so far"). The slider goes back in training. The
+temperature makes all rows sharper (below 1) or flatter, as if every score had been divided by it.
+
+**Predict.** French renders all twelve English words of this review. Which of them has the least coverage at
+the last step, in both seeds? And while seed 0 learns, which row is the first with an entropy below 0.1?
+"""
+
+# %%
+words = pair[:2]
+kept = {update: (weights, *words) for update, weights in moments.items()}
+explore({"seed 0": kept, "seed 1": (row_by_row(other), *words)}, links=pair[2], epochs="updates",
+        alt="Two maps of the review with gold frames, of seed 0 and of seed 1 after 400 updates, much "
+        "alike, but the row of n' is brightest at was in the first and at not in the second.")  # fmt: skip
+
+# %% [markdown]
+r"""
+*The review of above, step by step. Where no script may run there is a picture, with the numbers below it.*
+
+**Reflect.** It is "the", with 0.16 and 0.29: *le* looks most at "bread" instead, in both seeds. The
+first sharp row is *fatiguée*, after 150 updates. In two rows the seeds have their largest weight at different
+words, *n'* and *a*, and in both the frames side with seed 1.
 """
 
 # %% [markdown]

@@ -865,6 +865,9 @@ r"""
 **One thing to try.** Train with "dot" instead of "scaled", or with another seed, and run the cells again.
 Which of your numbers change most, and would you still draw the same conclusions?
 
+Or step through a map with the arrow keys: in a new cell, `from utils.explorer import explore`, and as its
+last line `explore((weights, src_tokens, tgt_tokens))`, with the three things that `plot_attention` takes.
+
 Which of the faults would you have found in your own model without gold links? Write yourself a line about
 how. Then go on to demo 05, where attention answers questions, and demo 06, which leaves recurrent networks
 behind.
