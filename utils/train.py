@@ -58,7 +58,7 @@ def _setting(default, help_, least=None, above=None, below=None):
 class Settings:
     """All that decides the result of a training; what each is, `python -m utils.train --help` says.
 
-    The defaults are for Multi30K on two cores. A setting that makes no sense is a ValueError.
+    The defaults are for Multi30K and half an hour of one core. A setting that makes no sense is a ValueError.
     """
 
     corpus: str = _setting("multi30k", f"one of {', '.join(CORPORA)}")
@@ -79,12 +79,12 @@ class Settings:
     dropout: float = _setting(0.4, "share of the numbers that training leaves out", 0, below=1)
     label_smoothing: float = _setting(0.0, "share of what is wanted that all words are given", 0, below=1)
     updates: int = _setting(
-        3000, "updates of the weights in all; the learning rate rises and falls over them", 1
+        5000, "updates of the weights in all; the learning rate rises and falls over them", 1
     )
-    batch_tokens: int = _setting(1800, "target tokens, padding included, that an update learns from", 1)
+    batch_tokens: int = _setting(900, "target tokens, padding included, that an update learns from", 1)
     learning_rate: float = _setting(2e-3, "the highest, reached after a fifth of the updates", above=0)
     max_norm: float = _setting(1.0, "gradients that are longer are cut to this length", above=0)
-    validate_every: int = _setting(250, "updates between two validations (may change when going on)", 1)
+    validate_every: int = _setting(500, "updates between two validations (may change when going on)", 1)
     patience: int = _setting(5, "validations without a better BLEU to stop after, 0: never (may change)", 0)
     seed: int = _setting(0, "of weights, batches and dropout", 0)
 
