@@ -1,13 +1,14 @@
 """How well each model of the course translates Multi30K, and what it costs.
 
-    python -m benchmarks.translation [--quick] [--workers 2]
+    python -m benchmarks.translation [--quick] [--only budget|long|none] [--workers 2]
 
 Two tables. Under one budget, the same batches for all, five recurrent models and a small Transformer, German
 to English, with three seeds. Then one long run each of the best attention and of no attention, German to
 English, English to German and English to French. Every run is a training of `utils.train`, and is recorded
 in benchmarks/results/translation.jsonl as it ends: the same command goes on where it was stopped, in the
-middle of a training too. translation.txt has the tables. With --quick there are ten minutes of it, one
-seed of smaller models with a smaller budget, in translation_quick.jsonl and .txt.
+middle of a training too. translation.md has the tables, those of what is recorded so far with --only none.
+With --quick there are ten minutes of it, one seed of smaller models with a smaller budget, in
+translation_quick.jsonl and .md.
 
 Runs with other settings than those below stay in the record and out of the tables; delete the record to
 measure anew. Models train side by side, each on a thread of its own, in bfloat16 where the processor
@@ -171,7 +172,7 @@ def table(rows, plan):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="ten minutes: small models, one seed")
-    parser.add_argument("--only", choices=("budget", "long"), help="one of the tables")
+    parser.add_argument("--only", choices=("budget", "long", "none"), help="train for one table, or for none")
     parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
     args = parser.parse_args()
     results = RESULTS.with_stem(f"{RESULTS.stem}_quick") if args.quick else RESULTS
@@ -189,10 +190,10 @@ def main():
     if left:
         in_parallel(record, left, workers=1 if torch.cuda.is_available() else args.workers)
     rows = recorded(results)
-    machines = sorted({row["machine"] for row in rows.values()})
+    machines = sorted({f"{row['machine']}, {row['precision']}" for row in rows.values()})
     command = f"python -m benchmarks.translation{' --quick' if args.quick else ''}"
-    text = "\n".join([*machines, command, "", table(rows, wanted)]) + "\n"
-    results.with_suffix(".txt").write_text(text, "utf-8")
+    text = "\n\n".join(["  \n".join([*machines, f"`{command}`"]), table(rows, wanted)]) + "\n"
+    results.with_suffix(".md").write_text(text, "utf-8")
     print(text)
 
 

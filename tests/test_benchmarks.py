@@ -40,8 +40,7 @@ def test_the_readme_shows_what_was_measured():
     for name in ("scores.txt", "corpora.txt", "grading.txt", "teacher_forcing.txt", "demos.txt"):
         recorded = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
         assert indent(recorded, "    ") in readme
-    recorded = json.loads((ROOT / "benchmarks" / "results" / "multi30k.json").read_text("utf-8"))
-    assert multi30k.table(recorded["rows"]).strip() in readme and recorded["machine"] in readme
+    assert (ROOT / "benchmarks" / "results" / "translation.md").read_text("utf-8") in readme
     outputs = [
         output.get("text", "")
         for cell in nbformat.read(ROOT / "demo" / "01_bottleneck.ipynb", 4).cells
@@ -315,13 +314,19 @@ def test_translation_records_each_run_and_goes_on(small_translation, capsys, mon
     assert [row["settings"]["model"] for row in again[4:]] == ["additive", "none"]
 
     printed = capsys.readouterr().out
-    assert results.with_suffix(".txt").read_text("utf-8") in printed
+    assert results.with_suffix(".md").read_text("utf-8") in printed
     lines = [line.split(" | ") for line in printed.splitlines() if line.startswith("| no attention")]
     texts = [row["scores"]["greedy"]["text"]["score"] for row in again[:4:2]]
     middle, low, _ = translation.mean_interval(texts)
     assert lines[-1][1:3] == ["2", f"{middle:.1f} ± {middle - low:.1f}"]
     monkeypatch.setattr(translation, "measure", None)  # nothing is left to do
     small_translation()
+
+
+def test_the_tables_are_those_of_the_record():
+    rows = translation.recorded(translation.RESULTS)
+    written = translation.RESULTS.with_suffix(".md").read_text("utf-8")
+    assert written.endswith(f"\n\n{translation.table(rows, translation.plan())}\n")
 
 
 def test_minutes_to_a_score_are_those_of_the_first_validation_that_has_it():
