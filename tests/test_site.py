@@ -208,6 +208,8 @@ for (const listing of document.querySelectorAll(".highlight pre")) {
         span.textContent && !seen.has(span.className + where) && seen.add(span.className + where)));
 }
 [...document.querySelectorAll("math")].slice(1).forEach(formula => formula.remove()); }"""
+FOLLOWED = """dark => [...document.querySelectorAll("[data-explorer]")].every(
+    explorer => explorer.hasAttribute("dark") === dark)"""
 CONTRAST = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
 ALL_ELSE = {"rules": {"color-contrast": {"enabled": False}}, "resultTypes": ["violations"]}
 
@@ -260,6 +262,7 @@ def walk(reader, pages):
         page.set_viewport_size(WIDE)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
+            page.wait_for_function(FOLLOWED, arg=scheme == "dark")
             look(name, scheme, CONTRAST, frame="02_attention" in name)  # the frame of pages is one
     return found
 

@@ -334,6 +334,12 @@ def test_it_follows_the_ink_of_its_page(offline):
     offline.wait_for_timeout(50)
     assert shown.evaluate(paper) == "rgb(255, 255, 255)"
 
+    offline.add_style_tag(content="@media (prefers-color-scheme: dark) { body { color: #ddd } }")
+    for scheme, colour in (("dark", "rgb(22, 25, 29)"), ("light", "rgb(255, 255, 255)")):
+        offline.emulate_media(color_scheme=scheme)
+        offline.wait_for_timeout(50)
+        assert shown.evaluate(paper) == colour
+
 
 def test_motion_only_where_it_is_welcome_and_all_of_it_in_print(offline):
     (shown,) = put(offline, explore(random_map(80, 80)))

@@ -27,14 +27,18 @@ const sharpen = (row, temperature) => {
 class AttentionExplorer extends HTMLElement {
   connectedCallback() {
     if (!this.shadowRoot) this.build();
-    this.observer = new MutationObserver(() => this.followInk());
+    const follow = () => this.followInk();
+    this.observer = new MutationObserver(follow);
     for (const node of [document.documentElement, document.body])
       this.observer.observe(node, { attributes: true });
-    this.followInk();
+    this.gone = new AbortController();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow, { signal: this.gone.signal });
+    follow();
   }
 
   disconnectedCallback() {
     this.observer.disconnect();
+    this.gone.abort();
   }
 
   // Dark where the page writes in a light ink, whatever made it do so.
