@@ -241,9 +241,9 @@ def page(browser):
 
 
 def pytest_collection_modifyitems(items):
-    """Put the demos first, then the largest files: what takes long must not begin when all else is done."""
-    counts = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path.name != "test_lessons.py", -counts[item.path], item.path))
+    """Put what runs demos first, then the largest files: what takes long must not begin last."""
+    counts, demos = Counter(item.path for item in items), ("test_lessons.py", "test_lab.py")
+    items.sort(key=lambda item: (item.path.name not in demos, -counts[item.path], item.path))
 
 
 def no_skip_for_a_need(report):

@@ -1,4 +1,4 @@
-"""The frame: one set of versions in three files, `make`, and the JupyterLab that it opens."""
+"""The frame: one set of versions in three files, and `make`."""
 
 import ast
 import os
@@ -10,10 +10,8 @@ import time
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-import requests
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -167,52 +165,3 @@ def test_nothing_is_skipped_for_a_need_on_the_test_machine(tmp_path, ci, summary
     command, env = [sys.executable, "-m", "pytest"], os.environ | {"CI": ci}
     run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
     assert summary in run.stdout.splitlines()[-1], run.stdout
-
-
-# JupyterLab
-
-STARTER = "exercises/starter/01_sums/01_sums.ipynb"
-
-
-def api(lab, method, where, **params):
-    headers = {"Authorization": "token token"}
-    answer = requests.request(method, lab.url + where, headers=headers, params=params, timeout=60)
-    assert answer.ok, answer.text
-    return answer.json()
-
-
-def test_lab_runs_this_python_and_nbgraders_extensions(lab):
-    kernels = api(lab, "GET", "api/kernelspecs")["kernelspecs"]
-    assert kernels["python3"]["spec"]["display_name"] == "Python 3 (ipykernel)"
-    assert [found["name"] for found in api(lab, "GET", "formgrader/api/assignments")] == ["01_sums"]
-    starter = (lab.course / STARTER).read_bytes()
-    assert api(lab, "POST", "formgrader/api/assignment/01_sums/assign")["success"]
-    assert (lab.course / STARTER).read_bytes() == starter and (lab.course / "gradebook.db").exists()
-
-
-def test_a_reader_opens_the_first_demo_and_validates_an_exercise(lab, page):
-    asked = set()
-    page.on("request", lambda request: asked.add(urlsplit(request.url).hostname))
-    page.goto(f"{lab.url}lab/tree/demo/01_bottleneck.ipynb?token=token")
-    page.get_by_role("heading", name="A first look").wait_for()
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
-    page.get_by_role("button", name="Restart the kernel and run all cells").click()
-    page.get_by_role("button", name="Confirm Kernel Restart").click()
-    page.get_by_text("100%").wait_for()  # the progress bar is a live one
-
-    page.goto(f"{lab.url}lab/tree/{STARTER}")
-    page.get_by_role("heading", name="Sums").wait_for()
-    page.get_by_text("Validate").locator("visible=true").click()
-    failed = page.locator(".jp-Dialog").get_by_text("The following cell failed:")
-    failed.first.wait_for()
-    assert failed.count() == 3  # two functions and a written answer
-    assert page.get_by_text("Jupyter news").count() == 0
-    assert asked == {"localhost"}
-
-
-def test_an_instructor_sees_the_exercise_in_formgrader(lab, page):
-    page.goto(f"{lab.url}lab/tree/demo/01_bottleneck.ipynb?token=token")
-    page.get_by_role("heading", name="A first look").wait_for()
-    page.get_by_role("menuitem", name="Nbgrader").click()
-    page.get_by_role("menuitem", name="Formgrader").click()
-    page.frame_locator("iframe").get_by_role("link", name="01_sums").wait_for()

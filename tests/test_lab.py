@@ -1,0 +1,212 @@
+"""JupyterLab as `make lab` opens it, in a browser: a student, an instructor and a reader at work."""
+
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+import requests
+from nbgrader.api import Gradebook
+from playwright.sync_api import expect
+
+from examples.make_class import KEYS_AS_VALUES, MASK_IGNORED, NAME, graded, notebook
+from grading.sandbox import bubblewrap
+from tests.grading.test_run import grade, hand_in
+from tests.test_demo_01 import the_bottleneck_shows
+
+ROOT = Path(__file__).resolve().parents[1]
+LESSON = "01_bottleneck"
+DEMO = f"demo/{LESSON}.ipynb"
+SOLUTION, STARTER = (f"exercises/{kind}/{NAME}/{NAME}.ipynb" for kind in ("solution", "starter"))
+PATIENCE = 120_000  # milliseconds, for what starts a kernel or runs an exercise on a busy machine
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def lab(lab):
+    """The small course, with the real first demo and the real second exercise in it."""
+    for path in (DEMO, SOLUTION, STARTER):
+        (lab.course / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, lab.course / path)
+    return lab
+
+
+@pytest.fixture
+def asked(page):
+    """The machines that a page asks for something. Only this one answers."""
+    machines = set()
+    for event in ("request", "websocket"):  # a picture that lies in the page itself has no machine
+        page.on(event, lambda found: machines.update({urlsplit(found.url).hostname} - {None}))
+    page.route(re.compile(r"^https?://(?!localhost[:/])"), lambda route: route.abort())
+    return machines
+
+
+def api(lab, method, where):
+    headers = {"Authorization": "token token"}
+    answer = requests.request(method, lab.url + where, headers=headers, timeout=60)
+    assert answer.ok, answer.text
+    return answer.json()
+
+
+def show(lab, page, path):
+    """Open a notebook, and wait for its kernel."""
+    page.goto(f"{lab.url}lab/tree/{path}?token=token&reset")
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=PATIENCE)
+
+
+def sources(path):
+    return {cell.id: cell.source for cell in nbformat.read(path, 4).cells}
+
+
+def test_lab_runs_this_python_and_nbgraders_extensions(lab):
+    kernels = api(lab, "GET", "api/kernelspecs")["kernelspecs"]
+    assert kernels["python3"]["spec"]["display_name"] == "Python 3 (ipykernel)"
+    assert {found["name"] for found in api(lab, "GET", "formgrader/api/assignments")} == {"01_sums", NAME}
+    starter = (lab.course / STARTER).read_bytes()
+    assert api(lab, "POST", f"formgrader/api/assignment/{NAME}/assign")["success"]
+    assert (lab.course / STARTER).read_bytes() == starter and (lab.course / "gradebook.db").exists()
+
+
+# A student
+
+
+def validate(page, verdict):
+    """Press Validate; return the text of its answer, in which the verdict stands."""
+    page.get_by_text("Validate").locator("visible=true").click()
+    answer = page.locator(".jp-Dialog")
+    answer.get_by_text(verdict).first.wait_for(timeout=PATIENCE)
+    text = answer.inner_text()
+    answer.get_by_role("button", name="Ok").click()
+    return text
+
+
+def test_validate_names_what_fails_and_passes_what_is_right(lab, page, asked):
+    tests = {name: source for name, source in sources(lab.course / STARTER).items() if "test_" in name}
+    failed, passed = "The following cell failed:", "Success! Your notebook passes all the tests."
+    show(lab, page, STARTER)
+    told = validate(page, failed)
+    assert told.count(failed) == len(tests) + 1 == 7  # the written answer, too
+    assert all(source in told for source in tests.values())
+    assert told.count(": it is not written yet") == 6 and told.count("You did not provide a response.") == 1
+    assert passed not in told
+
+    nbformat.write(notebook({"masked_softmax": MASK_IGNORED}), lab.course / "mine.ipynb")
+    show(lab, page, "mine.ipynb")
+    told = validate(page, failed)
+    assert told.count(failed) == 1 and tests["test_masked_softmax"] in told
+    assert "masked_softmax: the mask is not used, so padding receives weight" in told
+
+    answer = graded(nbformat.read(lab.course / SOLUTION, 4))["masked_softmax"]
+    page.locator(".jp-CodeCell", has_text="def masked_softmax(scores, mask):").locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(answer)
+    assert failed not in validate(page, passed)
+    assert sources(lab.course / "mine.ipynb")["masked_softmax"] == answer
+    assert asked == {"localhost"}
+
+
+# An instructor
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, page, asked):
+    hand_in(lab.course, "emre", notebook({"masked_softmax": MASK_IGNORED, "attend": KEYS_AS_VALUES}))
+    run = grade(lab.course, "--require-sandbox")
+    assert run.returncode == 0, run.stderr
+
+    show(lab, page, "exercises/starter/01_sums/01_sums.ipynb")
+    page.get_by_role("menuitem", name="Nbgrader").click()
+    page.get_by_role("menuitem", name="Formgrader").click()
+    inside = page.frame_locator("iframe")
+
+    def row(name):
+        found = inside.locator("tr", has=inside.get_by_text(name, exact=True))
+        found.wait_for()
+        return found
+
+    assert row("01_sums").is_visible()
+    row(NAME).get_by_role("link", name="1", exact=True).click()  # one submission
+    emre = row("emre")
+    assert "8 / 17" in emre.inner_text() and "needs manual grading" in emre.inner_text()
+    emre.get_by_role("link").first.click()
+    row(NAME).get_by_role("link").first.click()
+
+    inside.locator("#why_attention.needs_manual_grade").wait_for()  # the points have come
+    points = inside.locator("input.score").evaluate_all("all => all.map(box => [box.id, box.placeholder])")
+    right = ("dot_score", "scaled_dot_score", "MultiplicativeScore", "AdditiveScore")
+    wrong = {"test_masked_softmax": "0", "test_attend": "0"}
+    assert dict(points) == {f"test_{name}": "2" for name in right} | wrong | {"why_attention": ""}
+    for name, mistake in [("masked_softmax", "the mask is not used"), ("attend", "made of the keys")]:
+        inside.locator(f"#{name}-comment[placeholder*='{mistake}']").wait_for()
+        assert inside.locator("pre", has_text=re.compile(f"✗ 0 of 3 points\n.*{mistake}")).is_visible()
+    assert inside.get_by_text("A weight of 0.8 does not prove that the word was the cause").is_visible()
+
+    given, said = inside.locator("#why_attention"), inside.locator("#why_attention-comment")
+    for box, text, kind in [(given, "2", "grade"), (said, "Well put. What else may it be?", "comment")]:
+        box.fill(text)
+        with page.expect_response(f"**/formgrader/api/{kind}/*") as saved:
+            box.blur()
+        assert saved.value.ok
+    inside.get_by_role("link", name=NAME).nth(1).click()
+    assert "10 / 17" in row("8 / 14").inner_text()
+    inside.get_by_role("link", name="Submission #1").click()
+    inside.locator("#why_attention:not(.needs_manual_grade)").wait_for()
+    expect(given).to_have_value("2")
+    expect(said).to_have_value("Well put. What else may it be?")
+    with Gradebook(f"sqlite:///{lab.course}/gradebook.db") as gradebook:
+        submission = gradebook.find_submission(NAME, "emre")
+        assert (submission.score, submission.needs_manual_grade) == (10, False)
+        assert gradebook.find_grade("why_attention", NAME, NAME, "emre").manual_score == 2
+        comment = gradebook.find_comment("why_attention", NAME, NAME, "emre")
+        assert comment.manual_comment == "Well put. What else may it be?"
+    assert asked <= {"localhost", "cdnjs.cloudflare.com"}  # Formgrader's page wants MathJax, and does without
+
+
+# A reader
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def printed(cells):
+    return "".join(o.text for cell in cells for o in cell.outputs if o.output_type == "stream")
+
+
+ENDED = """() => document.querySelector("[data-mime-type='application/vnd.jupyter.error']") ||
+    [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].every(p => /\\d/.test(p.textContent))"""
+
+
+def test_a_reader_runs_the_first_lesson_whole(lab, page, asked, shown, alts):
+    path = lab.course / DEMO
+    lesson = nbformat.read(path, 4)
+    for cell in code(lesson):
+        cell.update(outputs=[], execution_count=None)  # what is there in the end is of this run
+    nbformat.write(lesson, path)
+
+    show(lab, page, DEMO)
+    page.get_by_role("heading", name="01 · The bottleneck").wait_for()
+    assert page.get_by_text("Jupyter news").count() == 0
+    assert page.locator(".jp-CodeCell").count() == len(code(lesson))
+    page.get_by_role("button", name="Restart the kernel and run all cells").click()
+    page.get_by_role("button", name="Confirm Kernel Restart").click()
+    page.locator(".jp-CodeCell .widget-hprogress").wait_for(timeout=PATIENCE)  # a live progress bar
+    page.wait_for_function(ENDED, timeout=720_000)
+    assert page.locator("[data-mime-type='application/vnd.jupyter.error']").all_text_contents() == []
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and DEMO in answer.url):
+        page.get_by_role("button", name="Save and create checkpoint").click()
+
+    run = code(nbformat.read(path, 4))
+    assert [cell.execution_count for cell in run] == list(range(1, len(run) + 1))
+    assert not {output.output_type for cell in run for output in cell.outputs} & {"error"}
+    text, last = printed(run), printed(run[-1:])
+    the_bottleneck_shows(text, at_least=75)
+    assert "read backwards" in last and shown[0].endswith(last)  # recorded numbers: the same in each run
+    assert last.strip() in page.locator(".jp-CodeCell .jp-OutputArea").last.text_content()
+    pictures = page.locator(".jp-CodeCell .jp-OutputArea img")
+    seen = pictures.evaluate_all("all => all.map(picture => [picture.alt, picture.naturalWidth > 100])")
+    assert seen == [[alt, True] for alt in alts] and len(seen) > 5
+    assert asked == {"localhost"}
