@@ -180,6 +180,11 @@ def test_adjectives_look_narrowly_and_articles_widely(shown):
     steps = [float(mean) for mean in steps.split()]
     assert len(steps) == 20 and all(0.5 < mean < 1 for mean in steps) and int(reviews) > 100
     assert steps.index(min(steps)) == 4 and steps.index(max(steps)) == 8, "the fifth and the ninth"
+    (row,) = re.findall(r"^95% intervals: (.*)$", text, re.M)
+    ends = [tuple(map(float, interval.split("-"))) for interval in row.split()]
+    assert all(low < mean < high for mean, (low, high) in zip(steps, ends, strict=True))
+    assert ends[4][1] > ends[5][0] and ends[8][0] < ends[9][1], "the sixth and the tenth are not told apart"
+    assert ends[4][1] < ends[8][0], "narrowest and widest are"
 
 
 def test_coverage_tells_the_three_fates_apart_in_the_middle(shown):

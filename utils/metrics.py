@@ -118,6 +118,22 @@ def mean_interval(values):
     return float(mean), float(mean - reach), float(mean + reach)
 
 
+def resampled_interval(groups, draws=1_000, seed=0):
+    """Mean of all values, and the low and high end of its 95% interval when whole groups are drawn anew.
+
+    `groups` are those in which the values come, such as the numbers of the words of each sentence, or one
+    number each. Groups are drawn with replacement, `draws` times (the bootstrap, Efron 1979), so values of
+    one group need not be independent. Groups without a value do not count; with none left it is a ValueError.
+    """
+    groups = [group for group in map(np.atleast_1d, groups) if len(group)]
+    if not groups:
+        raise ValueError("an interval needs a group with a value in it")
+    sums, counts = np.array([(group.sum(), len(group)) for group in groups], dtype=float).T
+    drawn = np.random.default_rng(seed).integers(len(groups), size=(draws, len(groups)))
+    low, high = np.quantile(sums[drawn].sum(1) / counts[drawn].sum(1), (0.025, 0.975))
+    return float(sums.sum() / counts.sum()), float(low), float(high)
+
+
 def hard_alignment(weights, shift=0):
     """Link every target position to the source position with the largest weight: a set of (src, tgt).
 

@@ -1,4 +1,4 @@
-"""Pictures that every lesson shares: attention maps and curves by sentence length. All return Axes."""
+"""Pictures that every lesson shares: attention maps, curves and points. All functions return Axes."""
 
 import html
 from base64 import b64encode
@@ -40,6 +40,19 @@ def _look(name, place):
         if str(name).startswith(f"{label}, ") and name != NAMES["bahdanau"]:
             look |= {"color": COLOURS[model], "markerfacecolor": "white"}
     return look
+
+
+def finish(ax, legend="inside"):
+    """Draw the legend, which a single curve does not need, and take the upper and right line away.
+
+    `legend` is "inside" the Axes, "above" it in two rows, or None. Returns the Axes.
+    """
+    names = ax.get_legend_handles_labels()[1]
+    if legend and len(names) > 1:
+        above = {"ncol": -(-len(names) // 2), "loc": "lower center", "bbox_to_anchor": (0.5, 1)}
+        ax.legend(frameon=False, **(above if legend == "above" else {}))
+    sns.despine(ax=ax)
+    return ax
 
 
 def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=None, colour_bar=True):
@@ -86,7 +99,7 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
     return ax
 
 
-def plot_maps(panels, columns=3, size=(4.0, 3.8)):
+def plot_maps(panels, columns=3, size=(4.0, 3.8), xlabel="source token (key)", ylabel="target token (query)"):
     """Draw several attention maps side by side on one colour scale, `columns` in a row.
 
     `panels` maps a title to the arguments of `plot_attention`: (weights, src_tokens, tgt_tokens) or, with
@@ -111,8 +124,8 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8)):
         ax.remove()
     drawn = list(axes.flat[: len(panels)])
     figure.colorbar(drawn[0].collections[0], ax=drawn, label="weight", aspect=20 * rows, fraction=0.05)
-    figure.supxlabel("source token (key)", size=12)
-    figure.supylabel("target token (query)", size=12)
+    figure.supxlabel(xlabel, size=12)
+    figure.supylabel(ylabel, size=12)
     return axes[0, 0]
 
 
@@ -148,25 +161,24 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
         ax.annotate("longer than trained →", (edge, 1.0), xycoords=("data", "axes fraction"),
                     xytext=(4, -4), textcoords="offset points", va="top", size=8, color="0.35")  # fmt: skip
     ax.set(xlabel=unit, ylabel="BLEU", ylim=(0, 102))
-    ax.legend(frameon=False)
-    sns.despine(ax=ax)
-    return ax
+    return finish(ax)
 
 
-def plot_intervals(groups, labels, ylabel, ax=None, dots=False):
+def plot_intervals(groups, labels, ylabel, ax=None, dots=False, interval=mean_interval, legend="inside"):
     """Draw the mean of several seeds with its 95% interval, a point for each model and label.
 
     `groups` maps a model's name to its seeds: for each seed a list with one value a label. The models of a
-    label stand side by side, in the colours and markers of `plot_by_length`; the interval is that of
-    `metrics.mean_interval`. With `dots` the seeds themselves stand beside their mean in place of it, for few
-    seeds of a share whose interval would leave 0 to 1. Returns the Axes.
+    label stand side by side, in the colours and markers of `plot_by_length`; `interval` makes mean, low
+    and high of the values of one label. With `dots` the seeds themselves stand beside their mean in place of
+    it, for few seeds of a share whose interval would leave 0 to 1. `legend` is that of `finish`. Returns the
+    Axes.
     """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     apart = 0.28 if dots else 0.14
     places = np.arange(len(labels))
     for i, (name, seeds) in enumerate(groups.items()):
-        mean, low, high = np.array([mean_interval(column) for column in zip(*seeds, strict=True)]).T
+        mean, low, high = np.array([interval(column) for column in zip(*seeds, strict=True)]).T
         look, x = _look(name, i), places + apart * (i - (len(groups) - 1) / 2)
         bars = None if dots else [mean - low, high - mean]
         ax.errorbar(x, mean, yerr=bars, ls="", capsize=3, markersize=6 if dots else 5, **look)
@@ -174,21 +186,20 @@ def plot_intervals(groups, labels, ylabel, ax=None, dots=False):
             ax.plot(x + 0.11, np.array(seeds).T, ls="", marker="o", markersize=3, color=look["color"])
     ax.set_xticks(places, labels)
     ax.set(ylabel=ylabel, xlim=(-0.5, len(labels) - 0.5))
-    ax.legend(frameon=False)
-    sns.despine(ax=ax)
-    return ax
+    return finish(ax, legend)
 
 
-def plot_curves(curves, x, xlabel, ylabel, ax=None):
-    """Draw named curves over the same x: a dict of name and values. Returns the Axes."""
+def plot_curves(curves, x, xlabel, ylabel, ax=None, legend="inside"):
+    """Draw named curves over the same x: a dict of name and values, with at most 30 markers each.
+
+    `legend` is that of `finish`. Returns the Axes.
+    """
     if ax is None:
         _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for i, (name, values) in enumerate(curves.items()):
-        ax.plot(x, values, markersize=4, **_look(name, i))
+        ax.plot(x, values, markersize=4, markevery=-(-len(x) // 30), **_look(name, i))
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    ax.legend(frameon=False)
-    sns.despine(ax=ax)
-    return ax
+    return finish(ax, legend)
 
 
 class Figure:

@@ -400,19 +400,21 @@ def gradients(model):
 
 reach = {
     "bahdanau": mean_of(gradients(model) for model, _ in runs["bahdanau"]),
+    f"{NAMES['bahdanau']}, untrained": gradients(new_model("bahdanau", 96, seed=0)),
     "none": mean_of(gradients(model) for model, _ in runs["none"]),
-    "attention, untrained": gradients(new_model("bahdanau", 96, seed=0)),
-    "no attention, untrained": gradients(untrained),
+    f"{NAMES['none']}, untrained": gradients(untrained),
 }
 for name, norms in reach.items():
     first, tenth = norms[:3].mean(), norms[9:12].mean()
-    print(f"{NAMES.get(name, name):<38} first three {first:.4f}   10th to 12th {tenth:.4f}")
+    print(f"{NAMES.get(name, name):<49} first three {first:.4f}   10th to 12th {tenth:.4f}")
 
 # %%
-ax = plot_curves(reach, x=names, xlabel="place in the source, as above", ylabel="length of the gradient")
+ax = plot_curves(
+    reach, x=names, xlabel="place in the source, as above", ylabel="length of the gradient", legend="above"
+)
+ax.figure.set_size_inches(7.6, 3.8)
 ax.set_yscale("log")
 ax.tick_params(axis="x", labelsize=7)
-ax.legend(frameon=False, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1))
 Figure(
     ax,
     "Length of the loss's gradient at each source word on a logarithmic axis, by place in reviews of five "
@@ -425,7 +427,7 @@ Figure(
 r"""
 *How strongly each source word is told about the mistakes, trained (two seeds) and untrained (one).*
 
-**Reflect.** Look at the untrained models first (triangles and diamonds), since that is where learning begins.
+**Reflect.** Look at the untrained models first (hollow marks), since that is where learning begins.
 Without attention, what a word is told about the mistakes shrinks by the same factor at each step from either
 end: the **vanishing gradient**. In the middle next to nothing arrives. With attention each source word has a
 short way of its own to every target word, and all are told alike. Training does not make up for it: past the
@@ -452,10 +454,10 @@ def recorded(**kind):
 
 
 def show_recorded(curves):
-    print(f"\n{'BLEU +- half its 95% interval':<32}" + "".join(f"{n:>5} clauses" for n in "12345"))
+    print(f"\n{'BLEU +- half its 95% interval':<47}" + "".join(f"{n:>5} clauses" for n in "12345"))
     for name, seeds in curves.items():
         columns = [mean_interval(column) for column in zip(*seeds, strict=True)]
-        print(f"{name:<32}" + "".join(f"{mean:6.1f} +-{high - mean:4.1f}" for mean, _, high in columns))
+        print(f"{name:<47}" + "".join(f"{mean:6.1f} +-{high - mean:4.1f}" for mean, _, high in columns))
     ax = plot_intervals(curves, ["1", "2", "3", "4", "5"], "BLEU")
     ax.set(xlabel="clauses", ylim=(0, 102))
     return ax
@@ -464,7 +466,7 @@ def show_recorded(curves):
 # %%
 widths = {f"{NAMES['none']}, {width} wide": recorded(attention="none", hidden_dim=width)
           for width in (24, 48, 96, 192)}  # fmt: skip
-ax = show_recorded(widths | {"attention, 96 wide": recorded(attention="bahdanau")})
+ax = show_recorded(widths | {f"{NAMES['bahdanau']}, 96 wide": recorded(attention="bahdanau")})
 Figure(
     ax,
     "BLEU against the number of clauses without attention, for vectors of 24, 48, 96 and 192 numbers, and "

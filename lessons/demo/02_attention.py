@@ -33,7 +33,7 @@ from utils import attention as library
 from utils.data import Split, load_reviews
 from utils.metrics import alignment_errors, bleu, diagonal_links, hard_alignment, link_map
 from utils.models import Seq2Seq, forced_weights, translate
-from utils.plotting import NAMES, Figure, plot_attention
+from utils.plotting import NAMES, Figure, plot_attention, plot_curves, plot_maps
 from utils.text import EncodedCorpus
 from utils.training import in_parallel, seed_everything, train
 
@@ -388,24 +388,24 @@ def saturation(scores):
 
 
 torch.manual_seed(0)
-sizes, found = [4, 16, 64, 256, 1024], {"plain": [], "scaled": []}
+sizes, found = [4, 16, 64, 256, 1024], {"dot": [], "scaled": []}
 for d in sizes:
     query, keys = torch.randn(500, 1, d), torch.randn(500, 10, d)
-    found["plain"].append(saturation(dot_score(query, keys)[:, 0]))
+    found["dot"].append(saturation(dot_score(query, keys)[:, 0]))
     found["scaled"].append(saturation(scaled_dot_score(query, keys)[:, 0]))
 print(f"{'':<16}{'spread':>16}{'largest weight':>18}{'gradient':>16}\n{'d':<16}" + "   plain  scaled" * 3)
-for d, plain, scaled in zip(sizes, found["plain"], found["scaled"], strict=True):
+for d, plain, scaled in zip(sizes, found["dot"], found["scaled"], strict=True):
     print(f"{d:<16}" + "".join(f"{p:>8.3f}{s:>8.3f}" for p, s in zip(plain, scaled, strict=True)))
 
 # %%
-titles = "spread of the scores", "mean largest weight of ten", "norm of the softmax's gradient"
+labels = "spread of the scores", "mean largest weight of ten", "norm of softmax's gradient"
 figure, axes = plt.subplots(1, 3, figsize=(10, 2.9), layout="constrained")
-for i, (ax, title) in enumerate(zip(axes, titles, strict=True)):
-    for name, marker in ("plain", "o"), ("scaled", "s"):
-        ax.plot(sizes, [row[i] for row in found[name]], marker=marker, label=name)
-    ax.set(xscale="log", xlabel="d, numbers a vector", title=title, ylim=(0, None))
+for i, (ax, label) in enumerate(zip(axes, labels, strict=True)):
+    curves = {name: [row[i] for row in rows] for name, rows in found.items()}
+    plot_curves(curves, sizes, "d, numbers a vector", label, ax, legend=None if i else "inside")
+    ax.set(xscale="log", ylim=(0, None))
     ax.set_xticks(sizes, sizes)
-axes[0].legend(frameon=False)
+    ax.minorticks_off()
 Figure(axes[0], "Three panels against d from 4 to 1024. Plain dot products: the spread climbs steeply, the "
        "largest weight climbs towards 1, the gradient falls. Scaled: all three stay level.")  # fmt: skip
 
@@ -432,12 +432,10 @@ warm a floodlight. Here are the three scores worked out by hand above, 2, 3 and 
 # %%
 temperatures = torch.logspace(-1.3, 2, 60)
 weights = torch.softmax(torch.tensor([2.0, 3.0, 1.0]) / temperatures[:, None], dim=-1)  # (60, 3)
-_, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-for i, (word, style) in enumerate([("Je", "--"), ("suis", "-"), ("étudiant", ":")]):
-    ax.plot(temperatures, weights[:, i], style, lw=2, label=word)
+curves = dict(zip(("Je", "suis", "étudiant"), weights.T, strict=True))
+ax = plot_curves(curves, temperatures, "temperature T (log axis)", "weight")
 ax.axvline(1, color="0.6", lw=1)
-ax.set(xscale="log", xlabel="temperature T (log axis)", ylabel="weight", ylim=(-0.03, 1.03))
-ax.legend(frameon=False)
+ax.set(xscale="log", ylim=(-0.03, 1.03))
 Figure(ax, "Three curves against temperature. At low temperature suis has weight 1 and the others 0. They "
        "approach each other with rising temperature and meet at one third.")  # fmt: skip
 
@@ -588,14 +586,13 @@ links. (The end token's column is not drawn: a row whose light falls on it stays
 words = encoded.tokens("lesson", "src")[0], encoded.tokens("lesson", "tgt")[0]
 seed_everything(SEED)
 untrained = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "dot", embed_dim=64, hidden_dim=96)
-figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-for ax, model, title in zip(axes, (untrained, learned["dot"][0]), ("untrained", "trained"), strict=True):
-    weights = forced_weights(model, encoded, "lesson")[0]
-    plot_attention(weights, *words, LESSON.links[0], ax, annotate=False).set_title(f"dot, {title}")
+panels = {f"dot, {name}": (forced_weights(model, encoded, "lesson")[0], *words, LESSON.links[0])
+          for name, model in (("untrained", untrained), ("trained", learned["dot"][0]))}  # fmt: skip
 print("the trained model itself writes:", *translate(learned["dot"][0], encoded, [words[0]])[0].tokens)
-Figure(axes[0], "Two maps of 9 French by 9 English words on one colour scale. Untrained, the light is spread "
+ax = plot_maps(panels, columns=2, size=(4.8, 3.8))
+Figure(ax, "Two maps of 9 French by 9 English words on one colour scale. Untrained, the light is spread "
        "over whole rows without a pattern. Trained, single cells are bright, and framed gold cells run "
-       "along the diagonal.", dpi=64)  # fmt: skip
+       "along the diagonal.", dpi=72)  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -705,16 +702,13 @@ printed.
 
 # %%
 words = encoded.tokens("lesson", "src")[1], encoded.tokens("lesson", "tgt")[1]
-figure, axes = plt.subplots(2, 3, figsize=(12, 7.6), layout="constrained")
-for ax, (name, (model, _, _)) in zip(axes.flat, learned.items(), strict=True):
-    weights = forced_weights(model, encoded, "lesson")[1]
-    plot_attention(weights, *words, LESSON.links[1], ax, annotate=False, colour_bar=False).set_title(name)
-    ax.set(xlabel="", ylabel="")
+panels = {}
 for name, (model, _, _) in learned.items():
+    panels[name] = forced_weights(model, encoded, "lesson")[1], *words, LESSON.links[1]
     print(f"{name:<40}", *translate(model, encoded, [words[0]])[0].tokens)
-Figure(axes[0, 0], "Six maps of one sentence, 8 French by 7 English words, on one colour scale. The guided "
-       "model's bright cells lie in the gold frames, with pizza and froide crossing over. In the "
-       "others some bright cells lie beside their frames.", dpi=60)  # fmt: skip
+Figure(plot_maps(panels), "Six maps of one sentence, 8 French by 7 English words, on one colour scale. The "
+       "guided model's bright cells lie in the gold frames, with pizza and froide crossing over. In the "
+       "others some bright cells lie beside their frames.", dpi=72)  # fmt: skip
 
 # %% [markdown]
 r"""

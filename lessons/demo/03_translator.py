@@ -307,9 +307,8 @@ for name, pick, kinds in ("best seed without", max, ATTENTIONS[:1]), ("worst see
 sentences = Counter(test.clauses)
 labels = [f"{n}\nn={sentences[n]}" for n in range(1, 6)]
 ax = plot_intervals({name: [[*seed.values()] for seed in recorded(name, "bleu")] for name in ATTENTIONS},
-                    labels, "BLEU")  # fmt: skip
+                    labels, "BLEU", legend="above")  # fmt: skip
 ax.set(xlabel="clauses", ylim=(-6, 106))
-ax.legend(frameon=False, ncol=3, loc="lower center", bbox_to_anchor=(0.5, 1))
 Figure(ax, "BLEU at one to five clauses, five points side by side with their intervals. Without attention "
        "the point is at about 19 for one clause and sinks to about 6 for five. The four with attention are "
        "close together above 90 at one clause and drift apart, the multiplicative one lowest.")  # fmt: skip
@@ -466,9 +465,9 @@ for attention in ATTENTIONS:
     print(f"{NAMES[attention]:<24}" + "".join(f"{m:7.0%} ± {high - m:<7.1%}" for m, _, high in cells))
 
 # %%
-ax = plot_intervals({name: recorded(name, "rare") for name in ATTENTIONS}, names, "share recalled")
+groups = {name: recorded(name, "rare") for name in ATTENTIONS}
+ax = plot_intervals(groups, names, "share recalled", legend="above")
 ax.set(xlabel="times in the training reviews", ylim=(0, 1.03))
-ax.legend(frameon=False, ncol=3, loc="lower center", bbox_to_anchor=(0.5, 1))
 Figure(ax, "Share of words recalled in four bands of training frequency. Without attention it is close to "
        "zero in the two rarest bands and rises to about a third for the most frequent words. The four with "
        "attention lie far above it in every band.")  # fmt: skip

@@ -44,9 +44,10 @@ from utils.metrics import (
     hard_alignment,
     link_map,
     mean_interval,
+    resampled_interval,
 )
 from utils.models import Seq2Seq, forced_weights, translate
-from utils.plotting import Figure, plot_curves, plot_maps
+from utils.plotting import PALETTE, Figure, finish, plot_curves, plot_intervals, plot_maps
 from utils.text import BOS_ID, EOS_ID, EncodedCorpus, encoded_reviews, pad
 from utils.training import in_parallel, seed_everything, train, validation_loss
 
@@ -215,7 +216,7 @@ panels = {f"{update} updates": (moments[update], *pair) for update in (0, 50, 10
 Figure(plot_maps(panels, size=(3.6, 3.3)), "Six maps of the same review after 0, 50, 100, 150, 200 and 400 "
        "updates. At 0 all is dark. At 50 every row has the same two faint columns, was and not. At 100 first "
        "cells near the frames are brighter, and from 150 on most rows have one bright cell, many of them in "
-       "their frames.", dpi=58)  # fmt: skip
+       "their frames.", dpi=72)  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -232,8 +233,7 @@ columns = {"valid_loss": "loss, nats a word", "error": "alignment error", "entro
 updates = [row["update"] for row in history]
 figure, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 for ax, (key, label) in zip(axes, columns.items(), strict=True):
-    plot_curves({label: [row[key] for row in history]}, updates, "updates", label, ax)
-    ax.get_legend().remove()
+    plot_curves({SIZES["attention"]: [row[key] for row in history]}, updates, "updates", label, ax)
     ax.set_ylim(0, None)
 print(f"{'updates':>8}" + "".join(f"{label:>20}" for label in columns.values()))
 for row in history:
@@ -296,27 +296,31 @@ classes = by_class(entropy)
 counts = Counter(word_class(word) for words in french for word in words)
 for name, mean in classes.items():
     print(f"{name:<12}{mean:5.2f} nats, {counts[name]:>5,} words")
-long = [row[:20] for row in entropy if len(row) >= 20]  # so that the reviews are the same at each step
-by_step = torch.stack(long).mean(0)
-print(f"by step, {len(long)} reviews of 20 French words or more:", *(f"{mean:.2f}" for mean in by_step))
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
-left.barh(list(classes), classes.values(), color="C0")
-left.invert_yaxis()
-left.set(xlabel="mean entropy, nats")
-right.plot(range(1, 21), by_step, marker="o")
-right.set(xlabel="step: the number of the French word", ylabel="mean entropy, nats", ylim=(0, None))
-right.set_xticks(range(1, 21, 3))
-Figure(left, "Left, bars of mean entropy by word class: adjectives have the lowest, articles and auxiliaries "
+long = [row[:20].tolist() for row in entropy if len(row) >= 20]  # the same reviews at each step
+by_step = [resampled_interval(step) for step in zip(*long, strict=True)]
+print(f"by step, {len(long)} reviews of 20 French words or more:", *(f"{mean:.2f}" for mean, _, _ in by_step))
+print("95% intervals:", *(f"{low:.2f}-{high:.2f}" for _, low, high in by_step))
+reviews = [[[number for word, number in zip(words, row.tolist(), strict=True) if word_class(word) == name]
+            for name in CLASSES] for words, row in zip(french, entropy, strict=True)]  # fmt: skip
+figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
+labels = [f"{name}\nn={counts[name]:,}" for name in CLASSES]
+for ax, values, names in (left, reviews, labels), (right, long, range(1, 21)):
+    values = {SIZES["attention"]: values}
+    plot_intervals(values, names, "mean entropy, nats", ax, interval=resampled_interval).set_ylim(0, None)
+right.set_xlabel(f"step: the number of the French word ({len(long)} reviews)")
+Figure(left, "Left, mean entropy by word class: adjectives have the lowest, articles and auxiliaries "
        "the highest. Right, mean entropy by step, from 1 to 20: between 0.5 and 1 everywhere, lowest "
        "at the fifth step and highest at the ninth.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Left: how wide the rows of each word class are. Right: the same by step, in reviews of 20 words or more.*
+*Left: how wide the rows of each word class are; n is the number of words. Right: the same by step, in reviews
+of 20 words or more. The bars are 95% intervals over reviews, all of one trained model.*
 
 **Reflect.** Words of content look narrowly, adjectives most of all; articles look widely, auxiliaries nearly
-as much. By step it is neither: the fifth is the narrowest, the ninth the widest. Entropy knows nothing of
-right and wrong: a narrow look may be at the wrong word.
+as much. By step it is neither: the fifth is the narrowest, the ninth the widest, though their
+intervals reach into those of the sixth and of the tenth. Entropy knows nothing of right and wrong: a narrow
+look may be at the wrong word.
 """
 
 # %% [markdown]
@@ -360,7 +364,8 @@ for name, values in fate.items():
 
 # %%
 _, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
-ax.boxplot(list(fate.values())[::-1], orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6)
+ax.boxplot(list(fate.values())[::-1], orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6,
+           medianprops={"color": PALETTE[1], "lw": 2})  # fmt: skip
 ax.set_yticks([1, 2, 3], [f"{name} (n={len(values):,})" for name, values in reversed(fate.items())])
 ax.set(xlabel="coverage of the English word")
 Figure(ax, "Three boxes of coverage. Not written: mostly below 1, with a long whisker upwards. Once: between "
@@ -762,10 +767,11 @@ print(f"effect above 1 nat, yet a weight below 0.1: {(weights[effect > 1] < 0.1)
 # %%
 gold = torch.cat([link_map(test.links[row], *erased[row].shape).flatten() for row in rows]) > 0
 _, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
-for label, chosen, colour, marker in ("not linked", ~gold, "C1", "."), ("gold link", gold, "C0", "+"):
-    ax.plot(weights[chosen], effect[chosen], marker, color=colour, alpha=0.35, label=label, rasterized=True)
+for label, chosen, colour, marker in ("not linked", ~gold, 1, "."), ("gold link", gold, 0, "+"):
+    label = f"{label}, n={chosen.sum():,}"
+    ax.plot(weights[chosen], effect[chosen], marker, color=PALETTE[colour], alpha=0.35, label=label)
 ax.set(xlabel="attention weight", ylabel="effect of erasing, nats")
-ax.legend(frameon=False)
+finish(ax, legend="above")
 Figure(ax, "Scatter of effect against weight. Large effects are more frequent at large weights, but points "
        "with large weight lie at effect 0, and points of large effect at weight 0.")  # fmt: skip
 

@@ -37,7 +37,7 @@ from utils.data import Split
 from utils.data.references import load_references, make_reference
 from utils.metrics import Score, bleu_by_length, mean_interval
 from utils.models import Seq2Seq, translate
-from utils.plotting import NAMES, Figure, plot_attention, plot_by_length, plot_curves
+from utils.plotting import NAMES, Figure, plot_by_length, plot_curves, plot_maps
 from utils.text import PAD_ID, Vocabulary, encoded_reviews, pad
 from utils.training import in_parallel, seed_everything, train
 from utils.transformer import MultiHeadAttention, Transformer, TransformerBlock, positional_encoding
@@ -323,20 +323,22 @@ def frame(ax, x, y, width, height):
 PAIR = [make_reference("animal", "cross", "street", adjective) for adjective in ("tired", "wide")]
 with torch.no_grad():
     logits, maps = readers["two looks"](*tensors(PAIR)[:2])  # maps (2, layers, heads, length, length)
-figure, axes = plt.subplots(2, 2, figsize=(11.5, 9), layout="constrained")
-for row, reference, answer, looks in zip(axes, PAIR, logits.argmax(-1), maps, strict=True):
+panels = {}
+for reference, answer, looks in zip(PAIR, logits.argmax(-1), maps, strict=True):
     print(f"{reference}  ->  {VOCAB.tokens[answer]}")
-    for ax, number, weights in zip(row, ("first", "second"), looks[:, 0], strict=True):
-        plot_attention(weights, reference.tokens, reference.tokens, (), ax, False, colour_bar=False)
-        frame(ax, 0, reference.it, len(reference.tokens), 1)
-        ax.set(xlabel="", ylabel="word that asks", title=f"{number} look, {reference.tokens[-1]}")
+    for number, weights in zip(("first", "second"), looks[:, 0], strict=True):
+        panels[f"{number} look, {reference.tokens[-1]}"] = weights, reference.tokens, reference.tokens
     print(f"    in the first look the mean weight of all words on '{reference.tokens[-1]}' is "
           f"{looks[0, 0, :, -1].mean():.2f}")  # fmt: skip
     share, place = looks[1, 0, reference.it].max(0)
     print(f"    in the second look the largest weight of 'it' is {share:.2f}, on '{reference.tokens[place]}'")
-Figure(axes[0, 0], "Four maps of the sentence by itself: first and second look, with tired and with wide. "
+ax = plot_maps(panels, columns=2, size=(4.8, 4.6), xlabel="word that is asked (key)",
+               ylabel="word that asks (query)")  # fmt: skip
+for panel in ax.figure.axes[: len(panels)]:
+    frame(panel, 0, reference.it, len(reference.tokens), 1)
+Figure(ax, "Four maps of the sentence by itself: first and second look, with tired and with wide. "
        "In both first looks the framed row of it is spread, most at the street. In the second it has one "
-       "bright cell: the animal with tired, the street with wide.", dpi=60)  # fmt: skip
+       "bright cell: the animal with tired, the street with wide.")  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -394,17 +396,18 @@ def looks_of_it(reader):
     return maps[torch.arange(len(PAIR)), :, :, places].mean(2)
 
 
-figure, axes = plt.subplots(1, 2, figsize=(11.5, 3), layout="constrained")
-for i, (ax, reference) in enumerate(zip(axes, PAIR, strict=True)):
+panels, seeds = {}, [f"seed {run['seed']}" for run in recorded("two looks")]
+for i, reference in enumerate(PAIR):
     rows = torch.tensor([run["pair"][i][1] for run in recorded("two looks")])
-    seeds = [f"seed {run['seed']}" for run in recorded("two looks")]
-    plot_attention(rows, reference.tokens, seeds, (), ax, False, colour_bar=False)
-    frame(ax, reference.meant, 0, 1, len(rows))
-    ax.set(xlabel="", ylabel="")
+    panels[f"second look, {reference.tokens[-1]}"] = rows, reference.tokens, seeds
     print(f"{reference.tokens[-1]}: brightest at", ", ".join(reference.tokens[row.argmax()] for row in rows))
-Figure(axes[0], "Two maps, with tired and with wide: the second look of it in five readers, a row each. "
+ax = plot_maps(panels, columns=2, size=(4.8, 3.0), xlabel="word that is asked (key)",
+               ylabel="it, in each reader")  # fmt: skip
+for panel, reference in zip(ax.figure.axes, PAIR, strict=False):
+    frame(panel, reference.meant, 0, 1, len(seeds))
+Figure(ax, "Two maps, with tired and with wide: the second look of it in five readers, a row each. "
        "Most rows are brightest in the framed column, that of the noun that is meant. Seed 0 is brightest at "
-       "because with tired, and seeds 0 and 3 are brightest at wide with wide.", dpi=60)  # fmt: skip
+       "because with tired, and seeds 0 and 3 are brightest at wide with wide.")  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -517,10 +520,9 @@ positions will position 20 be most alike?
 patterns = positional_encoding(41, 64)  # (positions, hidden)
 figure, axes = plt.subplots(1, 2, figsize=(10.5, 3.2), layout="constrained")
 columns = {f"column {column}": patterns[:, column] for column in (0, 8, 16, 32)}
-plot_curves(columns, range(41), "position", "what is added", axes[0])
-axes[0].legend(frameon=False, ncol=4, loc="lower center", bbox_to_anchor=(0.5, 1), fontsize="small")
-alike = {"with position 20": patterns @ patterns[20]}
-plot_curves(alike, range(41), "position", "dot product", axes[1])
+plot_curves(columns, range(41), "position", "what is added", axes[0], legend="above")
+alike = {"position 20": patterns @ patterns[20]}
+plot_curves(alike, range(41), "position", "dot product with position 20", axes[1])
 axes[1].set_ylim(0, 40)
 Figure(axes[0], "Left, four columns of the positional patterns: waves from fast to slow. Right, the dot "
        "product of the pattern of position 20 with those of positions 0 to 40: a peak of 32 at position 20, "
@@ -640,22 +642,22 @@ for n, ratio in zip(lengths, time_gru / time_block, strict=True):
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10.5, 3.5), layout="constrained")
-times = {"GRU": 1000 * time_gru, "Transformer block": 1000 * time_block}
+times = {"GRU": 1000 * time_gru, "Transformer, one block": 1000 * time_block}
 plot_curves(times, lengths, "words", "milliseconds a training step", axes[0])
-memory = {"one state a word": [n * 64 * 4 / 1e6 for n in lengths],
-          "weights, 4 heads": [4 * n * n * 4 / 1e6 for n in lengths]}  # fmt: skip
-plot_curves(memory, lengths, "words", "MB", axes[1])
+memory = [n * 64 * 4 / 1e6 for n in lengths], [4 * n * n * 4 / 1e6 for n in lengths]  # states, weights
+plot_curves(dict(zip(times, memory, strict=True)), lengths, "words", "MB kept", axes[1], legend=None)
 for ax in axes:
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(lengths[::2], lengths[::2])
     ax.minorticks_off()
 Figure(axes[0], "Left, milliseconds against words: the line of the GRU rises steadily, that of the "
        "Transformer block stays flat for a while and then rises more steeply. Right, memory: the line of the "
-       "weights is twice as steep as that of one state a word.")  # fmt: skip
+       "block's weights is twice as steep as that of the GRU's states.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Cost against length, both axes logarithmic: time of a training step, and memory for what is kept.*
+*Cost against length, both axes logarithmic. Left: time of a training step. Right: memory for what is kept, by
+the GRU one state a word, by the block the weights of its four heads.*
 
 **Reflect.** At 16 words the block is faster already, and at 256 by more, since the GRU's steps wait for each
 other while the block does a few large products. In the end $n^2$ eats up the lead, and at 2,048 little or

@@ -18,6 +18,7 @@ from utils.metrics import (
     mean_interval,
     ngram_recall,
     overlap_f1,
+    resampled_interval,
     translation_scores,
 )
 
@@ -167,6 +168,17 @@ def test_interval_holds_the_true_mean_as_often_as_it_says(runs):
     density = (1 + t**2 / freedom) ** (-(freedom + 1) / 2)
     scale = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
     assert 2 * scale * torch.trapezoid(density, t).item() == pytest.approx(0.95, abs=1e-4)
+
+
+def test_resampling_draws_groups_and_not_their_values():
+    groups = [[0.0] * 50, [1.0] * 50] * 8  # 800 values, but only 16 independent groups
+    mean, low, high = resampled_interval([*groups, []])
+    assert mean == 0.5 and (high - low) / 2 == pytest.approx(1.96 * 0.5 / 4, rel=0.1)
+    assert resampled_interval([group[0] for group in groups]) == (mean, low, high), "one number each"
+    assert resampled_interval([[1.0, 2.0, 3.0], [6.0]])[0] == 3, "each value counts alike"
+    assert resampled_interval([[7.0], [7.0, 7.0]]) == (7, 7, 7)
+    with pytest.raises(ValueError, match="a group with a value"):
+        resampled_interval([[], []])
 
 
 def test_links_come_back_from_their_map():

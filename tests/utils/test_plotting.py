@@ -5,7 +5,7 @@ import pytest
 matplotlib.use("agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
-from utils.metrics import bleu_by_length, mean_interval  # noqa: E402
+from utils.metrics import bleu_by_length, mean_interval, resampled_interval  # noqa: E402
 from utils.plotting import (  # noqa: E402
     COLOURS,
     NAMES,
@@ -60,9 +60,9 @@ def test_maps_stand_in_their_places_with_their_titles():
         "second": (other, SRC, TGT, {(2, 1)}),
         "third": (other, SRC, ["il", "a"]),
     }
-    figure = plot_maps(panels, columns=2).figure
+    figure = plot_maps(panels, columns=2, xlabel="asked").figure
     *axes, bar = figure.axes
-    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("source token (key)", "target token (query)")
+    assert (figure.get_supxlabel(), figure.get_supylabel()) == ("asked", "target token (query)")
     assert (bar.get_ylabel(), bar.get_ylim()) == ("weight", (0, 1))
     assert [ax.get_title() for ax in axes] == list(panels)
     for ax, (weights, *_) in zip(axes, panels.values(), strict=True):
@@ -108,6 +108,33 @@ def test_bands_are_intervals_of_the_mean_where_asked_for():
     ends = ax.collections[0].get_paths()[0].vertices[:, 1]
     _, low, high = mean_interval([seed[0][1].score for seed in seeds])
     assert (ends.min(), ends.max()) == pytest.approx((low, high))
+
+
+def test_a_legend_stands_where_it_is_wanted_and_never_for_a_single_curve():
+    two, x = {"none": [1, 2], "dot": [2, 1]}, [1, 2]
+    assert plot_curves({"dot": [1, 2]}, x, "x", "y").get_legend() is None
+    assert plot_curves(two, x, "x", "y", legend=None).get_legend() is None
+    ax = plot_curves(two | {"a": [1, 1], "b": [2, 2]}, x, "x", "y", legend="above")
+    ax.figure.canvas.draw()
+    assert ax.get_legend().get_window_extent().y0 >= ax.bbox.y1
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["no attention", "dot", "a", "b"]
+    inside = plot_curves(two, x, "x", "y")
+    inside.figure.canvas.draw()
+    assert inside.get_legend().get_window_extent().y1 <= inside.bbox.y1
+
+
+def test_long_curves_have_at_most_thirty_marks_and_short_ones_all():
+    for length, step in (30, 1), (31, 2), (60, 2), (61, 3):
+        (line,) = plot_curves({"dot": range(length)}, range(length), "x", "y").lines
+        assert line.get_markevery() == step and len(line.get_xdata()) == length
+
+
+def test_points_may_have_another_interval():
+    reviews = {"dot": [[[1.0, 2.0], [5.0]], [[], [7.0]], [[6.0], []]]}
+    ax = plot_intervals(reviews, ["noun", "verb"], "entropy", interval=resampled_interval)
+    points, _, (bars,) = ax.containers[0]
+    assert points.get_ydata() == pytest.approx([3, 6]) and ax.get_legend() is None
+    assert bars.get_segments()[1][:, 1] == pytest.approx(resampled_interval([5.0, 7.0])[1:])
 
 
 def test_points_stand_at_their_means_with_their_intervals():
