@@ -175,7 +175,7 @@ def printed(cells):
     return "".join(o.text for cell in cells for o in cell.outputs if o.output_type == "stream")
 
 
-ERRORS = ".jp-CodeCell [data-mime-type$='jupyter.error'], .jp-CodeCell [data-mime-type$='jupyter.stderr']"
+ERRORS = ".jp-CodeCell [data-mime-type='application/vnd.jupyter.stderr']"  # a traceback is shown as this
 ENDED = """errors => document.querySelector(errors) ||
     [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].every(p => /\\d/.test(p.textContent))"""
 
