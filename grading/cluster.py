@@ -189,8 +189,11 @@ def _in_parallel(client, name, queue, how, alone):
             return
         with _scheduler_needed():
             future = next(done)
-            if future.status in ("cancelled", "lost"):
+            if future.status == "cancelled":
                 raise OSError
+        if future.status == "lost":  # the worker that had the verdict is gone: dask has it made again
+            done.add(future)
+            continue
         submission = running.pop(future.key)
         try:
             verdict = future.result()

@@ -8,6 +8,7 @@ import time
 from types import SimpleNamespace
 
 import cloudpickle
+import distributed
 import pytest
 
 from examples.make_class import notebook
@@ -29,6 +30,8 @@ def pretend(name, path, data, *how):
         os.kill(os.getpid(), signal.SIGKILL)
     if path == "broken":
         raise KeyError("a mistake in the grader")
+    if path == "slow":
+        time.sleep(1)
     return {"status": records.GRADED, "score": len(path)}
 
 
@@ -50,6 +53,30 @@ def test_what_ends_every_worker_is_given_up_alone(client, monkeypatch):
     assert (
         found["broken"]["status"] == records.FAILED and "a mistake in the grader" in found["broken"]["reason"]
     )
+
+
+def test_a_verdict_that_dies_with_its_worker_is_made_again(client, monkeypatch):
+    killed = []
+
+    class Slow(distributed.as_completed):
+        """Between a verdict and its fetching, the worker that has it is killed, once."""
+
+        def __next__(self):
+            future = super().__next__()
+            if not killed:
+                ((worker, *_),) = client.who_has([future]).values()
+                killed.append(client.run(os.getpid, workers=[worker])[worker])
+                os.kill(killed[0], signal.SIGKILL)
+                deadline = time.monotonic() + 60
+                while future.status != "lost" and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                assert future.status == "lost"
+            return future
+
+    monkeypatch.setattr(distributed, "as_completed", Slow)
+    monkeypatch.setattr(cluster, "grade_here", pretend)
+    found = list(cluster.grade_all(client, "name", [submission("slow")], "version"))
+    assert [(one.path, verdict["score"]) for one, verdict in found] == [("slow", 4)] and killed
 
 
 def test_submissions_are_read_when_there_is_a_worker_for_them(client, monkeypatch):
