@@ -14,6 +14,7 @@ import torch
 from benchmarks import (
     attention,
     corpora,
+    decoding,
     demo_01,
     demo_03,
     demo_04,
@@ -433,3 +434,17 @@ def test_attention_prints_time_and_memory_and_the_four_ways_agree(monkeypatch, c
     torch.testing.assert_close(results["scaled dot"], results["PyTorch"])
     torch.testing.assert_close(results["additive, whole"], results["additive"])
     assert not torch.allclose(results["additive"], results["PyTorch"])
+
+
+def test_decoding_times_one_by_one_and_batches(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(decoding, "RESULTS", tmp_path / "results" / "decoding.txt")
+    monkeypatch.setattr(decoding, "load_reviews", lambda: load_reviews(300, 20, 20, 5))
+    monkeypatch.setattr(decoding, "MODELS", ("none", "transformer"))
+    monkeypatch.setattr("sys.argv", ["x", "--sentences", "12", "--hidden", "16", "--updates", "3"])
+    decoding.main()
+    printed = capsys.readouterr().out
+    assert decoding.RESULTS.read_text("utf-8") in printed
+    rows = [line.split()[-8:] for line in printed.splitlines() if line.endswith("%")][-2:]
+    for one, batch, ratio, *_, greedy, beam in rows:
+        assert float(ratio) == pytest.approx(float(batch) / float(one), rel=0.05, abs=0.06)
+        assert greedy == beam == "100%"
