@@ -42,7 +42,7 @@ from utils.metrics import alignment_error_rate, diagonal_links, hard_alignment
 from utils.models import Translation
 from utils.plotting import NAMES
 from utils.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, pad
-from utils.train import Settings, encode_corpus, train_run
+from utils.train import Settings, encode_corpus, find_run, train_run
 from utils.training import in_parallel
 
 RESULTS = Path(__file__).parent / "results" / "parliament.json"
@@ -169,7 +169,7 @@ def right_by_length(model, encoded, split, wrong_source=False):
 
 def train_one(settings):
     """Train one model in a process of its own; the run stays in the cache folder."""
-    train_run(Settings(**settings), progress=False, bf16=True if multiplies_bf16() else None)
+    train_run(settings, progress=False, bf16=multiplies_bf16() or None)
 
 
 def measure(runs, gold):
@@ -252,8 +252,8 @@ def main():
         base = replace(SETTINGS, pairs=pairs, updates=args.updates)
         encode_corpus(base)
     chosen = [replace(base, model=model, seed=seed) for seed in range(args.seeds) for model in MODELS]
-    in_parallel(train_one, [dict(settings=vars(settings)) for settings in chosen], workers=args.workers)
-    runs = [train_run(settings, progress=False) for settings in chosen]  # finished: only read
+    in_parallel(train_one, [dict(settings=settings) for settings in chosen], workers=args.workers)
+    runs = [find_run(settings, "cpu") for settings in chosen]
     command = f"python -m benchmarks.parliament --updates {args.updates} --seeds {args.seeds}"
     command += f" --hub {args.hub}" if args.hub else ""
     record = {"command": command, "machine": f"{describe()}; one thread a model"}

@@ -16,7 +16,6 @@ multiplies matrices of it (AMX); where there is a GPU, one after the other on it
 """
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean
@@ -28,7 +27,7 @@ from benchmarks.machine import describe, multiplies_bf16
 from utils.metrics import bleu_by_length, mean_interval
 from utils.plotting import NAMES
 from utils.train import Settings, evaluate, train_run
-from utils.training import in_parallel
+from utils.training import History, in_parallel
 
 RESULTS = Path(__file__).parent / "results" / "translation.jsonl"
 TEST = "test_2016_flickr"
@@ -64,7 +63,7 @@ def plan(quick=False):
 
 def measure(settings):
     """Train with these settings, or go on with it, translate the test set, and give the row of the record."""
-    run = train_run(settings, progress=False, bf16=True if multiplies_bf16() else None)
+    run = train_run(settings, progress=False, bf16=multiplies_bf16() or None)
     lengths = [len(sentence) for sentence in run.encoded.tokens(TEST, "src")]
     last, scores = run.history.rows[-1], {}
     for name, beam_size in (("greedy", 1), ("beam", BEAM)):
@@ -92,20 +91,18 @@ def measure(settings):
 
 def record(settings, results):
     """Measure one run and add it to the record at once."""
-    row = measure(Settings(**settings))
+    row = measure(settings)
     with filelock.FileLock(results.with_suffix(".lock")):
-        rows = recorded(results) | {Settings(**settings).name: row}
-        partial = results.with_suffix(".partial")
-        partial.write_text("".join(f"{json.dumps(row)}\n" for row in rows.values()), "utf-8")
-        partial.replace(results)
+        rows = recorded(results) | {settings.name: row}
+        History(list(rows.values())).write(results)
     score, minutes = row["scores"]["beam"]["text"]["score"], row["cpu_seconds"] / 60
-    print(f"{Settings(**settings).name}: BLEU {score:.1f} after {minutes:.1f} CPU minutes", flush=True)
+    print(f"{settings.name}: BLEU {score:.1f} after {minutes:.1f} CPU minutes", flush=True)
 
 
 def recorded(results):
     """The rows of the record by the name of their run."""
-    lines = results.read_text("utf-8").splitlines() if results.exists() else []
-    return {Settings(**row["settings"]).name: row for row in map(json.loads, lines)}
+    rows = History.read(results).rows if results.exists() else []
+    return {Settings(**row["settings"]).name: row for row in rows}
 
 
 def minutes_to(row, goal=GOAL):
@@ -180,7 +177,7 @@ def main():
     wanted = plan(args.quick)
     done = recorded(results)
     left = [
-        dict(settings=vars(settings), results=results)
+        dict(settings=settings, results=results)
         for name, runs in wanted.items()
         if args.only in (None, name)
         for settings in runs

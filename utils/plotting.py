@@ -37,7 +37,7 @@ def _look(name, place):
         "label": NAMES.get(name, name),
     }
     for model, label in NAMES.items():
-        if str(name).startswith(f"{label}, ") and name != NAMES["bahdanau"]:
+        if str(name).startswith(f"{label}, ") and name not in NAMES.values():
             look |= {"color": COLOURS[model], "markerfacecolor": "white"}
     return look
 

@@ -11,11 +11,12 @@ import json
 from base64 import b64encode
 from dataclasses import dataclass
 from importlib import resources
-from math import log
 
 import matplotlib
 import numpy as np
+import torch
 
+from utils.metrics import attention_entropy
 from utils.models import Translation, translate
 from utils.plotting import Figure, plot_maps
 from utils.subwords import MARK, merge_pieces
@@ -294,6 +295,6 @@ class Explorer:
 def _largest(row, tokens, count=3):
     """The largest weights of a row in words, and its entropy."""
     best = [i for i in np.argsort(-row, kind="stable")[:count] if row[i] >= 0.005]
-    spread = -sum(float(weight) * log(weight) for weight in row if weight > 0)
+    spread = attention_entropy(torch.tensor(row, dtype=torch.float64)[None, None]).item()
     looks = ", ".join(f"{tokens[i]} {row[i]:.2f}" for i in best) or "nothing"
-    return f"{looks}; entropy {abs(spread):.2f} nats"
+    return f"{looks}; entropy {spread:.2f} nats"
