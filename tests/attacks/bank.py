@@ -1086,7 +1086,7 @@ attack(
 text = json.dumps({"dict": [["outputs", {"list": [{"dict": [["text", "x" * 1000]]}] * 3000 + [
     {"dict": [["png", "<script>alert(1)</script>"]]}, {"dict": [["html", "<b>"]]}, 3, None]}],
     ["error", "E" * 100_000]]})
-threading.Thread(target=lambda: os.write(lines()[0], frame(text.encode()))).start()
+os.write(lines()[0], frame(text.encode()))
 """,
 )
 
