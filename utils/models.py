@@ -33,9 +33,12 @@ class Encoder(nn.Module):
 
     def forward(self, src, src_lengths):
         embedded = self.dropout(self.embedding(src))
-        packed = pack_padded_sequence(embedded, src_lengths, batch_first=True, enforce_sorted=False)
-        packed_states, last = self.rnn(packed)
-        encoder_states, _ = pad_packed_sequence(packed_states, batch_first=True, total_length=src.shape[1])
+        if src_lengths.min() == src.shape[1]:  # no padding to leave out: the same, and sooner
+            encoder_states, last = self.rnn(embedded)
+        else:
+            packed = pack_padded_sequence(embedded, src_lengths, batch_first=True, enforce_sorted=False)
+            states, last = self.rnn(packed)
+            encoder_states, _ = pad_packed_sequence(states, batch_first=True, total_length=src.shape[1])
         both_ends = torch.cat([last[0], last[1]], dim=-1)  # (batch, hidden)
         return encoder_states, torch.tanh(self.to_decoder(both_ends))
 

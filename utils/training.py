@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import distributed, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
@@ -37,6 +38,38 @@ def sequence_loss(logits, targets, pad_id=PAD_ID, label_smoothing=0.0):
     return F.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=pad_id, label_smoothing=label_smoothing
     )
+
+
+class _Losses(torch.autograd.Function):
+    """`sequence_loss` with label smoothing and without, of one softmax, whose gradient takes its place.
+
+    A vocabulary of thousands makes the logits by far the largest tensor of a step: what is not allocated anew
+    need not be cleared by the system. Only the first loss has a gradient, which can be asked for once.
+    """
+
+    @staticmethod
+    def forward(ctx, logits, targets, pad_id, label_smoothing):
+        targets = targets.flatten()
+        log_probs = logits.flatten(0, 1).log_softmax(-1, dtype=torch.float32)  # (tokens, vocab)
+        real = (targets != pad_id) / (targets != pad_id).sum()  # what each token counts
+        loss = -(log_probs.gather(1, targets[:, None])[:, 0] * real).sum()
+        objective = loss.clone()
+        if label_smoothing:
+            objective.lerp_(-(log_probs.mean(1) * real).sum(), label_smoothing)
+        ctx.log_probs, ctx.label_smoothing = log_probs, label_smoothing
+        ctx.shape, ctx.dtype = logits.shape, logits.dtype
+        ctx.save_for_backward(targets, real)
+        ctx.mark_non_differentiable(loss)
+        return objective, loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient, _):
+        targets, real = ctx.saved_tensors
+        wrong = ctx.log_probs.exp_().sub_(ctx.label_smoothing / ctx.log_probs.shape[1])
+        right = wrong.new_full((len(targets), 1), ctx.label_smoothing - 1)
+        wrong.scatter_add_(1, targets[:, None], right).mul_((gradient * real)[:, None])
+        return wrong.view(ctx.shape).to(ctx.dtype), None, None, None
 
 
 @dataclass
@@ -158,17 +191,15 @@ def train_step(
     share, part = _share(batch, pad_id)
     with torch.autocast(batch.src.device.type, autocast) if autocast else nullcontext():
         logits, weights = model(share.src, share.src_lengths, share.tgt_in)
-    logits = logits.float() if autocast else logits
-    objective = loss = sequence_loss(logits, share.tgt_out, pad_id)
-    if label_smoothing:
-        loss, objective = loss.detach(), sequence_loss(logits, share.tgt_out, pad_id, label_smoothing)
+    objective, loss = _Losses.apply(logits, share.tgt_out, pad_id, label_smoothing)
+    del logits  # their gradient takes their place
     if guide is not None:
         objective = objective + guide(share, weights)
     optimizer.zero_grad(set_to_none=True)
     (objective * (part * _processes())).backward()  # the mean over the processes is then the sum
     nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     optimizer.step()
-    return _sum_over_processes(loss.detach() * part)
+    return _sum_over_processes(loss * part)
 
 
 def _processes():

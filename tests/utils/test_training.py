@@ -82,18 +82,21 @@ def test_a_history_is_read_as_it_was_written(tmp_path):
     assert History.read(tmp_path / "log.jsonl") == history
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
 @pytest.mark.parametrize("max_norm", [0.25, 1e6])
-def test_a_step_follows_the_gradient_no_further_than_max_norm(encoded, max_norm):
+def test_a_step_follows_the_gradient_no_further_than_max_norm(encoded, max_norm, smoothing):
     model, twin = make(encoded, dropout=0.0), make(encoded, dropout=0.0)
     batch = encoded.batch("train", [0, 1, 2])
+    assert (batch.tgt_out == 0).any()
     logits, _ = twin(batch.src, batch.src_lengths, batch.tgt_in)
     expected = sequence_loss(logits, batch.tgt_out)
-    expected.backward()
+    sequence_loss(logits, batch.tgt_out, label_smoothing=smoothing).backward()
     gradient = torch.cat([p.grad.flatten() for p in twin.parameters()])
     assert 0.25 < gradient.norm() < 1e6
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)  # left by somebody else
-    loss = train_step(model, batch, torch.optim.SGD(model.parameters(), lr=0.5), max_norm=max_norm)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    loss = train_step(model, batch, optimizer, max_norm=max_norm, label_smoothing=smoothing)
     assert type(loss) is float and loss == pytest.approx(expected.item())
     moved = parameters(twin) - parameters(model)
     assert torch.allclose(moved, 0.5 * gradient * min(1.0, max_norm / gradient.norm()), atol=1e-6)
