@@ -2,9 +2,12 @@
 
 import ctypes
 import datetime
+import gc
+import multiprocessing
 import os
 import platform
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
@@ -38,10 +41,24 @@ def multiplies_bf16():
     return bool(known.get("amx_bf16"))
 
 
-def peak_memory(function):
-    """MB by which the resident set of this process grows at its peak while a function runs (Linux)."""
+def fresh_process(function, *args):
+    """Call a function of a module in a Python process of its own, and give what it gives, or its error."""
+    context = multiprocessing.get_context("spawn")  # a fork would begin with what is loaded here
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *args).result()
+
+
+def resident_memory():
+    """Bytes of this process's resident set without what was freed (Linux)."""
+    gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)  # else memory that was freed and kept would be used without being seen
+    return _resident("VmRSS")
+
+
+def peak_memory(function):
+    """MB by which the resident set of this process grows at its peak while a function runs (Linux)."""
+    resident_memory()
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak begins anew at what is resident now
     before = _resident("VmRSS")

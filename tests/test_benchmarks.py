@@ -14,6 +14,7 @@ import torch
 from benchmarks import (
     attention,
     corpora,
+    data,
     decoding,
     demo_01,
     demo_03,
@@ -21,13 +22,15 @@ from benchmarks import (
     demo_06,
     demos,
     lessons,
+    machine,
     multi30k,
     parliament,
     teacher_forcing,
     translation,
 )
 from utils import train
-from utils.data import Corpus, load_reviews
+from utils.data import Corpus, Split, load_reviews
+from utils.data.download import DataError
 from utils.metrics import hard_alignment
 from utils.models import forced_weights
 from utils.text import UNK_ID
@@ -448,3 +451,49 @@ def test_decoding_times_one_by_one_and_batches(monkeypatch, capsys, tmp_path):
     for one, batch, ratio, *_, greedy, beam in rows:
         assert float(ratio) == pytest.approx(float(batch) / float(one), rel=0.05, abs=0.06)
         assert greedy == beam == "100%"
+
+
+def test_padding_is_the_share_of_cells_without_a_token():
+    """Two lengths, 2 and 8 words a side: with the end token 3 and 9 cells, and four rows that fit into 36."""
+    sentences = [" ".join("abcdefgh"[:length]) for length in (2, 8) * 4]
+    corpus = Corpus("toy", "en", "fr", {"train": Split(sentences, sentences)}, "words", "none", "none")
+    found = data.padding(data.EncodedCorpus(corpus), batch_tokens=36)
+    assert found["buckets"] == (0, 0)
+    src, tgt = found["random"]
+    assert src == tgt > 0
+    empty = {6 * short / (9 * 4) for short in range(4)}  # of four rows, those that are filled up
+    assert any(src == pytest.approx((one + other) / 2) for one in empty for other in empty)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
+def test_data_prints_speed_padding_and_memory(monkeypatch, capsys, tmp_path):
+    def nothing():
+        raise DataError("the file could not be downloaded")
+
+    few = {"reviews": (lambda: load_reviews(400, 5, 5, 5), 1), "Multi30K": (nothing, 2)}
+    monkeypatch.setattr(data, "CORPORA", few)
+    monkeypatch.setattr(data, "RESULTS", tmp_path / "results" / "data.txt")
+    monkeypatch.setattr("sys.argv", ["x", "--pairs", "200", "3000"])
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    data.main()
+    printed = capsys.readouterr().out
+    assert data.RESULTS.read_text("utf-8") in printed
+    assert "Multi30K    not measured: the file could not be downloaded" in printed
+    lines = [line.split() for line in printed.split("bytes a pair")[0].split("sentences/s")[-1].splitlines()]
+    numbers = [
+        [float(cell.strip("%").replace(",", "")) for cell in line if cell[0].isdigit()] for line in lines
+    ]
+    speeds, buckets, random = (row for line, row in zip(lines, numbers, strict=True) if "reviews" in line)
+    assert 0 < speeds[-1] < min(speeds[:-1]), "all stages in turn take longer than each"
+    assert buckets[0] < random[0] and buckets[1] < random[1] < 100
+    sizes = [[float(cell.replace(",", "")) for cell in line.split()] for line in printed.splitlines()[-3:-1]]
+    assert [pairs for pairs, *_ in sizes] == [200, 3000]
+    _, text, ready, whole = sizes[1]
+    assert 200 < ready < 5_000 and text > 0
+    assert whole == pytest.approx(3_000 * (text + ready) / 2**20, abs=0.1)
+
+
+def test_a_failure_in_a_fresh_process_is_raised_here():
+    assert machine.fresh_process(int, "7") == 7
+    with pytest.raises(ValueError, match="invalid literal"):
+        machine.fresh_process(int, "x")

@@ -5,6 +5,7 @@ import io
 import os
 from functools import lru_cache
 from itertools import accumulate
+from sys import intern
 
 import torch
 
@@ -72,7 +73,7 @@ class Subwords:
 
     def cut(self, words):
         """Cut a list of words into a list of pieces; letters that were never seen are pieces too."""
-        return self._model.encode(_line(words), out_type=str)
+        return list(map(intern, self._model.encode(_line(words), out_type=str)))
 
 
 @lru_cache(maxsize=4)

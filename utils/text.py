@@ -4,8 +4,11 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
+from sys import intern
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from utils.data.corpus import Corpus
 from utils.data.reviews import load_reviews
@@ -27,12 +30,13 @@ def _moses(language):
 def tokenize(sentence, tokenization="words", language="en"):
     """Split a sentence into tokens.
 
-    "words" splits at spaces; "moses" lower-cases and applies the Moses tokenizer of `language`.
+    "words" splits at spaces; "moses" lower-cases and applies the Moses tokenizer of `language`. A word is in
+    memory once, however often it comes: that takes less room, and equal ones are compared at once.
     """
     if tokenization == "words":
-        return sentence.split()
+        return list(map(intern, sentence.split()))
     if tokenization == "moses":
-        return _moses(language)[0].tokenize(sentence.lower(), escape=False)
+        return list(map(intern, _moses(language)[0].tokenize(sentence.lower(), escape=False)))
     raise ValueError(f'tokenization is "words" or "moses", not {tokenization!r}')
 
 
@@ -106,10 +110,45 @@ class Batch:
 
 def pad(sequences, pad_id=PAD_ID):
     """Stack id sequences of different lengths into (batch, longest), filled up with `pad_id`."""
-    out = torch.full((len(sequences), max(map(len, sequences))), pad_id)
-    for row, ids in enumerate(sequences):
-        out[row, : len(ids)] = torch.as_tensor(ids)
-    return out
+    sequences = [torch.as_tensor(ids, dtype=torch.long) for ids in sequences]
+    return pad_sequence(sequences, batch_first=True, padding_value=pad_id)
+
+
+class Sequences:
+    """Id sequences of different lengths, one after the other in one tensor: row `i` is a view of it.
+
+    A tensor for each sentence would take several times the room of its ids.
+    """
+
+    def __init__(self, sequences):
+        ids = []
+        self.lengths = []
+        for sequence in sequences:
+            ids += sequence
+            self.lengths.append(len(sequence))
+        self.ids = torch.tensor(ids, dtype=torch.long)
+        self.starts = [0, *accumulate(self.lengths)]
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def __getitem__(self, row):
+        return self.ids[self.starts[row] : self.starts[row + 1]]
+
+
+def part(rows, lengths, batch_tokens):
+    """Part rows, in their order, into batches: as many as fit into `batch_tokens` padded cells, at least one.
+
+    `lengths` has each row's target with its begin and its end token; a batch is given one of the two.
+    """
+    chunks, chunk, longest = [], [], 0
+    for row in rows:
+        longest = max(longest, lengths[row] - 1)
+        if chunk and longest * (len(chunk) + 1) > batch_tokens:
+            chunks.append(chunk)
+            chunk, longest = [], lengths[row] - 1
+        chunk.append(row)
+    return [*chunks, chunk] if chunk else chunks
 
 
 def lengths_to_mask(lengths, max_len):
@@ -198,17 +237,15 @@ class EncodedCorpus:
 
     def _encoded(self, split):
         if split not in self._ids:
-            src = [torch.tensor([*self.src_vocab.encode(t), EOS_ID]) for t in self.tokens(split, "src")]
-            tgt = [
-                torch.tensor([BOS_ID, *self.tgt_vocab.encode(t), EOS_ID]) for t in self.tokens(split, "tgt")
-            ]
+            encode_src, encode_tgt = self.src_vocab.encode, self.tgt_vocab.encode
+            src = Sequences([*encode_src(tokens), EOS_ID] for tokens in self.tokens(split, "src"))
+            tgt = Sequences([BOS_ID, *encode_tgt(tokens), EOS_ID] for tokens in self.tokens(split, "tgt"))
             self._ids[split] = src, tgt
         return self._ids[split]
 
     def chunks(self, split, batch_tokens, seed=None):
-        """Part the rows of a split into batches of similar length, from short to long.
+        """Part the rows of a split into batches of similar length, from short to long, as `part` does.
 
-        A batch has as many pairs as fit into `batch_tokens` cells of padded target (at least one).
         With `seed`, which pairs of one length share a batch is drawn from it.
         """
         src, tgt = self._encoded(split)
@@ -216,14 +253,8 @@ class EncodedCorpus:
         if seed is not None:
             generator = torch.Generator().manual_seed(seed)
             rows = [rows[i] for i in torch.randperm(len(rows), generator=generator)]
-        chunks, chunk, longest = [], [], 0
-        for row in sorted(rows, key=lambda row: (len(src[row]), len(tgt[row]))):
-            longest = max(longest, len(tgt[row]) - 1)
-            if chunk and longest * (len(chunk) + 1) > batch_tokens:
-                chunks.append(chunk)
-                chunk, longest = [], len(tgt[row]) - 1
-            chunk.append(row)
-        return [*chunks, chunk] if chunk else chunks
+        rows = sorted(rows, key=lambda row: (src.lengths[row], tgt.lengths[row]))
+        return part(rows, tgt.lengths, batch_tokens)
 
     def batch(self, split, rows):
         """Pad the pairs of these rows into one `Batch`."""
@@ -234,7 +265,7 @@ class EncodedCorpus:
             tgt_out = tgt_out.masked_fill(~written, PAD_ID)
         return Batch(
             src=pad([src[row] for row in rows]),
-            src_lengths=torch.tensor([len(src[row]) for row in rows]),
+            src_lengths=torch.tensor([src.lengths[row] for row in rows]),
             tgt_in=tgt_in,
             tgt_out=tgt_out,
             rows=rows,
