@@ -40,7 +40,7 @@ site: $(READY)
 	$(PY) web/build.py $(ARGS)
 
 bench: $(READY)
-	$(PY) -m benchmarks.teacher_forcing $(ARGS)
+	$(PY) -m benchmarks $(ARGS)
 
 lock: $(READY)
 	$(PY) -m uv pip compile pyproject.toml --all-extras --universal --fork-strategy fewest --python-version 3.11 \

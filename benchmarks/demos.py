@@ -49,6 +49,20 @@ def table(rows):
     return "\n".join([head, *(f"{name:<24}{clock:>10.0f}{cpu:>12.0f}" for name, clock, cpu in rows)])
 
 
+def recorded():
+    """What was recorded of each lesson: a dict of name and seconds on the clock and of computing."""
+    old = RESULTS.read_text("utf-8") if RESULTS.exists() else ""
+    return {name: (float(a), float(b)) for name, a, b in re.findall(r"^(\d\S+) +(\d+) +(\d+)$", old, re.M)}
+
+
+def figures():
+    """The short form is what was recorded: the minutes of all lessons. A lesson without is a ValueError."""
+    rows, lessons = recorded(), sorted(lesson.stem for lesson in DEMOS.glob("*.py"))
+    if missing := [name for name in lessons if name not in rows]:
+        raise ValueError(f"{', '.join(missing)} is not recorded: run python -m benchmarks.demos")
+    return {"minutes": sum(rows[name][0] for name in lessons) / 60}
+
+
 def main():
     lessons = {lesson.stem: lesson for lesson in sorted(DEMOS.glob("*.py"))}
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -56,8 +70,7 @@ def main():
     names = parser.parse_args().names or list(lessons)
     if unknown := set(names) - set(lessons):
         parser.error(f"there is no {', '.join(sorted(unknown))}: choose from {', '.join(lessons)}")
-    old = RESULTS.read_text("utf-8") if RESULTS.exists() else ""
-    rows = {name: (float(a), float(b)) for name, a, b in re.findall(r"^(\d\S+) +(\d+) +(\d+)$", old, re.M)}
+    rows = recorded()
     for name in names:
         rows[name] = seconds(lessons[name])
         print(f"{name:<24}{rows[name][0]:>10.0f}{rows[name][1]:>12.0f}", file=sys.stderr, flush=True)

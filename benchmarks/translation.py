@@ -110,6 +110,15 @@ def minutes_to(row, goal=GOAL):
     return next((seconds / 60 for _, seconds, bleu in row["curve"] if bleu >= goal), None)
 
 
+def figures():
+    """The short form is what was recorded: minutes of one core to `GOAL` in the first long run."""
+    name = plan()["long"][0].name
+    rows = recorded(RESULTS)
+    if name not in rows or (minutes := minutes_to(rows[name])) is None:
+        raise ValueError(f"no run to BLEU {GOAL} is recorded: python -m benchmarks.translation --only long")
+    return {"minutes": minutes}
+
+
 def _interval(values):
     """Several seeds as "mean ± half of the 95% interval", one as it is."""
     if len(values) == 1:

@@ -1,11 +1,14 @@
 """The measurements run from end to end, here at toy sizes."""
 
 import json
+import os
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from subprocess import CalledProcessError
 from textwrap import indent
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -21,10 +24,13 @@ from benchmarks import (
     demo_04,
     demo_06,
     demos,
+    gpu,
     lessons,
     machine,
     multi30k,
     parliament,
+    start,
+    summary,
     teacher_forcing,
     translation,
 )
@@ -497,3 +503,175 @@ def test_a_failure_in_a_fresh_process_is_raised_here():
     assert machine.fresh_process(int, "7") == 7
     with pytest.raises(ValueError, match="invalid literal"):
         machine.fresh_process(int, "x")
+
+
+@pytest.fixture
+def of_summary(monkeypatch, capsys, tmp_path):
+    """Run the short form of some benchmarks, functions by their name: its exit status and its lines."""
+
+    def run(benchmarks, rows, *names):
+        monkeypatch.setattr(summary, "RESULTS", tmp_path / "results" / "bench.txt")
+        monkeypatch.setattr(summary, "BENCHMARKS", benchmarks)
+        monkeypatch.setattr(summary, "ROWS", rows)
+        monkeypatch.setattr("sys.argv", ["x", *names])
+        status, printed = summary.main(), capsys.readouterr().out
+        assert summary.RESULTS.read_text("utf-8") == printed
+        return status, {line[:56].strip(): line[56:] for line in printed.splitlines()[3:]}
+
+    return run
+
+
+def test_the_summary_says_which_aims_are_met(of_summary):
+    status, lines = of_summary(
+        {"padding": partial(dict, share=0.05, speed=19.9), "other": partial(dict, speed=20)},
+        (
+            summary.Row("padding", "share", "padding", "%", None, 0.05),
+            summary.Row("padding", "share", "little padding", "%", None, 0.04),
+            summary.Row("padding", "speed", "slow", "times", 20),
+            summary.Row("other", "speed", "quick", "times", 20),
+            summary.Row("other", "speed", "no aim"),
+        ),
+    )
+    assert status == 0, "an aim that is not met is no failure"
+    assert lines["padding"].split() == ["5.0%", "at", "most", "5.0%", "yes"]
+    assert lines["little padding"].split()[-1] == "no"
+    assert lines["slow"].split() == ["19.9", "times", "at", "least", "20.0", "times", "no"]
+    assert lines["quick"].split()[-1] == "yes" and lines["no aim"].split() == ["20.0"]
+
+
+def test_a_benchmark_that_fails_says_why_and_the_others_go_on(of_summary):
+    status, lines = of_summary(
+        {
+            "broken": partial(int, "x"),
+            "killed": partial(os._exit, 9),
+            "whole": partial(dict, n=1),
+            "half": partial(dict, n=1),
+        },
+        (
+            summary.Row("broken", "n", "breaks", "", 1),
+            summary.Row("killed", "n", "dies"),
+            summary.Row("half", "m", "lacks"),
+            summary.Row("whole", "n", "works", "", 1),
+        ),
+    )
+    assert status == 1
+    assert lines["breaks"].startswith("failed: ValueError: invalid literal") and "yes" not in lines["breaks"]
+    assert lines["dies"].startswith("failed: BrokenProcessPool")
+    assert lines["lacks"].startswith("failed: KeyError: 'm'")
+    assert lines["works"].split()[-1] == "yes"
+
+
+def test_the_summary_has_a_row_for_every_benchmark_and_the_gpu_only_where_there_is_one(of_summary, capsys):
+    assert {row.benchmark for row in summary.ROWS} == set(summary.BENCHMARKS)
+    rows, benchmarks = summary.ROWS[:1], {"training": partial(dict, {summary.ROWS[0].figure: 12.0})}
+    _, lines = of_summary(
+        benchmarks | {"gpu": partial(int, "x")}, (*rows, summary.Row("gpu", "x", "on the GPU"))
+    )
+    assert ("on the GPU" in lines) == torch.cuda.is_available()
+    assert lines[rows[0].measure].split()[-1] == "yes"
+    with pytest.raises(SystemExit):
+        of_summary(benchmarks, rows, "nothing")
+    assert "there is no nothing" in capsys.readouterr().err
+
+
+def test_the_short_forms_give_what_their_rows_say(monkeypatch, tmp_path):
+    """All that is measured in little time, at toy sizes; what is left of it is in the tests above."""
+
+    def wanted(benchmark):
+        return {row.figure for row in summary.ROWS if row.benchmark == benchmark}
+
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    for module in (decoding, data):
+        monkeypatch.setattr(module, "load_reviews", lambda: load_reviews(300, 20, 20, 5))
+    monkeypatch.setattr(data, "fresh_process", lambda *_: (2_500.0, 900.0))
+    assert {*demos.figures()} == wanted("demos") and {*translation.figures()} == wanted("translation")
+    assert {*data.figures()} == wanted("data")
+    assert {*decoding.figures(8, 16, 2)} == wanted("decoding")
+    if Path("/proc/self/status").exists():
+        assert {*attention.figures(32, 4, 0)} == wanted("attention")
+    monkeypatch.setattr(gpu, "encoded_reviews", lambda: data.EncodedCorpus(load_reviews(300, 5, 5, 5)))
+    monkeypatch.setattr(gpu, "measure", partial(gpu.measure, hidden=8, batch_tokens=200, steps=2))
+    assert gpu.measure("cpu") > 0
+    monkeypatch.setattr(demos, "RESULTS", tmp_path / "none.txt")
+    with pytest.raises(ValueError, match="01_bottleneck.* is not recorded"):
+        demos.figures()
+
+
+LESSON = """# %% [markdown]
+# Nothing yet.
+
+# %%
+import math
+from collections import OrderedDict as Ordered
+
+# %%
+class Figure:
+    def _repr_html_(self):
+        return '<figure><img alt="" src=""></figure>'
+
+def plot_attention():
+    return Figure()
+
+Figure()
+
+# %%
+plot_attention()
+
+# %%
+1 / 0
+"""
+
+
+def test_start_runs_a_lesson_to_its_first_heat_map_and_no_further(monkeypatch, capsys, tmp_path):
+    for name in (start.FIRST, "02_plain"):
+        text = LESSON.replace("plot_attention()", "print()") if name == "02_plain" else LESSON
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.setattr(start, "DEMOS", tmp_path)
+    monkeypatch.setattr(start, "RESULTS", tmp_path / "results" / "start.txt")
+    monkeypatch.setattr("sys.argv", ["x", start.FIRST, "02_plain", "--turns", "1"])
+    assert start.lesson_imports() == "import math\nfrom collections import OrderedDict as Ordered"
+    start.main()
+    printed = capsys.readouterr().out
+    assert start.RESULTS.read_text("utf-8") == printed
+    first, plain = (line.split() for line in printed.splitlines()[-2:])
+    assert 0 < float(first[1]) <= float(first[2]) <= float(first[3])
+    assert plain[3] == "–", "a lesson without a heat map is run to its first picture"
+    with pytest.raises(SystemExit):
+        monkeypatch.setattr("sys.argv", ["x", "03_none"])
+        start.main()
+
+
+def test_what_is_slow_to_import_is_named_by_our_modules_and_by_their_libraries(monkeypatch):
+    """As Python lists it: what is imported stands above what imports it, and further in."""
+    said = """\
+import time:        50 |       9000 | torch
+-
+import time:       100 |        100 |       theirs.part
+import time:       400 |        500 |     theirs
+import time:        30 |         30 |     theirs.other
+import time:        70 |        600 |   mine.sub
+import time:        20 |         20 |   single
+import time:        10 |        630 | mine
+import time:         5 |          5 | theirs.late
+"""
+    monkeypatch.setattr(start, "_python", lambda *_: SimpleNamespace(stderr=said))
+    found = dict(start.slowest("import mine", ours="mine"))
+    assert found == pytest.approx({"theirs": 0.535, "mine.sub": 0.07, "single": 0.02, "mine": 0.01})
+    assert [*found] == ["theirs", "mine.sub", "single", "mine"]
+
+
+def test_importing_what_lessons_import_loads_nothing_that_is_needed_only_sometimes():
+    """What draws, downloads, scores and cuts subwords is loaded where it is used."""
+    late = (
+        "matplotlib",
+        "seaborn",
+        "pandas",
+        "requests",
+        "sacrebleu",
+        "datasets",
+        "sklearn",
+        "joblib",
+        "IPython",
+    )
+    program = f"{start.lesson_imports()}\nimport sys\nprint(*(set(sys.modules) & set({late!r})))"
+    assert start._python("-c", program).stdout.split() == []

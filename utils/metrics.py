@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sacrebleu.metrics import BLEU
-from sacrebleu.significance import PairedTest
 
 # The 0.975 quantile of Student's t, for 1 to 9 degrees of freedom.
 STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
@@ -33,6 +31,8 @@ def bleu(hypotheses, references, tokenize="none", n_bootstrap=300):
     text. The interval is the 95% range over `n_bootstrap` resamplings of sentences (Koehn 2004); with
     `n_bootstrap` 0 it is not computed, and `low` and `high` are NaN.
     """
+    from sacrebleu.metrics import BLEU  # slow to import, and only BLEU needs it
+
     hypotheses, references = list(hypotheses), list(references)
     if len(hypotheses) != len(references) or not references:
         raise ValueError(
@@ -245,6 +245,9 @@ def compare_systems(references, system_a, system_b, tokenize="none", n_samples=1
 
     Lists of different lengths, or empty ones, are a ValueError.
     """
+    from sacrebleu.metrics import BLEU
+    from sacrebleu.significance import PairedTest
+
     if not len(references) == len(system_a) == len(system_b) or not references:
         raise ValueError(
             f"systems are compared on the same sentences: {len(references)} references, "

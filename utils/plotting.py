@@ -4,9 +4,7 @@ import html
 from base64 import b64encode
 from io import BytesIO
 
-import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from PIL import Image
 
 from utils.metrics import mean_interval
@@ -20,8 +18,13 @@ NAMES = {
     "bahdanau": "additive, feeding the cell (Bahdanau)",
     "Transformer": "Transformer",
 }
-PALETTE = sns.color_palette("colorblind")
+# For the colour-blind (after Wong 2011, Nature Methods 8, 441), as seaborn has them.
+PALETTE = [
+    "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
+    "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
+]  # fmt: skip
 COLOURS = dict(zip(NAMES, [*PALETTE[:6], (0.25, 0.25, 0.25)], strict=True))
+LIGHT = 0.71  # a weight from which on viridis is so light that black is read more easily than white
 SHAPES = "os^DvPX"
 MARKERS = dict(zip(NAMES, SHAPES, strict=True))
 
@@ -42,6 +45,13 @@ def _look(name, place):
     return look
 
 
+def _subplots(width, height, rows=1, columns=1):
+    """Open a figure of this size in inches: its Axes (rows, columns)."""
+    import matplotlib.pyplot as plt  # slow to import, and only pictures need it
+
+    return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)[1]
+
+
 def finish(ax, legend="inside"):
     """Draw the legend, which a single curve does not need, and take the upper and right line away.
 
@@ -51,7 +61,7 @@ def finish(ax, legend="inside"):
     if legend and len(names) > 1:
         above = {"ncol": -(-len(names) // 2), "loc": "lower center", "bbox_to_anchor": (0.5, 1)}
         ax.legend(frameon=False, **(above if legend == "above" else {}))
-    sns.despine(ax=ax)
+    ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
@@ -62,6 +72,8 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
     alignments: each is framed in white and black. `annotate` writes the numbers into the cells
     (default: in maps of at most 64 cells). Returns the Axes.
     """
+    from matplotlib.patches import Rectangle
+
     weights = np.asarray(weights, dtype=float)
     if weights.shape != (len(tgt_tokens), len(src_tokens)):
         raise ValueError(
@@ -70,30 +82,29 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
         )
     rows, columns = weights.shape
     if ax is None:
-        _, ax = plt.subplots(figsize=(1.6 + 0.5 * columns, 1.2 + 0.36 * rows), layout="constrained")
-    sns.heatmap(
-        weights,
-        ax=ax,
-        vmin=0,
-        vmax=1,
-        cmap="viridis",
-        annot=weights.size <= 64 if annotate is None else annotate,
-        fmt=".2f",
-        annot_kws={"size": 8},
-        xticklabels=list(src_tokens),
-        yticklabels=list(tgt_tokens),
-        cbar=colour_bar,
-        cbar_kws={"label": "weight"},
-    )
+        ax = _subplots(1.6 + 0.5 * columns, 1.2 + 0.36 * rows)[0, 0]
+    mesh = ax.pcolormesh(weights, vmin=0, vmax=1, cmap="viridis")
+    ax.set(xlim=(0, columns), ylim=(rows, 0))
+    ax.set_xticks(np.arange(columns) + 0.5, src_tokens)
+    ax.set_yticks(np.arange(rows) + 0.5, tgt_tokens)
+    ax.spines[:].set_visible(False)
+    if colour_bar:
+        ax.figure.colorbar(mesh, ax=ax, label="weight").outline.set_visible(False)
+    if weights.size <= 64 if annotate is None else annotate:
+        for (row, column), weight in np.ndenumerate(weights):
+            ink = "white" if weight < LIGHT else "0.15"
+            place = {"ha": "center", "va": "center", "size": 8}
+            ax.text(column + 0.5, row + 0.5, f"{weight:.2f}", color=ink, **place)
     for src, tgt in sorted(links):
         for width, colour in ((3.0, "black"), (1.4, "white")):
-            box = plt.Rectangle((src + 0.07, tgt + 0.07), 0.86, 0.86, fill=False, lw=width, ec=colour)
+            box = Rectangle((src + 0.07, tgt + 0.07), 0.86, 0.86, fill=False, lw=width, ec=colour)
             ax.add_patch(box)
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
     ax.tick_params(length=0)
     ax.tick_params(axis="x", rotation=50)
-    plt.setp(ax.get_xticklabels(), ha="left", rotation_mode="anchor")
+    for label in ax.get_xticklabels():
+        label.set(ha="left", rotation_mode="anchor")
     ax.tick_params(axis="y", rotation=0)
     ax.set(xlabel="source token (key)", ylabel="target token (query)")
     return ax
@@ -109,9 +120,7 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8), xlabel="source token (key)", y
     """
     rows = -(-len(panels) // columns)
     width, height = size
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
-    )
+    axes = _subplots(width * columns, height * rows, rows, columns)
     before = None
     for i, (ax, (title, panel)) in enumerate(zip(axes.flat, panels.items(), strict=False)):
         plot_attention(*panel, ax=ax, annotate=False, colour_bar=False).set_title(title, size=14)
@@ -123,6 +132,7 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8), xlabel="source token (key)", y
     for ax in axes.flat[len(panels) :]:
         ax.remove()
     drawn = list(axes.flat[: len(panels)])
+    figure = drawn[0].figure
     figure.colorbar(drawn[0].collections[0], ax=drawn, label="weight", aspect=20 * rows, fraction=0.05)
     figure.supxlabel(xlabel, size=12)
     figure.supylabel(ylabel, size=12)
@@ -139,7 +149,7 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
     seen in training. Sentence counts stand under the axis. Returns the Axes.
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
+        ax = _subplots(6.4, 3.8)[0, 0]
     for i, (name, seeds) in enumerate(curves.items()):
         bins = [bounds for bounds, _ in seeds[0]]
         scores = np.array([[score.score for _, score in seed] for seed in seeds])
@@ -174,7 +184,7 @@ def plot_intervals(groups, labels, ylabel, ax=None, dots=False, interval=mean_in
     Axes.
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        ax = _subplots(6.4, 3.6)[0, 0]
     apart = 0.28 if dots else 0.14
     places = np.arange(len(labels))
     for i, (name, seeds) in enumerate(groups.items()):
@@ -195,7 +205,7 @@ def plot_curves(curves, x, xlabel, ylabel, ax=None, legend="inside"):
     `legend` is that of `finish`. Returns the Axes.
     """
     if ax is None:
-        _, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        ax = _subplots(6.4, 3.6)[0, 0]
     for i, (name, values) in enumerate(curves.items()):
         ax.plot(x, values, markersize=4, markevery=-(-len(x) // 30), **_look(name, i))
     ax.set(xlabel=xlabel, ylabel=ylabel)
@@ -210,6 +220,8 @@ class Figure:
 
         With so many `colours`, at most 256, the picture takes about a quarter of the bytes.
         """
+        import matplotlib.pyplot as plt
+
         figure = ax.figure
         data = BytesIO()
         figure.savefig(data, format="png", dpi=dpi, facecolor="white")

@@ -6,9 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pooch
-import requests
 from tqdm.auto import tqdm
-from urllib3.exceptions import ReadTimeoutError
 
 TIMEOUT = 30  # seconds without a byte after which a server counts as stalled
 LOG_IN_PAGE = (
@@ -38,6 +36,8 @@ def fetch(name, url, sha256, folder="", progress=True):
     Every failure (no network, the server, a cut-off download, the checksum, the disk) is a DataError
     chained to its cause, and leaves nothing of the download behind; neither does Ctrl-C.
     """
+    import requests  # slow to import, and only downloads need it
+
     folder = cache_folder() / folder
 
     def download(url, path, _):
@@ -62,6 +62,9 @@ def fetch(name, url, sha256, folder="", progress=True):
 
 def explain(error, url, folder):
     """Say why a download failed and what to do about it; a RequestException is an OSError too."""
+    import requests
+    from urllib3.exceptions import ReadTimeoutError
+
     host = urlsplit(url).hostname
     if isinstance(error, requests.HTTPError):
         return explain_status(url, error.response.status_code, error.response.reason)

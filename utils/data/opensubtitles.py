@@ -9,9 +9,6 @@ from contextlib import ExitStack
 from itertools import zip_longest
 from urllib.parse import urlsplit
 
-import requests
-import urllib3
-
 from utils.data import download
 from utils.data.corpus import Corpus, Split
 from utils.data.download import LOG_IN_PAGE, DataError, explain, explain_stop
@@ -109,6 +106,8 @@ def _pairs(version, languages, pairs, left_out):
 
 def _stream(version, languages):
     """Yield the line pairs of a version as bytes, downloading no more than what is asked for."""
+    import requests
+    import urllib3
     from remotezip import RemoteZip, RemoteZipError
 
     pair = "-".join(languages)
@@ -152,6 +151,7 @@ def _lines(member):
 
 def _explain(error, url):
     """Say why OPUS did not give the data and what to do about it."""
+    import requests
     from remotezip import RangeNotSupported, RemoteIOError
 
     cause = error.__context__ if isinstance(error, RemoteIOError) and error.__context__ else error

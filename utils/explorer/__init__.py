@@ -12,7 +12,6 @@ from base64 import b64encode
 from dataclasses import dataclass
 from importlib import resources
 
-import matplotlib
 import numpy as np
 import torch
 
@@ -174,6 +173,8 @@ class Explorer:
         self.panels, self.moments, self.epochs, self.alt = panels, moments, epochs, alt
 
     def _repr_html_(self):
+        import matplotlib  # slow to import, and only what is shown needs it
+
         palette = (matplotlib.colormaps["viridis"](np.arange(256), bytes=True)[:, :3]).tobytes()
         data = {
             "epochs": self.moments,
