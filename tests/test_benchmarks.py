@@ -13,6 +13,7 @@ import torch
 
 from benchmarks import (
     attention,
+    choices,
     corpora,
     decoding,
     demo_01,
@@ -30,7 +31,7 @@ from utils import train
 from utils.data import Corpus, load_reviews
 from utils.metrics import alignment_error_rate, hard_alignment
 from utils.models import forced_weights
-from utils.text import UNK_ID
+from utils.text import UNK_ID, EncodedCorpus
 from utils.train import Settings, encode_corpus, find_run, make_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -455,3 +456,24 @@ def test_decoding_times_one_by_one_and_batches(monkeypatch, capsys, tmp_path):
     for one, batch, ratio, *_, greedy, beam in rows:
         assert float(ratio) == pytest.approx(float(batch) / float(one), rel=0.05, abs=0.06)
         assert greedy == beam == "100%"
+
+
+def test_choices_measures_speed_and_what_equal_seconds_teach(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(choices, "RESULTS", tmp_path / "results" / "choices.txt")
+    monkeypatch.setattr(choices, "in_parallel", one_by_one)
+    monkeypatch.setattr(choices, "encoded_reviews", lambda: EncodedCorpus(few_reviews(300)))
+    monkeypatch.setattr(
+        "sys.argv", ["x", "--hidden", "8", "--turns", "1", "--seconds", "0.1", "--seeds", "2"]
+    )
+    choices.main()
+    printed = capsys.readouterr().out
+    assert choices.RESULTS.read_text("utf-8") == printed
+    rows = {line[:28].strip(): line[28:].split() for line in printed.splitlines()}
+    for precision in ("float32", "bfloat16"):
+        for kind in ("1 thread", "2 threads", "2 trainings"):
+            assert all(float(cell.replace(",", "")) > 0 for cell in rows[f"{precision}, {kind}"])
+    updates = [int(rows[f"{tokens:,} tokens a batch"][0].replace(",", "")) for tokens in (300, 900, 2_700)]
+    assert updates[0] >= updates[2] >= 1
+    assert all(
+        0 < float(loss) < 10 for tokens in ("300", "2,700") for loss in rows[f"{tokens} tokens a batch"][2:]
+    )
