@@ -38,7 +38,7 @@ from benchmarks.machine import describe, multiplies_bf16
 from tests.utils.loopback import Hub, serve
 from utils.alignment import IBMModel1
 from utils.data.download import cache_folder
-from utils.metrics import alignment_error_rate, diagonal_links, hard_alignment
+from utils.metrics import alignment_error_interval, diagonal_links, hard_alignment
 from utils.models import Translation
 from utils.plotting import NAMES
 from utils.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, pad
@@ -109,15 +109,16 @@ def shifted_links(weights, shift):
 
 
 def alignments(models, gold, text):
-    """Alignment error rates: of the diagonal, of IBM model 1, and of each model's maps at each shift.
+    """Alignment error rates of the diagonal, of IBM model 1, and of each model's maps at each shift.
 
-    `models` maps a name to (model, encoded); `text` has the source and the target words that IBM model 1
-    learns from, beside the gold sentences.
+    Each is a list: the rate and the ends of its 95% interval over sentences. `models` maps a name to
+    (model, encoded); `text` has the source and the target words that IBM model 1 learns from, beside the gold
+    sentences.
     """
     sure, possible = ([links[kind] for links in gold] for kind in (2, 3))
 
     def error(predicted):
-        return alignment_error_rate(predicted, sure, [s | p for s, p in zip(sure, possible, strict=True)])
+        return [*alignment_error_interval(predicted, sure, possible)]
 
     src, tgt = [[*side, *(pair[i] for pair in gold)] for i, side in enumerate(text)]
     there, back = IBMModel1(src, tgt), IBMModel1(tgt, src)
@@ -213,15 +214,16 @@ def table(record):
         f"{record['pairs']:,} training pairs; alignment error rate on {record['gold_sentences']} sentences",
         "",
     ]
-    lines.append(f"{'':<38}{'early':>7}{'0':>7}{'late':>7}  each seed")
-    lines += [f"{name:<38}{'':>7}{error:7.2f}" for name, error in record["baselines"].items()]
+    lines.append(f"{'':<38}{'early':>7}{'0':>7}{'late':>7}  [95%, sentences] of each seed")
+    for name, (error, low, high) in record["baselines"].items():
+        lines.append(f"{name:<38}{'':>7}{error:7.2f}{'':>7}  [{low:.2f}, {high:.2f}]")
     groups = {}
     for run in record["runs"]:
         groups.setdefault(run["model"], []).append(run)
     for model, runs in groups.items():
         if runs[0]["error"]:
-            means = "".join(f"{mean(run['error'][str(shift)] for run in runs):7.2f}" for shift in SHIFTS)
-            each = " ".join(f"{run['error']['0']:.2f}" for run in runs)
+            means = "".join(f"{mean(run['error'][str(shift)][0] for run in runs):7.2f}" for shift in SHIFTS)
+            each = " ".join("[{1:.2f}, {2:.2f}]".format(*run["error"]["0"]) for run in runs)
             lines.append(f"{NAMES[model]:<38}{means}  {each}")
     spans = [f"{first}-{last}" for first, last, *_ in record["runs"][0]["right"]]
     lines += ["", "right next pieces of words in newstest2014, in %, by words of the source"]

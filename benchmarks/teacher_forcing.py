@@ -1,13 +1,20 @@
 """Training speed: every target step in one call, against the step-by-step loop most tutorials write.
 
-    python -m benchmarks.teacher_forcing [--hidden 512] [--batch-tokens 1800] [--corpus reviews|multi30k]
+    python -m benchmarks.teacher_forcing [--hidden 64 256 512] [--corpus reviews|multi30k]
 
-All models take turns in one run: trust the ratios. The loop is written here the usual way: at each target
-step it repeats the query along the source, projects query and keys together, attends, runs its cell for
-one step and makes one step's logits. "step by step" has the sizes of the other models and sees the same
-batches, so that only the way of computing differs. "tutorial" is that loop as it is commonly set up: an
-encoder of twice the width (`hidden` in each direction), and batches of as many sentences in random order. The
-table is also written to benchmarks/results/teacher_forcing.txt.
+All models take turns in one run: trust the ratios. The course's models take the steps that `utils.train`
+takes. The loop is written here the usual way: at each target step it repeats the query along the source,
+projects query and keys together, attends, runs its cell for one step and makes one step's logits. "step by
+step" has the sizes of the other models and sees the same batches, so that only the way of computing differs.
+"tutorial" is that loop as it is commonly set up: an encoder of twice the width (`hidden` in each direction),
+and batches of as many sentences in random order. All have the C library keep freed memory, as training does.
+
+Beside them stands what the machine allows. "share of peak" is the floating-point operations of the step's
+matrix products, which are counted, a second, by those of one large matrix product on the same threads.
+"share of limit" sets the part that GRUs do against the speed of a GRU alone, forward and backward, and only
+the rest against the large product. Below is where the time of a step with additive attention goes, by
+PyTorch's profiler. On a GPU the models compute in bfloat16, and the additive one is tried compiled as well.
+The tables are also written to benchmarks/results/teacher_forcing.txt.
 """
 
 import argparse
@@ -16,14 +23,26 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.machine import describe, matrix_product_flops
+from benchmarks.machine import describe, matrix_product_flops, wait_for
 from utils.data import load_multi30k, load_reviews
 from utils.models import Encoder, Seq2Seq
 from utils.text import PAD_ID, EncodedCorpus, lengths_to_mask
-from utils.training import Batches, seed_everything, sequence_loss
+from utils.training import Batches, keep_freed_memory, seed_everything, sequence_loss, train_step
 
 RESULTS = Path(__file__).parent / "results" / "teacher_forcing.txt"
+LOOPS = ("tutorial", "step by step")
+MODELS = ("bahdanau", "additive", "multiplicative", "scaled", "dot", "none")
+PARTS = {  # of a step's time, by how PyTorch calls its operations
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm"),
+    "softmax and loss": ("log_softmax", "softmax", "exp_", "scatter_add", "gather", "nll_loss"),
+    "tanh and sigmoid": ("tanh", "sigmoid"),
+    "adding and scaling": ("add", "sub", "mul", "div", "sum", "neg", "lerp"),
+    "moving and clearing": ("copy", "fill", "cat", "zero", "index", "embedding"),
+    "dropout": ("bernoulli", "dropout"),
+    "clipping and Adam": ("fused_adam", "vector_norm", "foreach"),
+}
 
 
 class StepByStep(nn.Module):
@@ -56,96 +75,190 @@ class StepByStep(nn.Module):
         return torch.cat(logits, dim=1), None
 
 
-def one_step(model, optimizer, batch):
-    """Train on one batch and return the seconds it took."""
-    started = time.perf_counter()
+def loop_step(model, batch, optimizer):
+    """Update a loop model once, as the loops in tutorials are trained."""
     logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+    loss = sequence_loss(logits, batch.tgt_out)
     optimizer.zero_grad(set_to_none=True)
-    sequence_loss(logits, batch.tgt_out).backward()
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
-    return time.perf_counter() - started
+    return loss.item()
 
 
 def flops_of_products(model, batch):
     """Floating-point operations of the matrix products in one training step, counted, not timed.
 
-    Linear layers and GRUs: two for each weight and token forward, twice that backward; the products
-    of attention itself, between queries and keys and between weights and values, likewise.
+    Give two numbers: those of GRUs, and all others. Linear layers and GRUs: two for each weight and token
+    forward, twice that backward; the products of attention itself, between queries and keys and between
+    weights and values, likewise.
     """
-    counts = 0
+    of_grus = others = 0
 
     def count(module, inputs, output):
-        nonlocal counts
+        nonlocal of_grus, others
         if isinstance(module, nn.Linear):
-            counts += 2 * output.numel() * module.in_features
+            others += 2 * output.numel() * module.in_features
         elif isinstance(module, nn.GRU):
             packed = isinstance(inputs[0], nn.utils.rnn.PackedSequence)
             positions = inputs[0].data.shape[0] if packed else inputs[0].shape[:-1].numel()
             weights = sum(w.numel() for name, w in module.named_parameters() if "weight" in name)
-            counts += 2 * positions * weights
+            of_grus += 2 * positions * weights
         elif isinstance(module, nn.GRUCell):
-            counts += 2 * len(output) * (module.weight_ih.numel() + module.weight_hh.numel())
+            of_grus += 2 * len(output) * (module.weight_ih.numel() + module.weight_hh.numel())
 
     kinds = (nn.Linear, nn.GRU, nn.GRUCell)
     hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, kinds)]
-    _, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
+    with torch.no_grad():
+        _, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
     for hook in hooks:
         hook.remove()
     if weights is not None:
-        counts += 2 * 2 * weights.numel() * model.encoder.to_decoder.in_features
-    return 3 * counts
+        others += 2 * 2 * weights.numel() * model.encoder.to_decoder.in_features
+    return 3 * of_grus, 3 * others
+
+
+def gru_flops(embed, hidden, device, autocast, seconds=1.0):
+    """Floating-point operations a second in a GRU's products, forward and backward: the best of those tried.
+
+    64 sentences of 15 tokens, as they are in a batch of 900.
+    """
+    gru = nn.GRU(embed, hidden, batch_first=True).to(device)
+    x = torch.randn(64, 15, embed, device=device, requires_grad=True)
+    flops = 3 * 2 * 64 * 15 * (gru.weight_ih_l0.numel() + gru.weight_hh_l0.numel())
+    best, end = 0.0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        wait_for(device)
+        started = time.perf_counter()
+        with torch.autocast(device.type, autocast, enabled=autocast is not None):
+            states, _ = gru(x)
+        states.backward(torch.ones_like(states))
+        wait_for(device)
+        best = max(best, flops / (time.perf_counter() - started))
+        gru.zero_grad(set_to_none=True)
+    return best
+
+
+def time_parts(step):
+    """Where the time of a call goes: the share of each of PARTS, largest first, and of the rest."""
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        step()
+    spent = dict.fromkeys(PARTS, 0.0)
+    total = sum(event.self_cpu_time_total for event in watched.key_averages())
+    for event in watched.key_averages():
+        name = event.key.removeprefix("aten::").lstrip("_")
+        part = next((part for part, names in PARTS.items() if name.startswith(names)), None)
+        if part and event.key.startswith("aten::"):
+            spent[part] += event.self_cpu_time_total
+    shares = {part: time / total for part, time in sorted(spent.items(), key=lambda pair: -pair[1])}
+    return shares | {"else": 1 - sum(shares.values())}
+
+
+def measure(encoded, hidden, embed=256, batch_tokens=900, steps=12):
+    """Train all models in turns: figures of each by its name, those of the machine, and `time_parts`.
+
+    Of a model: tokens_per_second, times_tutorial and times_loop; of the course's own also flops_per_token,
+    share_of_peak and share_of_limit.
+    """
+    keep_freed_memory()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    autocast = torch.bfloat16 if device.type == "cuda" else None
+    sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
+    seed_everything(0)
+    models = {
+        "tutorial": StepByStep(*sizes, embed, hidden, 2 * hidden),
+        "step by step": StepByStep(*sizes, embed, hidden, hidden),
+    }
+    models |= {name: Seq2Seq(*sizes, name, embed, hidden) for name in MODELS}
+    for model in models.values():
+        model.to(device)
+    calls = dict(models)
+    if device.type == "cuda":
+        models["additive, compiled"] = models["additive"]
+        calls["additive, compiled"] = torch.compile(models["additive"], dynamic=True)
+    optimizers = {name: torch.optim.Adam(model.parameters(), fused=True) for name, model in models.items()}
+
+    def step(name, batch):
+        if name in LOOPS:
+            return loop_step(calls[name], batch, optimizers[name])
+        return train_step(calls[name], batch, optimizers[name], autocast=autocast)
+
+    peak = matrix_product_flops(device, autocast)
+    gru_peak = gru_flops(embed, hidden, device, autocast)
+    seconds, tokens = dict.fromkeys(models, 0.0), dict.fromkeys(models, 0)
+    flops = {name: [0, 0] for name in models}
+    batches = Batches(encoded, steps + 1, batch_tokens, seed=0, curriculum=0.0)
+    shuffled = torch.randperm(len(encoded.train_rows)).tolist()
+    for turn in range(steps + 1):
+        bucketed = batches[turn].to(device)
+        rows, shuffled = shuffled[: len(bucketed.rows)], shuffled[len(bucketed.rows) :]
+        random = encoded.batch("train", [encoded.train_rows[row] for row in rows]).to(device)
+        for name, model in models.items():
+            batch = random if name == "tutorial" else bucketed
+            wait_for(device)
+            started = time.perf_counter()
+            step(name, batch)
+            wait_for(device)
+            if turn:  # the first one warms up
+                seconds[name] += time.perf_counter() - started
+                tokens[name] += int((batch.tgt_out != PAD_ID).sum())
+                if name not in LOOPS:
+                    done = flops_of_products(model, batch)
+                    flops[name] = [sum(pair) for pair in zip(flops[name], done, strict=True)]
+    peak = max(peak, matrix_product_flops(device, autocast))
+    gru_peak = max(gru_peak, gru_flops(embed, hidden, device, autocast))
+    speed = {name: tokens[name] / seconds[name] for name in models}
+    found = {}
+    for name in models:
+        found[name] = {
+            "tokens_per_second": speed[name],
+            "times_tutorial": speed[name] / speed["tutorial"],
+            "times_loop": speed[name] / speed["step by step"],
+        }
+        if name not in LOOPS:
+            of_grus, others = flops[name]
+            found[name] |= {
+                "flops_per_token": (of_grus + others) / tokens[name],
+                "share_of_peak": (of_grus + others) / seconds[name] / peak,
+                "share_of_limit": (of_grus / gru_peak + others / peak) / seconds[name],
+            }
+    return found, {"products": peak, "gru": gru_peak}, time_parts(lambda: step("additive", bucketed))
+
+
+def table(found, speed, parts):
+    """The lines of one hidden size."""
+    lines = [
+        f"GFLOP/s: matrix products {speed['products'] / 1e9:.0f}, a GRU alone {speed['gru'] / 1e9:.0f}",
+        "",
+        f"{'model':<20}  tokens/s  x tutorial  x loop  MFLOP/token  share of peak  of limit",
+    ]
+    for name, of in found.items():
+        cells = f"{of['tokens_per_second']:>10,.0f}{of['times_tutorial']:>12.1f}{of['times_loop']:>8.1f}"
+        if name not in LOOPS:
+            cells += f"{of['flops_per_token'] / 1e6:>13.1f}{of['share_of_peak']:>15.2f}"
+            cells += f"{of['share_of_limit']:>10.2f}"
+        lines.append(f"{name:<20}{cells}")
+    shares = ", ".join(f"{part} {share:.0%}" for part, share in parts.items())
+    return [*lines, "", f"additive: {shares}"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--hidden", type=int, default=512)
+    parser.add_argument("--hidden", type=int, nargs="+", default=[64, 256, 512])
     parser.add_argument("--embed", type=int, default=256)
-    parser.add_argument("--batch-tokens", type=int, default=1_800)
+    parser.add_argument("--batch-tokens", type=int, default=900)
     parser.add_argument("--steps", type=int, default=12, help="training steps a model (default %(default)s)")
     parser.add_argument("--corpus", choices=["reviews", "multi30k"], default="reviews")
     args = parser.parse_args()
 
     encoded = EncodedCorpus(load_reviews()) if args.corpus == "reviews" else EncodedCorpus(load_multi30k(), 2)
-    sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
-    seed_everything(0)
-    models = {
-        "tutorial": StepByStep(*sizes, args.embed, args.hidden, 2 * args.hidden),
-        "step by step": StepByStep(*sizes, args.embed, args.hidden, args.hidden),
-    }
-    for name in ("bahdanau", "additive", "multiplicative", "scaled", "dot", "none"):
-        models[name] = Seq2Seq(*sizes, name, args.embed, args.hidden)
-    optimizers = {name: torch.optim.Adam(model.parameters(), fused=True) for name, model in models.items()}
-
-    seconds = dict.fromkeys(models, 0.0)
-    tokens, flops = dict.fromkeys(models, 0), dict.fromkeys(models, 0)
-    peak = matrix_product_flops()
-    batches = Batches(encoded, args.steps + 1, args.batch_tokens, seed=0, curriculum=0.0)
-    shuffled = torch.randperm(len(encoded.train_rows)).tolist()
-    for step in range(-1, args.steps):
-        bucketed = batches[step + 1]
-        rows, shuffled = shuffled[: len(bucketed.rows)], shuffled[len(bucketed.rows) :]
-        random = encoded.batch("train", [encoded.train_rows[row] for row in rows])
-        for name, model in models.items():
-            batch = random if name == "tutorial" else bucketed
-            took = one_step(model, optimizers[name], batch)
-            if step >= 0:  # the first turn warms up
-                seconds[name] += took
-                tokens[name] += int((batch.tgt_out != PAD_ID).sum())
-                flops[name] += flops_of_products(model, batch) if isinstance(model, Seq2Seq) else 0
-    peak = max(peak, matrix_product_flops())
-
     lines = [
-        f"{describe()}; matrix products {peak / 1e9:.0f} GFLOP/s",
-        f"{encoded.corpus.name}, embedding {args.embed}, hidden {args.hidden}, "
-        f"{args.batch_tokens} target tokens a batch, {args.steps} steps a model",
-        "",
-        f"{'model':<16}  tokens/s  x tutorial  x loop  MFLOP/token  share of peak",
+        describe(),
+        f"{encoded.corpus.name}, {args.batch_tokens} target tokens a batch, {args.steps} steps",
     ]
-    speed = {name: tokens[name] / seconds[name] for name in models}
-    for name in models:
-        ratios = f"{speed[name] / speed['tutorial']:>12.1f}{speed[name] / speed['step by step']:>8.1f}"
-        work = f"{flops[name] / tokens[name] / 1e6:>13.1f}{flops[name] / seconds[name] / peak:>15.2f}"
-        lines.append(f"{name:<16}{speed[name]:>10,.0f}{ratios}{work if flops[name] else ''}")
+    for hidden in args.hidden:
+        found = measure(encoded, hidden, args.embed, args.batch_tokens, args.steps)
+        lines += ["", f"embedding {args.embed}, hidden {hidden}", *table(*found)]
     print("\n".join(lines))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines) + "\n", "utf-8")

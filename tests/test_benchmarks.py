@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import (
     attention,
+    choices,
     corpora,
     data,
     decoding,
@@ -24,10 +25,8 @@ from benchmarks import (
     demo_04,
     demo_06,
     demos,
-    gpu,
     lessons,
     machine,
-    multi30k,
     parliament,
     start,
     summary,
@@ -37,9 +36,9 @@ from benchmarks import (
 from utils import train
 from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
-from utils.metrics import hard_alignment
+from utils.metrics import alignment_error_rate, hard_alignment
 from utils.models import forced_weights
-from utils.text import UNK_ID
+from utils.text import UNK_ID, EncodedCorpus
 from utils.train import Settings, encode_corpus, find_run, make_model
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,11 +64,17 @@ def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_pa
     monkeypatch.setattr(teacher_forcing, "load_reviews", lambda: load_reviews(2_000, 5, 5, 5))
     monkeypatch.setattr("sys.argv", ["x", "--hidden", "96", "--embed", "8", "--steps", "2"])
     teacher_forcing.main()
-    lines = capsys.readouterr().out.splitlines()
-    rows = {line[:16].strip(): line[16:].split() for line in lines if re.search(r"\d\.\d", line[16:])}
+    found = capsys.readouterr().out
+    assert teacher_forcing.RESULTS.read_text() == found
+    part = found.split("hidden 96\n")[1]
+    rows = {line[:20].strip(): line[20:].split() for line in part.splitlines()[3:11]}
     assert rows["tutorial"][1] == rows["step by step"][2] == "1.0"
     assert float(rows["additive"][3]) > float(rows["dot"][3]) > float(rows["none"][3]) > 0
-    assert all(0 < float(rows[name][4]) < 1 for name in ("additive", "dot", "none", "bahdanau"))
+    for name in teacher_forcing.MODELS:
+        assert 0 < float(rows[name][4]) < float(rows[name][5]), "a GRU alone is slower than a product"
+    shares = dict(re.findall(r"(\w[a-zA-Z ]+) (\d+)%", part.split("additive: ")[1]))
+    assert shares.keys() == {*teacher_forcing.PARTS, "else"}
+    assert int(shares["matrix products"]) > int(shares["dropout"]) and int(shares["else"]) < 40
 
 
 def one_by_one(function, jobs, workers):
@@ -212,38 +217,9 @@ def test_counted_work_equals_the_arithmetic_of_a_plain_model():
     batch = encoded.batch("train", range(7))
     src_positions, tgt_positions = int(batch.src_lengths.sum()), batch.tgt_in.numel()
     encoder = 2 * (6 + 5) * 3 * 5 * src_positions
-    decoder = (6 + 10) * 3 * 10 * tgt_positions + 10 * len(encoded.tgt_vocab) * tgt_positions
-    assert teacher_forcing.flops_of_products(model, batch) == 3 * 2 * (encoder + decoder + 10 * 10 * 7)
-
-
-@pytest.fixture
-def small_multi30k(monkeypatch, tmp_path):
-    """Reviews in the shape of Multi30K, small models, and folders of the test's own."""
-
-    def load(src, tgt, splits):
-        reviews = load_reviews(400, 20, 60, 5)
-        parts = dict(zip(splits, (reviews[name] for name in ("train", "valid", "test")), strict=True))
-        return Corpus("small", src, tgt, parts, "moses", "none", "none")
-
-    monkeypatch.setattr(multi30k, "load_multi30k", load)
-    monkeypatch.setattr(multi30k, "SIZES", {"embed_dim": 8, "hidden_dim": 16, "dropout": 0.1})
-    monkeypatch.setattr(multi30k, "RESULTS", tmp_path / "results" / "multi30k.json")
-    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
-    return tmp_path
-
-
-def test_multi30k_trains_scores_records_and_goes_on(small_multi30k, monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["x", "--epochs", "2"])
-    multi30k.main()
-    first = json.loads(multi30k.RESULTS.read_text())
-    printed = capsys.readouterr().out
-    assert [row["attention"] for row in first["rows"]] == ["none", "additive"]
-    assert "nrefs:1|" in printed and "| none |" in printed and "| additive |" in printed
-    assert sum(cell["sentences"] for cell in first["rows"][0]["by_length"]) == 60
-    assert f"{first['rows'][1]['bleu']['score']:.1f} [" in printed
-    multi30k.main()  # finished checkpoints are there: the same numbers, without training again
-    again = json.loads(multi30k.RESULTS.read_text())
-    assert again["rows"] == first["rows"]
+    decoder = (6 + 10) * 3 * 10 * tgt_positions
+    others = 10 * len(encoded.tgt_vocab) * tgt_positions + 10 * 10 * 7
+    assert teacher_forcing.flops_of_products(model, batch) == (6 * (encoder + decoder), 6 * others)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
@@ -398,13 +374,14 @@ def small_parliament(monkeypatch, tmp_path):
 def test_parliament_measures_alignment_and_length(small_parliament):
     record = small_parliament
     assert parliament.RESULTS.with_suffix(".txt").read_text("utf-8") == parliament.table(record) + "\n"
-    assert 0 < record["baselines"]["IBM model 1, intersection"] < record["baselines"]["diagonal"] < 1
+    assert 0 < record["baselines"]["IBM model 1, intersection"][0] < record["baselines"]["diagonal"][0] < 1
     settings = replace(TINY, model="additive")
     run = find_run(settings)
     (found,) = [run for run in record["runs"] if run["model"] == "additive"]
     gold = run.encoded.corpus["test"].links
     links = [hard_alignment(weights) for weights in forced_weights(run.model, run.encoded, "test")]
-    assert found["error"]["0"] == pytest.approx(parliament.alignment_error_rate(links, gold))
+    error, low, high = found["error"]["0"]
+    assert error == pytest.approx(alignment_error_rate(links, gold)) and low < error < high
     assert record["runs"][-1]["error"] is None, "without attention there is nothing to read"
     assert sum(sentences for *_, sentences in found["right"]) == len(gold)
     assert found["right"] != found["control"]
@@ -457,6 +434,27 @@ def test_decoding_times_one_by_one_and_batches(monkeypatch, capsys, tmp_path):
     for one, batch, ratio, *_, greedy, beam in rows:
         assert float(ratio) == pytest.approx(float(batch) / float(one), rel=0.05, abs=0.06)
         assert greedy == beam == "100%"
+
+
+def test_choices_measures_speed_and_what_equal_seconds_teach(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(choices, "RESULTS", tmp_path / "results" / "choices.txt")
+    monkeypatch.setattr(choices, "in_parallel", one_by_one)
+    monkeypatch.setattr(choices, "encoded_reviews", lambda: EncodedCorpus(few_reviews(300)))
+    monkeypatch.setattr(
+        "sys.argv", ["x", "--hidden", "8", "--turns", "1", "--seconds", "0.1", "--seeds", "2"]
+    )
+    choices.main()
+    printed = capsys.readouterr().out
+    assert choices.RESULTS.read_text("utf-8") == printed
+    rows = {line[:28].strip(): line[28:].split() for line in printed.splitlines()}
+    for precision in ("float32", "bfloat16"):
+        for kind in ("1 thread", "2 threads", "2 trainings"):
+            assert all(float(cell.replace(",", "")) > 0 for cell in rows[f"{precision}, {kind}"])
+    updates = [int(rows[f"{tokens:,} tokens a batch"][0].replace(",", "")) for tokens in (300, 900, 2_700)]
+    assert updates[0] >= updates[2] >= 1
+    assert all(
+        0 < float(loss) < 10 for tokens in ("300", "2,700") for loss in rows[f"{tokens} tokens a batch"][2:]
+    )
 
 
 def test_padding_is_the_share_of_cells_without_a_token():
@@ -561,37 +559,45 @@ def test_a_benchmark_that_fails_says_why_and_the_others_go_on(of_summary):
     assert lines["works"].split()[-1] == "yes"
 
 
-def test_the_summary_has_a_row_for_every_benchmark_and_the_gpu_only_where_there_is_one(of_summary, capsys):
+def test_the_summary_has_rows_for_every_benchmark_and_measures_those_that_are_named(of_summary, capsys):
     assert {row.benchmark for row in summary.ROWS} == set(summary.BENCHMARKS)
-    rows, benchmarks = summary.ROWS[:1], {"training": partial(dict, {summary.ROWS[0].figure: 12.0})}
-    _, lines = of_summary(
-        benchmarks | {"gpu": partial(int, "x")}, (*rows, summary.Row("gpu", "x", "on the GPU"))
-    )
-    assert ("on the GPU" in lines) == torch.cuda.is_available()
-    assert lines[rows[0].measure].split()[-1] == "yes"
+    assert any("GPU" in row.measure for row in summary.ROWS) == torch.cuda.is_available()
+    benchmarks = {"first": partial(dict, n=1), "second": partial(int, "x")}
+    rows = tuple(summary.Row(name, "n", name) for name in benchmarks)
+    status, lines = of_summary(benchmarks, rows, "first")
+    assert status == 0 and "second" not in lines
     with pytest.raises(SystemExit):
         of_summary(benchmarks, rows, "nothing")
     assert "there is no nothing" in capsys.readouterr().err
 
 
 def test_the_short_forms_give_what_their_rows_say(monkeypatch, tmp_path):
-    """All that is measured in little time, at toy sizes; what is left of it is in the tests above."""
+    """At toy sizes; that of `start` is tested with its lessons."""
 
     def wanted(benchmark):
         return {row.figure for row in summary.ROWS if row.benchmark == benchmark}
 
+    def few():
+        return load_reviews(300, 20, 20, 5)
+
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
-    for module in (decoding, data):
-        monkeypatch.setattr(module, "load_reviews", lambda: load_reviews(300, 20, 20, 5))
+    for module in (decoding, data, summary):
+        monkeypatch.setattr(module, "load_reviews", few)
     monkeypatch.setattr(data, "fresh_process", lambda *_: (2_500.0, 900.0))
+    monkeypatch.setattr(summary, "STEPS", 1)
+    small = partial(teacher_forcing.measure, embed=4, batch_tokens=60)
+    monkeypatch.setattr(
+        teacher_forcing, "measure", lambda encoded, hidden, steps: small(encoded, 8, steps=steps)
+    )
+    found = summary.training()
+    assert wanted("training") <= {*found}
+    ratio = found["multiplicative, tokens_per_second"] / found["additive, tokens_per_second"]
+    assert found["additive for multiplicative"] == pytest.approx(ratio)
     assert {*demos.figures()} == wanted("demos") and {*translation.figures()} == wanted("translation")
     assert {*data.figures()} == wanted("data")
     assert {*decoding.figures(8, 16, 2)} == wanted("decoding")
     if Path("/proc/self/status").exists():
         assert {*attention.figures(32, 4, 0)} == wanted("attention")
-    monkeypatch.setattr(gpu, "encoded_reviews", lambda: data.EncodedCorpus(load_reviews(300, 5, 5, 5)))
-    monkeypatch.setattr(gpu, "measure", partial(gpu.measure, hidden=8, batch_tokens=200, steps=2))
-    assert gpu.measure("cpu") > 0
     monkeypatch.setattr(demos, "RESULTS", tmp_path / "none.txt")
     with pytest.raises(ValueError, match="01_bottleneck.* is not recorded"):
         demos.figures()

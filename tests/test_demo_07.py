@@ -7,10 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from statistics import mean
 
 import pytest
 
-from benchmarks import multi30k
+from benchmarks import translation
 from tests.utils.loopback import serve
 from utils.plotting import NAMES
 
@@ -139,25 +140,64 @@ def test_in_a_chain_only_attention_finds_more_than_a_guess(shown):
     assert max(additive[2:]) < additive[0] * 0.6, "far less than alone"
 
 
-def test_the_record_is_shown_and_says_twice(shown):
+def recorded(updates, direction, model):
+    """Mean BLEU of a kind of model over its seeds: of all captions, and of those of each length."""
+    rows = [
+        row["scores"]["beam"]
+        for row in translation.recorded(translation.RESULTS).values()
+        if (of := row["settings"])["updates"] == updates
+        and [of["src"], of["tgt"], of["model"]] == [*direction.split("→"), model]
+    ]
+    parts = [mean(row["by_length"][part]["score"] for row in rows) for part in range(4)]
+    return len(rows), mean(row["text"]["score"] for row in rows), *parts
+
+
+def test_the_record_is_shown_and_says_which_learn_fastest(shown):
     text, _ = shown
-    record = json.loads(multi30k.RESULTS.read_text("utf-8"))
-    assert record["command"] in text and record["machine"] in text
-    for row in record["rows"]:
-        assert f"{NAMES[row['attention']]:<14}BLEU {row['bleu']['score']:.1f} [" in text
-    none, additive = record["rows"]
-    assert additive["bleu"]["score"] / none["bleu"]["score"] == pytest.approx(2, abs=0.1)
-    assert round(additive["seconds"] / 60) == 8
-    for row in record["rows"]:
-        *shorter, longest = (part["score"] for part in row["by_length"])
-        assert longest < min(shorter) - 4
-    gaps = [b["score"] - a["score"] for a, b in zip(none["by_length"], additive["by_length"], strict=True)]
-    assert [round(gap) for gap in gaps[:3:2]] == [14, 18] and gaps[0] < gaps[1] < gaps[2] > gaps[3]
-    assert round(additive["tokenised_bleu"]["score"], 1) == 32.2
-    counts = {part["first"]: part["sentences"] for part in none["by_length"]}
-    assert counts[20] == 48 and (counts[1] + counts[10]) / sum(counts.values()) == pytest.approx(
-        0.75, abs=0.03
+    found = {model: recorded(translation.BUDGET.updates, "de→en", model) for model in translation.MODELS}
+    for model, (seeds, *scores) in found.items():
+        name = f"1,200 updates  de→en  {NAMES.get(model, 'Transformer')}"
+        assert line(text, "BLEU, by words", name) == [seeds, *(round(score, 1) for score in scores)]
+    none, dot, scaled, multiplicative, additive, transformer = (
+        found[model][1] for model in translation.MODELS
     )
+    assert min(scaled, additive) > 1.9 * none and max(scaled, additive) < 2.1 * none
+    assert min(scaled, additive) - 3 > dot > max(multiplicative, transformer) > none + 3
+    minutes = [
+        row["cpu_seconds"] / 60
+        for row in translation.recorded(translation.RESULTS).values()
+        if row["settings"]["updates"] == translation.BUDGET.updates
+    ]
+    assert mean(minutes) == pytest.approx(5, abs=1)
+
+
+def test_after_half_an_hour_length_shows(shown):
+    text, _ = shown
+    gaps = {}
+    for src, tgt in translation.DIRECTIONS:
+        for model in ("none", "additive"):
+            name = f"5,000 updates  {src}→{tgt}  {NAMES[model]}"
+            seeds, *scores = recorded(translation.LONG.updates, f"{src}→{tgt}", model)
+            assert line(text, "BLEU, by words", name) == [seeds, *(round(score, 1) for score in scores)]
+            gaps.setdefault(f"{src}→{tgt}", []).append(scores)
+            *shorter, longest = scores[1:]
+            if model == "none":
+                assert scores[1:] == sorted(scores[1:], reverse=True), "each group is worse"
+            else:
+                assert max(shorter) - min(shorter) < 4, "alike up to 19 words"
+            assert longest < min(shorter) - 5
+    for none, additive in gaps.values():
+        assert additive[0] - none[0] == pytest.approx(13, abs=1)
+    none, additive = gaps["de→en"]
+    assert additive[1] - none[1] == pytest.approx(10, abs=0.5)
+    assert additive[3] - none[3] == pytest.approx(19.5, abs=1)
+    captions = [
+        part["sentences"]
+        for part in next(iter(translation.recorded(translation.RESULTS).values()))["scores"]["beam"][
+            "by_length"
+        ]
+    ]
+    assert captions[3] == 48 and sum(captions[:2]) / sum(captions) == pytest.approx(0.75, abs=0.03)
 
 
 def test_the_map_looks_right_and_the_word_is_wrong(shown):

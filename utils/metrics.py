@@ -173,20 +173,31 @@ def alignment_errors(maps, gold, shifts=(-1, 0, 1)):
     }
 
 
+def _agreement(predicted, sure, possible):
+    """Count for each sentence which links agree, |A and S| + |A and P|, and which there are, |A| + |S|."""
+    possible = sure if possible is None else [s | p for s, p in zip(sure, possible, strict=True)]
+    pairs = [
+        (len(a & s) + len(a & p), len(a) + len(s)) for a, s, p in zip(predicted, sure, possible, strict=True)
+    ]
+    if not any(total for _, total in pairs):
+        raise ValueError("there is no link at all, neither predicted nor gold: an error rate needs some")
+    return pairs
+
+
 def alignment_error_rate(predicted, sure, possible=None):
     """Alignment error rate over a corpus: 0 is perfect, 1 is wholly wrong (Och and Ney 2003).
 
     1 - (|A and S| + |A and P|) / (|A| + |S|), where A are predicted, S sure and P possible links:
     each a list with one set of (src, tgt) a sentence. Without `possible`, the sure links are it.
     """
-    possible = sure if possible is None else [s | p for s, p in zip(sure, possible, strict=True)]
-    hits = total = 0
-    for a, s, p in zip(predicted, sure, possible, strict=True):
-        hits += len(a & s) + len(a & p)
-        total += len(a) + len(s)
-    if not total:
-        raise ValueError("there is no link at all, neither predicted nor gold: an error rate needs some")
+    hits, total = map(sum, zip(*_agreement(predicted, sure, possible), strict=True))
     return 1 - hits / total
+
+
+def alignment_error_interval(predicted, sure, possible=None):
+    """`alignment_error_rate`, and the low and high end of its 95% interval when sentences are drawn anew."""
+    pairs = _agreement(predicted, sure, possible)
+    return resampled_interval([np.repeat([0.0, 1.0], [hits, total - hits]) for hits, total in pairs])
 
 
 def translation_scores(translations, maps, gold):

@@ -286,7 +286,7 @@ def _stop_requests():
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _keep_freed_memory():
+def keep_freed_memory():
     """Have the C library of Linux keep memory that was freed, for the next update to use it again.
 
     Unless told, it gives large blocks back, and the system clears every page of them before they come again.
@@ -350,7 +350,7 @@ def train(
     )
     if checkpoint:
         settings["vocabulary"] = encoded.fingerprint
-    _keep_freed_memory()
+    keep_freed_memory()
     validate_every = validate_every or max(1, -(-updates // 5))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)

@@ -205,6 +205,18 @@ def test_the_report_ranks_mistakes_and_needs_no_network(example):
     assert "goran" in person and "it ended the process that ran it" in person
 
 
+def test_the_report_is_read_on_a_telephone(example, page):
+    """The page stays as wide as the screen; a table that is wider moves in its own box."""
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.goto((example.course / "graded" / f"{NAME}.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    points = page.get_by_role("region", name="Students")
+    assert points.evaluate("box => box.scrollWidth > box.clientWidth")
+    points.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("box => box.scrollLeft > 0", arg=points.element_handle())
+
+
 def test_run_again_grades_nobody_twice(example):
     made = {
         path: path.stat().st_mtime_ns

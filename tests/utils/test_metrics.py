@@ -6,6 +6,7 @@ import torch
 
 from utils.data import Split
 from utils.metrics import (
+    alignment_error_interval,
     alignment_error_rate,
     alignment_errors,
     attention_entropy,
@@ -75,6 +76,14 @@ def test_alignment_error_rate_by_hand():
     assert alignment_error_rate([{(0, 0)}, {(3, 3)}], [*sure, {(1, 1)}]) == pytest.approx(1 - 2 / 5)
     with pytest.raises(ValueError, match="no link"):
         alignment_error_rate([set()], [set()])
+
+
+def test_the_interval_of_the_error_is_of_whole_sentences():
+    predicted, sure = [{(0, 0)}, {(3, 3)}] * 20, [{(0, 0), (1, 1)}, {(1, 1)}] * 20
+    rate, low, high = alignment_error_interval(predicted, sure)
+    assert rate == pytest.approx(alignment_error_rate(predicted, sure)) == pytest.approx(1 - 2 / 5)
+    assert 0.45 < low < rate - 0.05 and rate + 0.05 < high < 0.75
+    assert alignment_error_interval(sure, sure) == (0, 0, 0)
 
 
 MASK = torch.tensor([[True, True, True], [True, True, False], [False, False, False]])
