@@ -249,7 +249,8 @@ def preload(reviews):
     for package in ("utils", "grading.drives"):
         for found in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(found.name)
-    for name in ("matplotlib.pyplot", "seaborn", "pandas", "sacrebleu", "tqdm.auto", "grading.calls"):
+    late = ("matplotlib.pyplot", "seaborn", "pandas", "requests", "sacrebleu.significance", "tqdm.auto")
+    for name in (*late, "grading.calls"):
         importlib.import_module(name)
     if reviews:
         text.encoded_reviews()

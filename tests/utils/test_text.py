@@ -35,6 +35,15 @@ def test_moses_tokens_come_back_as_the_sentence():
     assert detokenize(tokenize("the dog isn't here.", "moses", "en"), "moses", "en") == "the dog isn't here."
 
 
+@pytest.mark.parametrize("tokenization", ["words", "moses"])
+def test_a_word_is_in_memory_once(tokenization):
+    (_, first), (second, _) = (
+        tokenize("the restaurant", tokenization),
+        tokenize("restaurant was", tokenization),
+    )
+    assert first is second
+
+
 def test_unknown_tokenization_is_named():
     with pytest.raises(ValueError, match="letters"):
         tokenize("a", "letters")
