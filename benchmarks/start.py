@@ -8,7 +8,8 @@ read before, so that a first start after switching on the machine takes longer. 
 modules and the libraries that these import took, torch apart, in milliseconds (`python -X importtime`).
 
 Then the code cells of lessons, in order, in a fresh kernel, as after opening the notebook: seconds until the
-imports are done, until the first picture is shown and until the first heat map is, where a lesson has one.
+imports are done, until the first picture is shown and until the first heat map is, where a lesson has one: in
+lesson 02 that is a row made up by hand, in lesson 03 the map of a model that has been trained before it.
 With --clone, the same for a fresh clone of this repository, whose environment is installed first: minutes,
 and the network where pip has not kept the packages. How long whole lessons take is measured by
 `benchmarks.demos`. The tables are also written to benchmarks/results/start.txt.
