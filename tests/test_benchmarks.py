@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -681,3 +683,17 @@ def test_importing_what_lessons_import_loads_nothing_that_is_needed_only_sometim
     )
     program = f"{start.lesson_imports()}\nimport sys\nprint(*(set(sys.modules) & set({late!r})))"
     assert start._python("-c", program).stdout.split() == []
+
+
+def test_a_fresh_clone_is_installed_and_opened(monkeypatch, tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "start.py").write_text("def waits(name): return {'heat map': len(name)}")
+    install = f"mkdir -p .venv/bin && ln -s {sys.executable} .venv/bin/python && touch $@"
+    (tmp_path / "Makefile").write_text(f".venv/.ready:\n\t{install}\n")
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    for command in ("init", "-q"), ("add", "."), (*author, "commit", "-qm", "x"):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(start, "ROOT", tmp_path)
+    took = start.from_clone()
+    assert [*took] == ["clone", "install", "run"] and min(took.values()) > 0
+    assert took["run"] == len("02_attention"), "what the clone itself says, without the start of Python"
