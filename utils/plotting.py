@@ -18,13 +18,12 @@ NAMES = {
     "bahdanau": "additive, feeding the cell (Bahdanau)",
     "Transformer": "Transformer",
 }
-# For the colour-blind (after Wong 2011, Nature Methods 8, 441), as seaborn has them.
+# seaborn's colours for the colour-blind (after Wong 2011, Nature Methods 8, 441), without loading it.
 PALETTE = [
     "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
     "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
 ]  # fmt: skip
 COLOURS = dict(zip(NAMES, [*PALETTE[:6], (0.25, 0.25, 0.25)], strict=True))
-LIGHT = 0.71  # a weight from which on viridis is so light that black is read more easily than white
 SHAPES = "os^DvPX"
 MARKERS = dict(zip(NAMES, SHAPES, strict=True))
 
@@ -72,6 +71,7 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
     alignments: each is framed in white and black. `annotate` writes the numbers into the cells
     (default: in maps of at most 64 cells). Returns the Axes.
     """
+    import seaborn as sns  # slow to import, and only maps need it
     from matplotlib.patches import Rectangle
 
     weights = np.asarray(weights, dtype=float)
@@ -83,18 +83,20 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
     rows, columns = weights.shape
     if ax is None:
         ax = _subplots(1.6 + 0.5 * columns, 1.2 + 0.36 * rows)[0, 0]
-    mesh = ax.pcolormesh(weights, vmin=0, vmax=1, cmap="viridis")
-    ax.set(xlim=(0, columns), ylim=(rows, 0))
-    ax.set_xticks(np.arange(columns) + 0.5, src_tokens)
-    ax.set_yticks(np.arange(rows) + 0.5, tgt_tokens)
-    ax.spines[:].set_visible(False)
-    if colour_bar:
-        ax.figure.colorbar(mesh, ax=ax, label="weight").outline.set_visible(False)
-    if weights.size <= 64 if annotate is None else annotate:
-        for (row, column), weight in np.ndenumerate(weights):
-            ink = "white" if weight < LIGHT else "0.15"
-            place = {"ha": "center", "va": "center", "size": 8}
-            ax.text(column + 0.5, row + 0.5, f"{weight:.2f}", color=ink, **place)
+    sns.heatmap(
+        weights,
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap="viridis",
+        annot=weights.size <= 64 if annotate is None else annotate,
+        fmt=".2f",
+        annot_kws={"size": 8},
+        xticklabels=list(src_tokens),
+        yticklabels=list(tgt_tokens),
+        cbar=colour_bar,
+        cbar_kws={"label": "weight"},
+    )
     for src, tgt in sorted(links):
         for width, colour in ((3.0, "black"), (1.4, "white")):
             box = Rectangle((src + 0.07, tgt + 0.07), 0.86, 0.86, fill=False, lw=width, ec=colour)
