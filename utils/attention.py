@@ -184,6 +184,9 @@ def attend_shared(look, query, owner, owners):
     """
     if owner is None:
         return look(query)
+    if owners == 1:  # no table is needed: all rows in their order
+        context, weights = look(query.transpose(0, 1))
+        return context.transpose(0, 1), weights[0].movedim(-2, 0).unsqueeze(-2)
     place = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
     table = query.new_zeros(owners, int(place.max()) + 1, query.shape[2])
     table[owner, place] = query[:, 0]

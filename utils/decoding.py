@@ -37,18 +37,29 @@ def greedy_search(step, state, bos_id, eos_id, max_len):
     sentences, device = len(state[0]), state[0].device
     row = torch.arange(sentences, device=device)
     tokens, ended = torch.full_like(row, bos_id), torch.zeros_like(row, dtype=torch.bool)
-    ids, shown = [], []
-    while len(ids) < max_len and not ended.all():
-        if 2 * ended.sum() >= len(ended):
-            left = (~ended).nonzero()[:, 0]
+    count, counts = sentences, []
+    rows, ids, shown = [], [], []
+    while len(ids) < max_len and (going_on := ended.tolist().count(False)):
+        if 2 * going_on <= count:
+            left, count = (~ended).nonzero()[:, 0], going_on
             row, tokens, ended = row[left], tokens[left], ended[left]
             state = tuple(part[left] for part in state)
         logits, state, *show = step(tokens, state)
         tokens = logits.argmax(-1)
         ended |= tokens == eos_id
-        ids.append(torch.full((sentences,), eos_id, device=device).index_copy_(0, row, tokens))
-        shown += [part.new_zeros(sentences, *part.shape[1:]).index_copy_(0, row, part) for part in show]
-    return torch.stack(ids, 1), torch.stack(shown, 1) if shown else None
+        counts.append(count)
+        rows.append(row)
+        ids.append(tokens)
+        shown += show
+    steps = torch.arange(len(ids)).repeat_interleave(torch.tensor(counts))
+    place = torch.cat(rows), steps.to(device)
+
+    def lay_out(parts, otherwise):
+        whole = parts[0].new_full((sentences, len(ids), *parts[0].shape[1:]), otherwise)
+        whole[place] = torch.cat(parts)
+        return whole
+
+    return lay_out(ids, eos_id), lay_out(shown, 0) if shown else None
 
 
 @torch.no_grad()
@@ -128,23 +139,24 @@ def beam_search_batch(step, state, bos_id, eos_id, beam_size, max_len, length_pe
         candidates[group, place] = sums.unsqueeze(1) + log_probs
         candidates = candidates.flatten(1)
         sums, chosen = candidates.topk(min(beam_size, candidates.shape[1]))  # (sentences left, places)
-        taken = (torch.arange(sums.shape[1], device=device) < free[left].unsqueeze(1)) & sums.isfinite()
-        owner = left[taken.nonzero()[:, 0]]
-        parents = (first.unsqueeze(1) + chosen // vocab)[taken]
-        tokens, sums = (chosen % vocab)[taken], sums[taken]
+        room = torch.arange(sums.shape[1], device=device) < free[left].unsqueeze(1)
+        taken = group, _ = (room & sums.isfinite()).nonzero(as_tuple=True)
+        owner, sums, chosen = left[group], sums[taken], chosen[taken]
+        parents, tokens = first[group] + chosen // vocab, chosen % vocab
         written = torch.cat([written[parents], tokens.unsqueeze(1)], dim=1)
         show = [part.unsqueeze(1) for part in show]  # none or one, (hypotheses, 1, ...)
         shown = [torch.cat([*shown, *show], dim=1)[parents]] if show else []
 
         ends = tokens == eos_id
-        over = ends | (length == max_len)
-        columns = [part[over].tolist() for part in (owner, ends, written, sums / length**length_penalty)]
-        for i, end, ids, score, *show in zip(*columns, *(part[over] for part in shown), strict=True):
-            (finished if end else unfinished)[i].append((ids[:-1] if end else ids, score, *show))
-        free = free - torch.bincount(owner[ends], minlength=sentences)
-        owner, parents, tokens, sums, written, *shown = (
-            part[~ends] for part in (owner, parents, tokens, sums, written, *shown)
-        )
+        over = (ends | (length == max_len)).nonzero()[:, 0]
+        if len(over):
+            columns = [part[over].tolist() for part in (owner, ends, written, sums / length**length_penalty)]
+            for i, end, ids, score, *show in zip(*columns, *(part[over] for part in shown), strict=True):
+                (finished if end else unfinished)[i].append((ids[:-1] if end else ids, score, *show))
+            free = free - torch.bincount(owner[ends], minlength=sentences)
+            left = (~ends).nonzero()[:, 0]
+            hypotheses = owner, parents, tokens, sums, written, *shown
+            owner, parents, tokens, sums, written, *shown = (part[left] for part in hypotheses)
         if not len(owner):
             break
         state = tuple(part[parents] for part in state)

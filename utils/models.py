@@ -174,6 +174,8 @@ class Seq2Seq(nn.Module):
     def start(self, src, src_lengths):
         """Read the source: the state that a search begins with, a tuple."""
         encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
+        if src_mask is not None and src_mask.all():  # no padding to hide: the same, and sooner
+            src_mask = None
         return decoder_state, Shared(encoder_states, src_mask)
 
     def advance(self, tokens, state):

@@ -66,8 +66,17 @@ class MultiHeadAttention(nn.Module):
         """Give keys and values as the heads look them up, (batch, heads, src_len, head_dim) each."""
         return self._split(self.key_proj(keys)), self._split(self.value_proj(values))
 
-    def from_projected(self, query, keys, values, mask=None):
-        """Attend to what `project` has given; a step-by-step decoder does so once for each word."""
+    def from_projected(self, query, keys, values, mask=None, owner=None):
+        """Attend to what `project` has given; a step-by-step decoder asks for that once for each word.
+
+        `owner` is as in `utils.attention.attend_shared`: who shares keys and values.
+        """
+        look = partial(self._look, keys=keys, values=values, mask=mask)
+        context, weights = attend_shared(look, self.query_proj(query), owner, len(keys))
+        return self.out_proj(context), weights  # weights (batch, heads, tgt_len, src_len)
+
+    def _look(self, query, keys, values, mask):
+        """Attend between the projections: context (batch, tgt_len, hidden), weights."""
         batch = query.shape[0]
         if mask is not None:
             if mask.shape[0] != batch:
@@ -76,11 +85,10 @@ class MultiHeadAttention(nn.Module):
                     f"{tuple(mask.shape)}: give one for all of them a batch axis, mask.expand(batch, -1, -1)"
                 )
             mask = mask.repeat_interleave(self.heads, dim=0)  # (batch * heads, ...)
-        query = self._split(self.query_proj(query))
-        rows = (heads.flatten(0, 1) for heads in (query, keys, values))  # (batch * heads, length, head_dim)
+        rows = (heads.flatten(0, 1) for heads in (self._split(query), keys, values))  # (batch * heads, ...)
         context, weights = attend(*rows, mask, scaled_dot_score)
         context = context.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)  # (batch, tgt_len, hidden)
-        return self.out_proj(context), weights.unflatten(0, (batch, -1))  # (batch, heads, tgt_len, src_len)
+        return context, weights.unflatten(0, (batch, -1))  # (batch, heads, tgt_len, src_len)
 
     def _split(self, x):
         """Share (batch, length, hidden) out among the heads: (batch, heads, length, head_dim)."""
@@ -170,8 +178,7 @@ class DecoderBlock(nn.Module):
         now = self.own_attention.project(normed, normed)
         keys, values = (torch.cat(pair, dim=2) for pair in zip(past, now, strict=True))
         x = x + self.dropout(self.own_attention.from_projected(normed, keys, values)[0])
-        look = partial(then.attention.from_projected, keys=source[0], values=source[1], mask=src_mask)
-        context, weights = attend_shared(look, then.attention_norm(x), owner, len(src_mask))
+        context, weights = then.attention.from_projected(then.attention_norm(x), *source, src_mask, owner)
         return then.think(x + self.dropout(context)), weights, (keys, values)
 
 
@@ -238,12 +245,13 @@ class Transformer(nn.Module):
         encoder_states, src_mask = self.encode(src, src_lengths)
         source = [block.then.attention.project(encoder_states, encoder_states) for block in self.decoder]
         source = [part.contiguous() for pair in source for part in pair]
-        return *(part[:, :, :0] for part in source), Shared(src_mask, *source)
+        past = (part[:, :, :0] for part in source)
+        return *past, Shared(*source, None if src_mask.all() else src_mask)  # None: no padding to hide
 
     def advance(self, tokens, state):
         """Continue hypotheses by one token; results as those of `Seq2Seq.advance`."""
         *past, shared = state
-        src_mask, *source = shared.tensors
+        *source, src_mask = shared.tensors
         x = self._embed(self.tgt_embedding, tokens.unsqueeze(1), first=past[0].shape[2])
         written = []
         for i, block in enumerate(self.decoder):
