@@ -1,4 +1,4 @@
-"""Search for a good translation: beam search over any model that predicts one token at a time."""
+"""Search for a good translation, greedily or by beam, with any model that predicts one token at a time."""
 
 import torch
 
@@ -6,9 +6,9 @@ import torch
 class Shared:
     """Tensors with a row for each sentence, in a state with a row for each hypothesis, and no row copied.
 
-    It is indexed like a tensor of the state. `owner` (hypotheses,) says which row of the `tensors` each
-    hypothesis has; None: each has its own, in order. Rows that nobody owns any more leave when they are half
-    of all. One of the tensors may be None.
+    It is indexed like a tensor of the state. `owner` (hypotheses,), ascending, says which row of `tensors`
+    each hypothesis has; None: each has its own, in order. Rows that nobody owns any more leave when they are
+    half of all. Tensors other than the first may be None.
     """
 
     def __init__(self, *tensors, owner=None):
