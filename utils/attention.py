@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 AT_ONCE = 2**25  # numbers that additive attention holds at once: 128 MB as float32
 PART = 2**23  # numbers of each part beyond that
+CACHED = 2**18  # and of each part where no gradient is wanted: 1 MB, which a core's own cache holds
 
 
 def dot_score(query, keys):
@@ -86,12 +87,17 @@ class AdditiveScore(nn.Module):
 
         Where (batch, tgt_len, src_len, attn_dim) would be more than `AT_ONCE` numbers, they are made for some
         target words after the other, and made again on the way back (Chen et al. 2016, "Training Deep Nets
-        with Sublinear Memory Cost"): less memory, and there less time too.
+        with Sublinear Memory Cost"): less memory, and there less time too. Where no gradient is wanted, they
+        are made for some sentences after the other: three times as fast out of a core's own cache.
         """
         _check_query(query, self.query_proj.in_features)
         _check("projected", projected, batch=query.shape[0], src_len=None, attn_dim=self.v.in_features)
         batch, tgt_len, _ = query.shape
         numbers = batch * tgt_len * projected.shape[1] * projected.shape[2]
+        if not torch.is_grad_enabled() and query.device.type == "cpu" and batch > 1 and numbers > CACHED:
+            sentences = max(1, CACHED * batch // numbers)
+            parts = zip(query.split(sentences), projected.split(sentences), strict=True)
+            return torch.cat([self.from_projected(*part) for part in parts])
         if numbers <= AT_ONCE:
             return self.all_at_once(query, projected)
         words = max(1, PART * tgt_len // numbers)
@@ -166,6 +172,27 @@ def attend(query, keys, values, mask, score):
     _check("values", values, batch=query.shape[0], src_len=keys.shape[1], value_dim=None)
     weights = masked_softmax(score(query, keys), mask)
     return weights @ values, weights  # context (batch, tgt_len, value_dim)
+
+
+def attend_shared(look, query, owner, owners):
+    """Let several rows of queries look at the keys and values of one sentence, which are not copied for them.
+
+    query (batch, 1, query_dim); owner (batch,), ascending: which of the `owners` sentences a row looks at, or
+    None where each row has its own. `look` is an attention with everything but its query given. It is called
+    with queries (owners, tgt_len, query_dim), where the rows of a sentence stand as its target words, and
+    gives context and weights (owners, ..., tgt_len, src_len). Returns those of the rows, in their order.
+    """
+    if owner is None:
+        return look(query)
+    if owners == 1:  # no table is needed: all rows in their order
+        context, weights = look(query.transpose(0, 1))
+        return context.transpose(0, 1), weights[0].movedim(-2, 0).unsqueeze(-2)
+    place = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
+    table = query.new_zeros(owners, int(place.max()) + 1, query.shape[2])
+    table[owner, place] = query[:, 0]
+    context, weights = look(table)
+    weights = weights.movedim(-2, 1)[owner, place].unsqueeze(-2)  # (batch, ..., 1, src_len)
+    return context[owner, place].unsqueeze(1), weights  # context (batch, 1, value_dim)
 
 
 def _check_query(query, query_dim=None):

@@ -1,6 +1,65 @@
-"""Search for a good translation: beam search over any model that predicts one token at a time."""
+"""Search for a good translation, greedily or by beam, with any model that predicts one token at a time."""
 
 import torch
+
+
+class Shared:
+    """Tensors with a row for each sentence, in a state with a row for each hypothesis, and no row copied.
+
+    It is indexed like a tensor of the state. `owner` (hypotheses,), ascending, says which row of `tensors`
+    each hypothesis has; None: each has its own, in order. Rows that nobody owns any more leave when they are
+    half of all. Tensors other than the first may be None.
+    """
+
+    def __init__(self, *tensors, owner=None):
+        self.tensors, self.owner = tensors, owner
+
+    def __getitem__(self, rows):
+        owner = rows if self.owner is None else self.owner[rows]
+        left, place = owner.unique_consecutive(return_inverse=True)
+        if 2 * len(left) > len(self.tensors[0]):
+            return Shared(*self.tensors, owner=owner)
+        tensors = (tensor if tensor is None else tensor[left] for tensor in self.tensors)
+        return Shared(*tensors, owner=None if len(left) == len(owner) else place)
+
+
+@torch.no_grad()
+def greedy_search(step, state, bos_id, eos_id, max_len):
+    """Decode many sentences at once by the likeliest token at each step.
+
+    `step(tokens, state)` is as in `beam_search`, but that logits (sentences, vocab) will do, and that it may
+    return a third tensor, what there is to show for this step: attention weights (sentences, src_len).
+
+    Returns ids (sentences, steps), the end token included, and what was shown, (sentences, steps, ...) or
+    None. Stops when every sentence has ended, or at `max_len`. A sentence that has ended is carried along
+    until half of all have: then they leave, and have end tokens and zeros from there on.
+    """
+    sentences, device = len(state[0]), state[0].device
+    row = torch.arange(sentences, device=device)
+    tokens, ended = torch.full_like(row, bos_id), torch.zeros_like(row, dtype=torch.bool)
+    count, counts = sentences, []
+    rows, ids, shown = [], [], []
+    while len(ids) < max_len and (going_on := ended.tolist().count(False)):
+        if 2 * going_on <= count:
+            left, count = (~ended).nonzero()[:, 0], going_on
+            row, tokens, ended = row[left], tokens[left], ended[left]
+            state = tuple(part[left] for part in state)
+        logits, state, *show = step(tokens, state)
+        tokens = logits.argmax(-1)
+        ended |= tokens == eos_id
+        counts.append(count)
+        rows.append(row)
+        ids.append(tokens)
+        shown += show
+    steps = torch.arange(len(ids)).repeat_interleave(torch.tensor(counts))
+    place = torch.cat(rows), steps.to(device)
+
+    def lay_out(parts, otherwise):
+        whole = parts[0].new_full((sentences, len(ids), *parts[0].shape[1:]), otherwise)
+        whole[place] = torch.cat(parts)
+        return whole
+
+    return lay_out(ids, eos_id), lay_out(shown, 0) if shown else None
 
 
 @torch.no_grad()
@@ -57,48 +116,51 @@ def beam_search_batch(step, state, bos_id, eos_id, beam_size, max_len, length_pe
     """Decode many sentences by beam search at once: what `beam_search` gives for each, in a list.
 
     All is as in `beam_search`, but that the state has one row a sentence at the start. Each call of `step`
-    continues the hypotheses of all sentences that are still searched for. A token must have a probability
-    above 0; which of two equal candidates gets the last place is left open, as it is there.
+    continues the hypotheses of all sentences that are still searched for, those of a sentence one after the
+    other. It may return a third tensor, (hypotheses, ...), what there is to show for this step: then each of
+    the list has a third part too, (steps, ...), a row for each token of its sum. A token must have a
+    probability above 0; which of two equal candidates gets the last place is left open, as it is there.
     """
     if beam_size < 1 or max_len < 1:
         raise ValueError(f"beam_size and max_len are at least 1, not {beam_size} and {max_len}")
     sentences, device = len(state[0]), state[0].device
     finished, unfinished = [[] for _ in range(sentences)], [[] for _ in range(sentences)]
-    # Each hypothesis has an owner, its sentence, whose hypotheses stand together, and a place among them.
-    owner = torch.arange(sentences, device=device)
-    place = torch.zeros_like(owner)
+    owner = torch.arange(sentences, device=device)  # the sentence of each hypothesis, in ascending order
     free = torch.full_like(owner, beam_size)  # places of a sentence that no finished hypothesis has
-    written = owner.new_empty(sentences, 0)  # (hypotheses, length)
+    written, shown = owner.new_empty(sentences, 0), []  # (hypotheses, length) each, and more axes
     tokens, sums = torch.full_like(owner, bos_id), torch.zeros(sentences, device=device)
     for length in range(1, max_len + 1):
-        log_probs, state = step(tokens, state)
-        # No more than the best few of one hypothesis can be among the best few of its sentence.
-        best, token = log_probs.topk(min(beam_size, log_probs.shape[1]))  # (hypotheses, best)
-        best = best + sums.unsqueeze(1)
-        table = best.new_full((sentences, beam_size, best.shape[1]), -torch.inf)
-        row = owner.new_zeros(sentences, beam_size)
-        table[owner, place] = best
-        row[owner, place] = torch.arange(len(owner), device=device)
-        sums, chosen = table.flatten(1).topk(beam_size)  # (sentences, beam_size)
-        chosen_rows = row.gather(1, chosen // best.shape[1])
-        chosen_tokens = token[chosen_rows, chosen % best.shape[1]]
-        taken = (torch.arange(beam_size, device=device) < free.unsqueeze(1)) & sums.isfinite()
-        owner, place = taken.nonzero(as_tuple=True)
-        parents, tokens, sums = chosen_rows[taken], chosen_tokens[taken], sums[taken]
+        log_probs, state, *show = step(tokens, state)
+        vocab = log_probs.shape[1]
+        left, group, counts = owner.unique_consecutive(return_inverse=True, return_counts=True)
+        first = counts.cumsum(0) - counts  # the row of the first hypothesis of each sentence
+        place = torch.arange(len(owner), device=device) - first[group]
+        candidates = log_probs.new_full((len(left), int(counts.max()), vocab), -torch.inf)
+        candidates[group, place] = sums.unsqueeze(1) + log_probs
+        candidates = candidates.flatten(1)
+        sums, chosen = candidates.topk(min(beam_size, candidates.shape[1]))  # (sentences left, places)
+        room = torch.arange(sums.shape[1], device=device) < free[left].unsqueeze(1)
+        taken = group, _ = (room & sums.isfinite()).nonzero(as_tuple=True)
+        owner, sums, chosen = left[group], sums[taken], chosen[taken]
+        parents, tokens = first[group] + chosen // vocab, chosen % vocab
         written = torch.cat([written[parents], tokens.unsqueeze(1)], dim=1)
+        show = [part.unsqueeze(1) for part in show]  # none or one, (hypotheses, 1, ...)
+        shown = [torch.cat([*shown, *show], dim=1)[parents]] if show else []
 
         ends = tokens == eos_id
-        scores = sums / length**length_penalty
-        for i in (ends | (length == max_len)).nonzero()[:, 0].tolist():
-            kind = finished if ends[i] else unfinished
-            kind[owner[i]].append((written[i].tolist()[: length - int(ends[i])], scores[i].item()))
-        free = free - torch.bincount(owner[ends], minlength=sentences)
-        owner, tokens, sums, written = (part[~ends] for part in (owner, tokens, sums, written))
+        over = (ends | (length == max_len)).nonzero()[:, 0]
+        if len(over):
+            columns = [part[over].tolist() for part in (owner, ends, written, sums / length**length_penalty)]
+            for i, end, ids, score, *show in zip(*columns, *(part[over] for part in shown), strict=True):
+                (finished if end else unfinished)[i].append((ids[:-1] if end else ids, score, *show))
+            free = free - torch.bincount(owner[ends], minlength=sentences)
+            left = (~ends).nonzero()[:, 0]
+            hypotheses = owner, parents, tokens, sums, written, *shown
+            owner, parents, tokens, sums, written, *shown = (part[left] for part in hypotheses)
         if not len(owner):
             break
-        # Of each sentence, the hypotheses that go on take the first places.
-        place = torch.arange(len(owner), device=device) - torch.searchsorted(owner, owner)
-        state = tuple(part[parents[~ends]] for part in state)
+        state = tuple(part[parents] for part in state)
     return [
-        max(done or other, key=lambda pair: pair[1]) for done, other in zip(finished, unfinished, strict=True)
+        max(done or other, key=lambda found: found[1])
+        for done, other in zip(finished, unfinished, strict=True)
     ]

@@ -2,13 +2,14 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from utils.attention import AdditiveScore, MultiplicativeScore, attend, make_score
-from utils.decoding import beam_search_batch
+from utils.attention import AdditiveScore, MultiplicativeScore, attend, attend_shared, make_score
+from utils.decoding import Shared, beam_search_batch, greedy_search
 from utils.text import BOS_ID, EOS_ID, PAD_ID, lengths_to_mask, pad
 
 ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive", "bahdanau")
@@ -65,11 +66,12 @@ class Decoder(nn.Module):
 class LuongDecoder(nn.Module):
     """Attend after the cell: its new state is the query (Luong et al. 2015, section 3, equation 5).
 
-    forward(tgt_in, decoder_state, encoder_states, src_mask): ids (batch, tgt_len), state
+    forward(tgt_in, decoder_state, encoder_states, src_mask, owner=None): ids (batch, tgt_len), state
     (batch, hidden), states (batch, src_len, hidden), mask (batch, src_len), True = a real token.
     Returns logits (batch, tgt_len, vocab), the state after the last token, and weights
     (batch, tgt_len, src_len). The cell never waits for a context, so all steps of a known target
     run in one call and attend in one product. `score` is a name of `utils.attention.make_score`.
+    Hypotheses that share a source name their row of it in `owner`, as in `utils.attention.attend_shared`.
     """
 
     def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0, score="multiplicative"):
@@ -81,9 +83,10 @@ class LuongDecoder(nn.Module):
         self.out = nn.Linear(hidden_dim, vocab_size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
+    def forward(self, tgt_in, decoder_state, encoder_states, src_mask, owner=None):
         query, last = self.rnn(self.dropout(self.embedding(tgt_in)), decoder_state[None])
-        context, weights = attend(query, encoder_states, encoder_states, src_mask, self.score)
+        look = partial(attend, keys=encoder_states, values=encoder_states, mask=src_mask, score=self.score)
+        context, weights = attend_shared(look, query, owner, len(encoder_states))
         attentional = torch.tanh(self.combine(torch.cat([context, query], dim=-1)))
         return self.out(self.dropout(attentional)), last[0], weights
 
@@ -104,15 +107,14 @@ class BahdanauDecoder(nn.Module):
         self.out = nn.Linear(hidden_dim, vocab_size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
+    def forward(self, tgt_in, decoder_state, encoder_states, src_mask, owner=None):
         embedded = self.dropout(self.embedding(tgt_in))
-        projected_keys = self.score.project_keys(encoder_states)
+        keys, score = self.score.project_keys(encoder_states), self.score.from_projected
+        look = partial(attend, keys=keys, values=encoder_states, mask=src_mask, score=score)
         states, contexts, weights = [], [], []
         for step in embedded.unbind(1):
             query = decoder_state[:, None]  # (batch, 1, hidden)
-            context, step_weights = attend(
-                query, projected_keys, encoder_states, src_mask, self.score.from_projected
-            )
+            context, step_weights = attend_shared(look, query, owner, len(encoder_states))
             decoder_state = self.cell(torch.cat([step, context[:, 0]], dim=-1), decoder_state)
             states.append(decoder_state)
             contexts.append(context[:, 0])
@@ -147,11 +149,11 @@ class Seq2Seq(nn.Module):
         encoder_states, decoder_state = self.encoder(src, src_lengths)
         return encoder_states, decoder_state, lengths_to_mask(src_lengths, src.shape[1]).to(src.device)
 
-    def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
+    def decode(self, tgt_in, decoder_state, encoder_states, src_mask, owner=None):
         """Run the decoder: logits, decoder_state, and weights, which are None without attention."""
         if self.attention == "none":
             return *self.decoder(tgt_in, decoder_state), None
-        return self.decoder(tgt_in, decoder_state, encoder_states, src_mask)
+        return self.decoder(tgt_in, decoder_state, encoder_states, src_mask, owner)
 
     def forward(self, src, src_lengths, tgt_in):
         """Predict each next target token, given the true ones before it: logits and weights."""
@@ -166,30 +168,29 @@ class Seq2Seq(nn.Module):
         Returns ids (batch, steps), the end token and what follows it included, and weights
         (batch, steps, src_len) or None. Stops when every sentence has ended, or at `max_len`.
         """
-        encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
-        token = torch.full((len(src), 1), BOS_ID, device=src.device)
-        ended = torch.zeros(len(src), dtype=torch.bool, device=src.device)
-        ids, weights = [], []
         with _projecting_once(self):
-            while len(ids) < max_len and not ended.all():
-                logits, decoder_state, step_weights = self.decode(
-                    token, decoder_state, encoder_states, src_mask
-                )
-                token = logits.argmax(-1)
-                ids.append(token)
-                weights.append(step_weights)
-                ended |= token[:, 0] == EOS_ID
-        return torch.cat(ids, 1), None if self.attention == "none" else torch.cat(weights, 1)
+            return greedy_search(self.advance, self.start(src, src_lengths), BOS_ID, EOS_ID, max_len)
 
     def start(self, src, src_lengths):
-        """Read the source: the state that a beam search begins with, a tuple."""
+        """Read the source: the state that a search begins with, a tuple."""
         encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
-        return decoder_state, encoder_states, src_mask
+        if src_mask is not None and src_mask.all():  # no padding to hide: the same, and sooner
+            src_mask = None
+        return decoder_state, Shared(encoder_states, src_mask)
+
+    def advance(self, tokens, state):
+        """Continue hypotheses by one token: logits, the new state and, with attention, the weights."""
+        decoder_state, source = state
+        owner = () if source.owner is None else (source.owner,)
+        args = tokens.unsqueeze(1), decoder_state, *source.tensors, *owner
+        logits, decoder_state, weights = self.decode(*args)
+        weights = () if weights is None else (weights[:, 0],)  # (hypotheses, src_len)
+        return logits[:, 0], (decoder_state, source), *weights
 
     def step(self, tokens, state):
         """Continue hypotheses by one token, as `utils.decoding.beam_search` asks of its `step`."""
-        logits, decoder_state, _ = self.decode(tokens.unsqueeze(1), *state)
-        return logits[:, -1].log_softmax(-1), (decoder_state, *state[1:])
+        logits, state, *_ = self.advance(tokens, state)
+        return logits.log_softmax(-1), state
 
 
 @contextmanager
@@ -259,7 +260,7 @@ def translate(model, encoded, src_tokens, max_len=None, batch_size=128, beam_siz
             ids, weights = _beam(model, src, src_lengths, longest, beam_size, length_penalty)
         for i, row in enumerate(rows):
             tokens = encoded.tgt_vocab.decode(ids[i].tolist())
-            seen = None if weights is None else weights[i, : len(tokens) + 1, : src_lengths[i]].cpu()
+            seen = None if weights is None else weights[i][: len(tokens) + 1, : src_lengths[i]].cpu()
             done[row] = Translation(src_tokens[row], tokens, seen)
     model.train(was_training)
     return done
@@ -267,12 +268,17 @@ def translate(model, encoded, src_tokens, max_len=None, batch_size=128, beam_siz
 
 @torch.no_grad()
 def _beam(model, src, src_lengths, max_len, beam_size, length_penalty):
-    """Translate by beam search; results as those of `Seq2Seq.greedy`, weights by writing them once more."""
-    state = model.start(src, src_lengths)
-    found = beam_search_batch(model.step, state, BOS_ID, EOS_ID, beam_size, max_len, length_penalty)
-    ids = pad([[BOS_ID, *ids, EOS_ID] for ids, _ in found]).to(src.device)
-    _, weights = model(src, src_lengths, ids[:, :-1])
-    return ids[:, 1:], None if weights is None else weights[:, :max_len]
+    """Translate by beam search: ids (batch, longest), and a list of weights (steps, src_len) or None."""
+
+    def step(tokens, state):
+        logits, *rest = model.advance(tokens, state)
+        return logits.log_softmax(-1), *rest
+
+    with _projecting_once(model):
+        state = model.start(src, src_lengths)
+        found = beam_search_batch(step, state, BOS_ID, EOS_ID, beam_size, max_len, length_penalty)
+    weights = [weights for _, _, *rest in found for weights in rest]
+    return pad([[*ids, EOS_ID] for ids, *_ in found]), weights or None
 
 
 @torch.no_grad()

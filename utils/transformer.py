@@ -6,10 +6,13 @@ Everything rests on `utils.attention`, and a mask is as in `masked_softmax`: boo
 src_mask[:, None] & causal_mask(length), which hides padding too.
 """
 
+from functools import lru_cache, partial
+
 import torch
 from torch import nn
 
-from utils.attention import attend, scaled_dot_score
+from utils.attention import attend, attend_shared, scaled_dot_score
+from utils.decoding import Shared, greedy_search
 from utils.text import BOS_ID, EOS_ID, PAD_ID, lengths_to_mask
 
 
@@ -57,6 +60,23 @@ class MultiHeadAttention(nn.Module):
         self.out_proj = nn.Linear(hidden_dim, hidden_dim, bias=False)
 
     def forward(self, query, keys, values, mask=None):
+        return self.from_projected(query, *self.project(keys, values), mask)
+
+    def project(self, keys, values):
+        """Give keys and values as the heads look them up, (batch, heads, src_len, head_dim) each."""
+        return self._split(self.key_proj(keys)), self._split(self.value_proj(values))
+
+    def from_projected(self, query, keys, values, mask=None, owner=None):
+        """Attend to what `project` has given; a step-by-step decoder asks for that once for each word.
+
+        `owner` is as in `utils.attention.attend_shared`: who shares keys and values.
+        """
+        look = partial(self._look, keys=keys, values=values, mask=mask)
+        context, weights = attend_shared(look, self.query_proj(query), owner, len(keys))
+        return self.out_proj(context), weights  # weights (batch, heads, tgt_len, src_len)
+
+    def _look(self, query, keys, values, mask):
+        """Attend between the projections: context (batch, tgt_len, hidden), weights."""
         batch = query.shape[0]
         if mask is not None:
             if mask.shape[0] != batch:
@@ -65,15 +85,14 @@ class MultiHeadAttention(nn.Module):
                     f"{tuple(mask.shape)}: give one for all of them a batch axis, mask.expand(batch, -1, -1)"
                 )
             mask = mask.repeat_interleave(self.heads, dim=0)  # (batch * heads, ...)
-        query = self._split(self.query_proj(query))
-        keys, values = self._split(self.key_proj(keys)), self._split(self.value_proj(values))
-        context, weights = attend(query, keys, values, mask, scaled_dot_score)
+        rows = (heads.flatten(0, 1) for heads in (self._split(query), keys, values))  # (batch * heads, ...)
+        context, weights = attend(*rows, mask, scaled_dot_score)
         context = context.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)  # (batch, tgt_len, hidden)
-        return self.out_proj(context), weights.unflatten(0, (batch, -1))  # (batch, heads, tgt_len, src_len)
+        return context, weights.unflatten(0, (batch, -1))  # (batch, heads, tgt_len, src_len)
 
     def _split(self, x):
-        """Share (batch, length, hidden) out among the heads: (batch * heads, length, head_dim)."""
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
+        """Share (batch, length, hidden) out among the heads: (batch, heads, length, head_dim)."""
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
 
 def positional_encoding(length, hidden_dim):
@@ -89,6 +108,9 @@ def positional_encoding(length, hidden_dim):
     column = torch.arange(0, hidden_dim, 2, dtype=torch.float64)  # (hidden_dim / 2,)
     angle = position / 10_000 ** (column / hidden_dim)  # (length, hidden_dim / 2)
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1).float()  # (length, hidden_dim)
+
+
+_positions = lru_cache(positional_encoding)  # a search wants them at every step
 
 
 class TransformerBlock(nn.Module):
@@ -115,9 +137,12 @@ class TransformerBlock(nn.Module):
         normed = self.attention_norm(x)
         source = normed if source is None else source
         context, weights = self.attention(normed, source, source, mask)
-        x = x + self.dropout(context)
+        return self.think(x + self.dropout(context)), weights
+
+    def think(self, x):
+        """Let each word think for itself: the block's second part."""
         thought = self.ff_out(torch.relu(self.ff_in(self.ff_norm(x))))
-        return x + self.dropout(thought), weights
+        return x + self.dropout(thought)
 
 
 class DecoderBlock(nn.Module):
@@ -142,6 +167,20 @@ class DecoderBlock(nn.Module):
         context, _ = self.own_attention(normed, normed, normed, past)
         return self.then(x + self.dropout(context), src_mask, encoder_states)
 
+    def step(self, x, past, source, src_mask, owner):
+        """Go on by one word, x (batch, 1, hidden), as `forward` does, and project no word before it again.
+
+        `past` is keys and values of the words before it, `source` those of the source, as
+        `MultiHeadAttention.project` gives them; `owner` is as in `utils.attention.attend_shared`. Returns
+        output (batch, 1, hidden), weights (batch, heads, 1, src_len), and past with this word.
+        """
+        normed, then = self.own_norm(x), self.then
+        now = self.own_attention.project(normed, normed)
+        keys, values = (torch.cat(pair, dim=2) for pair in zip(past, now, strict=True))
+        x = x + self.dropout(self.own_attention.from_projected(normed, keys, values)[0])
+        context, weights = then.attention.from_projected(then.attention_norm(x), *source, src_mask, owner)
+        return then.think(x + self.dropout(context)), weights, (keys, values)
+
 
 class Transformer(nn.Module):
     """A translator without recurrence (Vaswani et al. 2017), called and trained as `utils.models.Seq2Seq` is.
@@ -165,9 +204,11 @@ class Transformer(nn.Module):
         self.out = nn.Linear(hidden_dim, tgt_vocab_size)
         self.dropout = nn.Dropout(dropout)
 
-    def _embed(self, embedding, ids):
+    def _embed(self, embedding, ids, first=0):
+        """Embed ids (batch, length) whose first stands at position `first`."""
         x = embedding(ids)
-        return self.dropout(x + positional_encoding(*x.shape[1:]).to(x))
+        positions = _positions(first + x.shape[1], x.shape[2])[first:]
+        return self.dropout(x + positions.to(x))
 
     def encode(self, src, src_lengths):
         """Read the source: encoder_states (batch, src_len, hidden) and src_mask (batch, src_len)."""
@@ -177,16 +218,15 @@ class Transformer(nn.Module):
             x, _ = block(x, src_mask)
         return self.encoder_norm(x), src_mask
 
-    def decode(self, tgt_in, encoder_states, src_mask, last=False):
+    def decode(self, tgt_in, encoder_states, src_mask):
         """Predict the token after each of tgt_in (batch, tgt_len), all at once.
 
-        Returns logits (batch, tgt_len, vocab) and weights (batch, tgt_len, src_len). With `last`, only the
-        token after the last one is predicted: logits (batch, 1, vocab).
+        Returns logits (batch, tgt_len, vocab) and weights (batch, tgt_len, src_len).
         """
         x = self._embed(self.tgt_embedding, tgt_in)
         for block in self.decoder:
             x, weights = block(x, encoder_states, src_mask)
-        return self.out(self.decoder_norm(x[:, -1:] if last else x)), weights.mean(1)
+        return self.out(self.decoder_norm(x)), weights.mean(1)
 
     def forward(self, src, src_lengths, tgt_in):
         """Predict each next target token, given the true ones before it: logits and weights."""
@@ -194,27 +234,33 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def greedy(self, src, src_lengths, max_len):
-        """Translate by the likeliest token at each step; results as those of `Seq2Seq.greedy`.
-
-        Each step reads again all that has been written: simple, and slower than it need be.
-        """
-        encoder_states, src_mask = self.encode(src, src_lengths)
-        written = torch.full((len(src), 1), BOS_ID, device=src.device)
-        ended = torch.zeros(len(src), dtype=torch.bool, device=src.device)
-        weights = encoder_states.new_zeros(len(src), 0, src.shape[1])
-        while written.shape[1] <= max_len and not ended.all():
-            logits, weights = self.decode(written, encoder_states, src_mask, last=True)
-            written = torch.cat([written, logits.argmax(-1)], dim=1)
-            ended |= written[:, -1] == EOS_ID
-        return written[:, 1:], weights
+        """Translate by the likeliest token at each step; results as those of `Seq2Seq.greedy`."""
+        return greedy_search(self.advance, self.start(src, src_lengths), BOS_ID, EOS_ID, max_len)
 
     def start(self, src, src_lengths):
-        """Read the source: the state that a beam search begins with, a tuple with what is written."""
+        """Read the source: the state that a search begins with, a tuple.
+
+        It has keys and values of each decoder block: of what is written, nothing yet, and of the source.
+        """
         encoder_states, src_mask = self.encode(src, src_lengths)
-        return torch.empty(len(src), 0, dtype=torch.long, device=src.device), encoder_states, src_mask
+        source = [block.then.attention.project(encoder_states, encoder_states) for block in self.decoder]
+        source = [part.contiguous() for pair in source for part in pair]
+        past = (part[:, :, :0] for part in source)
+        return *past, Shared(*source, None if src_mask.all() else src_mask)  # None: no padding to hide
+
+    def advance(self, tokens, state):
+        """Continue hypotheses by one token; results as those of `Seq2Seq.advance`."""
+        *past, shared = state
+        *source, src_mask = shared.tensors
+        x = self._embed(self.tgt_embedding, tokens.unsqueeze(1), first=past[0].shape[2])
+        written = []
+        for i, block in enumerate(self.decoder):
+            pair = slice(2 * i, 2 * i + 2)  # keys and values
+            x, weights, known = block.step(x, past[pair], source[pair], src_mask, shared.owner)
+            written += known
+        return self.out(self.decoder_norm(x))[:, 0], (*written, shared), weights.mean(1)[:, 0]
 
     def step(self, tokens, state):
         """Continue hypotheses by one token, as `utils.decoding.beam_search` asks of its `step`."""
-        written = torch.cat([state[0], tokens.unsqueeze(1)], dim=1)  # (hypotheses, tgt_len)
-        logits, _ = self.decode(written, *state[1:], last=True)
-        return logits[:, -1].log_softmax(-1), (written, *state[1:])
+        logits, state, _ = self.advance(tokens, state)
+        return logits.log_softmax(-1), state

@@ -11,6 +11,7 @@ from utils.attention import (
     AdditiveScore,
     MultiplicativeScore,
     attend,
+    attend_shared,
     dot_score,
     make_score,
     masked_softmax,
@@ -237,6 +238,40 @@ def test_each_name_makes_its_score():
         "key_proj.weight": (17, 11),
         "v.weight": (1, 17),
     }
+
+
+@pytest.mark.parametrize("axes", [None, 2])
+@pytest.mark.parametrize("name", NAMES)
+def test_queries_that_share_keys_look_as_if_each_had_its_own(name, axes):
+    score, _, keys = make(name)
+    values, mask = draw(BATCH, SRC, VALUE, seed=2), None if axes is None else some_mask(2)
+    owner = torch.tensor([0, 1, 1, 1])
+    query = draw(len(owner), 1, QUERY)
+    copied = keys[owner], values[owner], None if mask is None else mask[owner]
+
+    def look(query):
+        return attend(query, keys, values, mask, score)
+
+    found = attend_shared(look, query, owner, BATCH)
+    for shared, right in zip(found, attend(query, *copied, score), strict=True):
+        torch.testing.assert_close(shared, right)
+    for shared, right in zip(
+        attend_shared(look, query[:BATCH], None, BATCH), look(query[:BATCH]), strict=True
+    ):
+        assert torch.equal(shared, right)
+
+
+@pytest.mark.parametrize("sentences", [1, 2, 3])
+def test_without_gradients_additive_scores_of_some_sentences_at_a_time_are_those_at_once(
+    sentences, monkeypatch
+):
+    score = make("additive")[0]
+    query, projected = draw(5, TGT, QUERY), draw(5, SRC, ATTN, seed=1)
+    monkeypatch.setattr(attention, "CACHED", sentences * TGT * SRC * ATTN)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            score.from_projected(query, projected), score.all_at_once(query, projected)
+        )
 
 
 def test_additive_scores_in_parts_are_those_at_once(monkeypatch):

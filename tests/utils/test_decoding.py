@@ -3,7 +3,7 @@ from itertools import product
 import pytest
 import torch
 
-from utils.decoding import beam_search, beam_search_batch
+from utils.decoding import Shared, beam_search, beam_search_batch, greedy_search
 from utils.models import Seq2Seq, translate
 from utils.text import BOS_ID, EOS_ID, encoded_reviews, pad
 from utils.transformer import Transformer
@@ -146,6 +146,80 @@ def test_many_sentences_at_once_are_each_searched_as_one(seed, beam_size, max_le
         beam_search_batch(step, (nodes,), BOS, EOS, 0, max_len, penalty)
 
 
+def showing_its_node(seed):
+    """The machine's step, which shows the node that each hypothesis has come to."""
+    step = machine(seed)[0]
+
+    def showing(tokens, state):
+        log_probs, state = step(tokens, state)
+        return log_probs, state, state[0]
+
+    return showing
+
+
+def path(ids, node, seed):
+    """The nodes that a sentence comes to, from the begin token on."""
+    nodes, goes_to = [], machine(seed)[2]
+    for token in [BOS, *ids]:
+        node = goes_to[node, token].item()
+        nodes.append(node)
+    return nodes
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_greedy_search_of_many_sentences_is_that_of_each(seed):
+    """Some end early, and leave when they are half of all: what is written and shown stays in its row."""
+    nodes = torch.tensor([0, 3, 1, 4, 0, 2])
+    ids, shown = greedy_search(showing_its_node(seed), (nodes,), BOS, EOS, 12)
+    assert ids.shape == shown.shape and ids.shape[1] <= 12
+    for node, row, seen in zip(nodes, ids.tolist(), shown.tolist(), strict=True):
+        alone, _ = beam_search(machine(seed)[0], (node[None],), BOS, EOS, 1, 12, 0.0)
+        length = min(len(alone) + 1, 12)
+        assert row[:length] == [*alone, EOS][:length]
+        assert seen[:length] == path(alone, node, seed)[:length]
+    ids, shown = greedy_search(machine(seed)[0], (nodes,), BOS, EOS, 3)
+    assert ids.shape[1] <= 3 and shown is None
+
+
+def test_sentences_that_have_ended_leave_a_greedy_search():
+    rows, lengths = [], torch.tensor([1, 2, 3, 9, 1])
+
+    def step(tokens, state):
+        rows.append(len(tokens))
+        left = state[0] - 1
+        return torch.stack([left * 0 - 1, 1 - left, left], dim=1), (
+            left,
+        )  # the end at 0, then something else
+
+    ids, _ = greedy_search(step, (lengths,), BOS, EOS, 9)
+    assert rows == [5, 5, 2, 1, 1, 1, 1, 1, 1]
+    assert [row.index(EOS) + 1 for row in ids.tolist()] == lengths.tolist()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_beam_shows_what_the_steps_of_its_best_hypothesis_showed(seed):
+    nodes = torch.tensor([0, 3, 1, 4, 0, 2])
+    plain = beam_search_batch(machine(seed)[0], (nodes,), BOS, EOS, 3, 9, 1.0)
+    found = beam_search_batch(showing_its_node(seed), (nodes,), BOS, EOS, 3, 9, 1.0)
+    assert [(ids, score) for ids, score, _ in found] == plain
+    for node, (ids, _, shown) in zip(nodes, found, strict=True):
+        assert shown.tolist() == path(ids, node, seed)[:9]
+
+
+def test_shared_rows_are_indexed_like_rows_and_copied_only_when_half_are_left():
+    rows = torch.arange(12).view(6, 2)
+    shared, copied = Shared(rows, None), rows
+    for index in ([0, 0, 1, 3, 3, 4], [0, 1, 2, 5], [0, 0, 2, 2, 3], [2, 2, 3], [1, 2], [0, 0]):
+        shared, copied = shared[torch.tensor(index)], copied[torch.tensor(index)]
+        tensor, nothing = shared.tensors
+        assert nothing is None
+        assert torch.equal(tensor if shared.owner is None else tensor[shared.owner], copied)
+        assert tensor is rows or 2 * len(tensor) <= len(rows)
+    assert len(tensor) == 1
+    apart = Shared(rows)[torch.tensor([1, 4])]
+    assert apart.owner is None and torch.equal(apart.tensors[0], rows[[1, 4]])
+
+
 def untrained(encoded, model):
     torch.manual_seed(0)
     sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
@@ -158,7 +232,7 @@ def untrained(encoded, model):
     return model.eval()
 
 
-@pytest.mark.parametrize("kind", ["none", "dot", "bahdanau", "transformer"])
+@pytest.mark.parametrize("kind", ["none", "dot", "multiplicative", "bahdanau", "transformer"])
 def test_translators_find_by_a_batched_beam_what_they_find_one_by_one(kind):
     encoded = encoded_reviews()
     model = untrained(encoded, kind)
@@ -192,3 +266,23 @@ def test_with_a_translator_a_beam_of_one_writes_what_greedy_writes(attention):
         assert encoded.tgt_vocab.decode(ids) == translate(model, encoded, [sentence], max_len=7)[0].tokens
         ids, _ = beam_search(model.step, state, BOS_ID, EOS_ID, 3, 7, 1.0)
         assert len(ids) <= 7
+
+
+@pytest.mark.parametrize("kind", ["none", "multiplicative", "additive", "bahdanau", "transformer"])
+def test_translators_write_in_a_batch_what_they_write_one_by_one(kind):
+    """Greedily, with ends at different steps."""
+    encoded = encoded_reviews()
+    model = untrained(encoded, kind)
+    for parameter in model.parameters():
+        parameter.data *= 3  # what it writes depends more on what it read
+    out = model.out if kind == "transformer" else model.decoder.out
+    out.bias.data[EOS_ID] += 40 if kind == "transformer" else 10  # and some end
+    sentences = [*encoded.tokens("test", "src")[:20], ["good"]]
+    together = translate(model, encoded, sentences, max_len=12)
+    lengths = set()
+    for sentence, found in zip(sentences, together, strict=True):
+        (alone,) = translate(model, encoded, [sentence], max_len=12)
+        assert found.tokens == alone.tokens
+        assert kind == "none" or torch.allclose(found.weights, alone.weights, atol=1e-5)
+        lengths.add(len(found.tokens))
+    assert len(lengths) > 2

@@ -317,6 +317,21 @@ def test_a_translator_sees_neither_padding_nor_later_target_words(encoded):
     assert torch.allclose(logits[i, :2], alone[0], atol=1e-5)
 
 
+def test_steps_one_by_one_equal_the_whole(encoded):
+    """Also when two rows of a sentence share its source, and when they change places."""
+    model, batch = make_translator(encoded), some_batch(encoded)
+    owner = torch.tensor([0, 2, 2, 4])
+    tgt_in = torch.randint(4, len(encoded.tgt_vocab), (4, 6), generator=torch.Generator().manual_seed(0))
+    whole, maps = model(batch.src[owner], batch.src_lengths[owner], tgt_in)
+    state, rows = tuple(part[owner] for part in model.start(batch.src, batch.src_lengths)), torch.arange(4)
+    for i in range(tgt_in.shape[1]):
+        logits, state, weights = model.advance(tgt_in[rows, i], state)
+        torch.testing.assert_close(logits, whole[rows, i], rtol=0, atol=1e-5)
+        torch.testing.assert_close(weights, maps[rows, i], rtol=0, atol=1e-6)
+        order = torch.tensor([0, 2, 1, 3])
+        state, rows = tuple(part[order] for part in state), rows[order]
+
+
 def test_greedy_writes_what_is_likeliest_after_what_it_wrote(encoded):
     model, batch = make_translator(encoded), some_batch(encoded)
     ids, weights = model.greedy(batch.src, batch.src_lengths, max_len=6)
