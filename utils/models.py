@@ -123,6 +123,9 @@ class BahdanauDecoder(nn.Module):
         return self.out(self.dropout(torch.tanh(self.combine(seen)))), decoder_state, torch.cat(weights, 1)
 
 
+SHARING = (Decoder, LuongDecoder, BahdanauDecoder)  # decoders whose hypotheses can share a source
+
+
 class Seq2Seq(nn.Module):
     """A translator: `Encoder` and the decoder that `attention` names (one of `ATTENTIONS`).
 
@@ -153,7 +156,8 @@ class Seq2Seq(nn.Module):
         """Run the decoder: logits, decoder_state, and weights, which are None without attention."""
         if self.attention == "none":
             return *self.decoder(tgt_in, decoder_state), None
-        return self.decoder(tgt_in, decoder_state, encoder_states, src_mask, owner)
+        owner = () if owner is None else (owner,)  # a decoder that somebody wrote need not know of it
+        return self.decoder(tgt_in, decoder_state, encoder_states, src_mask, *owner)
 
     def forward(self, src, src_lengths, tgt_in):
         """Predict each next target token, given the true ones before it: logits and weights."""
@@ -174,16 +178,19 @@ class Seq2Seq(nn.Module):
     def start(self, src, src_lengths):
         """Read the source: the state that a search begins with, a tuple."""
         encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
-        if src_mask is not None and src_mask.all():  # no padding to hide: the same, and sooner
-            src_mask = None
         return decoder_state, Shared(encoder_states, src_mask)
 
     def advance(self, tokens, state):
         """Continue hypotheses by one token: logits, the new state and, with attention, the weights."""
         decoder_state, source = state
-        owner = () if source.owner is None else (source.owner,)
-        args = tokens.unsqueeze(1), decoder_state, *source.tensors, *owner
-        logits, decoder_state, weights = self.decode(*args)
+        owner = {}
+        if type(self.decoder) in SHARING and getattr(self.decode, "__func__", None) is Seq2Seq.decode:
+            owner["owner"] = source.owner
+        else:  # what somebody has put in their place takes the arguments that all decoders take
+            source = source.copied()
+        logits, decoder_state, weights = self.decode(
+            tokens.unsqueeze(1), decoder_state, *source.tensors, **owner
+        )
         weights = () if weights is None else (weights[:, 0],)  # (hypotheses, src_len)
         return logits[:, 0], (decoder_state, source), *weights
 

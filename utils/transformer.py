@@ -246,7 +246,7 @@ class Transformer(nn.Module):
         source = [block.then.attention.project(encoder_states, encoder_states) for block in self.decoder]
         source = [part.contiguous() for pair in source for part in pair]
         past = (part[:, :, :0] for part in source)
-        return *past, Shared(*source, None if src_mask.all() else src_mask)  # None: no padding to hide
+        return *past, Shared(*source, src_mask)
 
     def advance(self, tokens, state):
         """Continue hypotheses by one token; results as those of `Seq2Seq.advance`."""

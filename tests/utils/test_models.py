@@ -149,6 +149,31 @@ def test_errors_say_what_to_do(encoded):
         Encoder(10, 4, 9, 0)
 
 
+@pytest.mark.parametrize("what", ["decoder", "decode"])
+def test_a_decoder_in_the_place_of_another_need_not_know_of_shared_sources(encoded, what):
+    """It is called with ids, state, encoder states and mask, a row for each hypothesis."""
+    sentences = encoded.tokens("valid", "src")[:6]
+    model = make(encoded, "additive")
+    expected = translate(model, encoded, sentences, beam_size=3)
+    own, calls = getattr(model, what), []
+
+    def forward(tgt_in, decoder_state, encoder_states, src_mask):
+        calls.append(len(tgt_in))
+        assert len(tgt_in) == len(decoder_state) == len(encoder_states) == len(src_mask)
+        return own(tgt_in, decoder_state, encoder_states, src_mask)
+
+    if what == "decoder":
+        model.decoder = torch.nn.Module()
+        model.decoder.forward = forward
+    else:
+        model.decode = forward
+    found = translate(model, encoded, sentences, beam_size=3)
+    assert max(calls) > len(sentences)
+    assert [done.tokens for done in found] == [done.tokens for done in expected]
+    pairs = zip(found, expected, strict=True)
+    assert all(torch.allclose(one.weights, other.weights, atol=1e-6) for one, other in pairs)
+
+
 @pytest.mark.parametrize("attention", ["multiplicative", "additive", "bahdanau"])
 def test_greedy_search_projects_the_keys_once_and_leaves_no_trace(attention, monkeypatch):
     torch.manual_seed(0)
