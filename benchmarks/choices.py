@@ -23,7 +23,7 @@ import torch
 from benchmarks.machine import describe
 from utils.models import Seq2Seq
 from utils.text import PAD_ID, encoded_reviews
-from utils.training import Batches, in_parallel, keep_freed_memory, seed_everything, train, train_step
+from utils.training import Batches, in_parallel, seed_everything, train, train_step, tune_process
 
 RESULTS = Path(__file__).parent / "results" / "choices.txt"
 BATCH_TOKENS = (300, 900, 2_700)
@@ -42,7 +42,7 @@ def speeds(hidden, turns, side_by_side=False):
 
     With `side_by_side` only those of one thread: another process does the same meanwhile.
     """
-    keep_freed_memory()
+    tune_process()
     encoded, before = encoded_reviews(), torch.get_num_threads()
     model = make(encoded, hidden)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)

@@ -7,7 +7,7 @@ takes. The loop is written here the usual way: at each target step it repeats th
 projects query and keys together, attends, runs its cell for one step and makes one step's logits. "step by
 step" has the sizes of the other models and sees the same batches, so that only the way of computing differs.
 "tutorial" is that loop as it is commonly set up: an encoder of twice the width (`hidden` in each direction),
-and batches of as many sentences in random order. All have the C library keep freed memory, as training does.
+and batches of as many sentences in random order. All run in a process that is set up for training, as `train` does.
 
 Beside them stands what the machine allows. "share of peak" is the floating-point operations of the step's
 matrix products, which are counted, a second, by those of one large matrix product on the same threads.
@@ -29,7 +29,7 @@ from benchmarks.machine import describe, matrix_product_flops, wait_for
 from utils.data import load_multi30k, load_reviews
 from utils.models import Encoder, Seq2Seq
 from utils.text import PAD_ID, EncodedCorpus, lengths_to_mask
-from utils.training import Batches, keep_freed_memory, seed_everything, sequence_loss, train_step
+from utils.training import Batches, seed_everything, sequence_loss, train_step, tune_process
 
 RESULTS = Path(__file__).parent / "results" / "teacher_forcing.txt"
 LOOPS = ("tutorial", "step by step")
@@ -160,7 +160,7 @@ def measure(encoded, hidden, embed=256, batch_tokens=900, steps=12):
     Of a model: tokens_per_second, times_tutorial and times_loop; of the course's own also flops_per_token,
     share_of_peak and share_of_limit.
     """
-    keep_freed_memory()
+    tune_process()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     autocast = torch.bfloat16 if device.type == "cuda" else None
     sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)

@@ -286,11 +286,15 @@ def _stop_requests():
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def keep_freed_memory():
-    """Have the C library of Linux keep memory that was freed, for the next update to use it again.
+def tune_process():
+    """Set this process up for training: what costs time and gives nothing for it is left out.
 
-    Unless told, it gives large blocks back, and the system clears every page of them before they come again.
+    Numbers too small to be held in full (denormal, below about 1e-38), as gradients of a look that is still
+    even may be, count as zero: a processor takes many times as long for them. And the C library of Linux
+    keeps memory that was freed: unless told, it gives large blocks back, and the system clears every page of
+    them before they come again.
     """
+    torch.set_flush_denormal(True)  # False where the processor cannot
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):  # glibc has it
         trim_threshold, mmap_threshold = -1, -3
         library.mallopt(trim_threshold, 2**30)
@@ -350,7 +354,7 @@ def train(
     )
     if checkpoint:
         settings["vocabulary"] = encoded.fingerprint
-    keep_freed_memory()
+    tune_process()
     validate_every = validate_every or max(1, -(-updates // 5))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)

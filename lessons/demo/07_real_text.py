@@ -296,7 +296,7 @@ for kind in ("none", "additive"):
 r"""
 This is what `python -m benchmarks.translation` measured with models of this size (a hidden size of 512, a
 beam of 5): first all kinds of attention and a small Transformer, German to English, after the same 1,200
-batches, about five minutes of one core each; then half an hour with and without attention, in three
+batches, about five minutes of one core each; then up to half an hour with and without attention, in both
 directions.
 
 **Predict.** Which kinds learn fastest? And once training is long, is the gap still the same for captions of
