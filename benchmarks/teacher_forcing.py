@@ -7,7 +7,7 @@ takes. The loop is written here the usual way: at each target step it repeats th
 projects query and keys together, attends, runs its cell for one step and makes one step's logits. "step by
 step" has the sizes of the other models and sees the same batches, so that only the way of computing differs.
 "tutorial" is that loop as it is commonly set up: an encoder of twice the width (`hidden` in each direction),
-and batches of as many sentences in random order. All run in a process that is set up for training, as `train` does.
+and batches of as many sentences in random order. All run in a process that is set up as `train` sets it up.
 
 Beside them stands what the machine allows. "share of peak" is the floating-point operations of the step's
 matrix products, which are counted, a second, by those of one large matrix product on the same threads.

@@ -358,7 +358,8 @@ def train(
     validate_every = validate_every or max(1, -(-updates // 5))
     device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, updates, pct_start=0.2)
+    warm_up = 0.2 if updates != 5 else 0.21  # it divides by warm_up * updates - 1
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, updates, pct_start=warm_up)
     history, best, stale, step, seconds, cpu_seconds = History(), None, 0, 0, 0.0, 0.0
     losses, tokens = [], 0
     seed_everything(seed + 1_000_003 * _rank())  # processes have different rows, and different dropout

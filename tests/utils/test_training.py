@@ -133,6 +133,12 @@ def test_training_is_a_loop_of_such_steps(encoded):
     assert torch.equal(parameters(whole), parameters(by_hand))
 
 
+@pytest.mark.parametrize("updates", range(1, 7))
+def test_a_handful_of_updates_is_a_training_too(encoded, updates):
+    history = train(make(encoded), encoded, updates, validate_every=updates, progress=False)
+    assert history.column("update") == [updates]
+
+
 def test_training_lowers_the_loss_and_the_same_seed_repeats_it(encoded):
     first, second, other = make(encoded), make(encoded), make(encoded)
     before = validation_loss(first, encoded)
