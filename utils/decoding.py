@@ -8,7 +8,7 @@ class Shared:
 
     It is indexed like a tensor of the state. `owner` (hypotheses,), ascending, says which row of `tensors`
     each hypothesis has; None: each has its own, in order. Rows that nobody owns any more leave when they are
-    half of all.
+    half of all. Tensors other than the first may be None, as a mask is where nothing is hidden.
     """
 
     def __init__(self, *tensors, owner=None):
@@ -19,14 +19,14 @@ class Shared:
         left, place = owner.unique_consecutive(return_inverse=True)
         if 2 * len(left) > len(self.tensors[0]):
             return Shared(*self.tensors, owner=owner)
-        tensors = (tensor[left] for tensor in self.tensors)
+        tensors = (tensor if tensor is None else tensor[left] for tensor in self.tensors)
         return Shared(*tensors, owner=None if len(left) == len(owner) else place)
 
     def copied(self):
         """The same, with a row of its own for each hypothesis."""
         if self.owner is None:
             return self
-        return Shared(*(tensor[self.owner] for tensor in self.tensors))
+        return Shared(*(tensor if tensor is None else tensor[self.owner] for tensor in self.tensors))
 
 
 @torch.no_grad()

@@ -208,12 +208,12 @@ def test_a_beam_shows_what_the_steps_of_its_best_hypothesis_showed(seed):
 
 def test_shared_rows_are_indexed_like_rows_and_copied_only_when_half_are_left():
     rows = torch.arange(12).view(6, 2)
-    shared, copied = Shared(rows, -rows), rows
+    shared, copied = Shared(rows, -rows, None), rows
     for index in ([0, 0, 1, 3, 3, 4], [0, 1, 2, 5], [0, 0, 2, 2, 3], [2, 2, 3], [1, 2], [0, 0]):
         shared, copied = shared[torch.tensor(index)], copied[torch.tensor(index)]
-        tensor, _ = shared.tensors
-        for own, of_all in zip(shared.copied().tensors, (copied, -copied), strict=True):
-            assert torch.equal(own, of_all)
+        tensor, *_ = shared.tensors
+        *own, nothing = shared.copied().tensors
+        assert all(map(torch.equal, own, (copied, -copied))) and nothing is None
         assert tensor is rows or 2 * len(tensor) <= len(rows)
     assert len(tensor) == 1
     apart = Shared(rows)[torch.tensor([1, 4])]
