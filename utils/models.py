@@ -152,11 +152,13 @@ class Seq2Seq(nn.Module):
         encoder_states, decoder_state = self.encoder(src, src_lengths)
         return encoder_states, decoder_state, lengths_to_mask(src_lengths, src.shape[1]).to(src.device)
 
-    def decode(self, tgt_in, decoder_state, encoder_states, src_mask, owner=None):
-        """Run the decoder: logits, decoder_state, and weights, which are None without attention."""
+    def decode(self, tgt_in, decoder_state, encoder_states, src_mask, *owner):
+        """Run the decoder: logits, decoder_state, and weights, which are None without attention.
+
+        Only hypotheses that share a source have an `owner`, as in `utils.attention.attend_shared`.
+        """
         if self.attention == "none":
             return *self.decoder(tgt_in, decoder_state), None
-        owner = () if owner is None else (owner,)  # a decoder that somebody wrote need not know of it
         return self.decoder(tgt_in, decoder_state, encoder_states, src_mask, *owner)
 
     def forward(self, src, src_lengths, tgt_in):
@@ -183,13 +185,11 @@ class Seq2Seq(nn.Module):
     def advance(self, tokens, state):
         """Continue hypotheses by one token: logits, the new state and, with attention, the weights."""
         decoder_state, source = state
-        owner = {}
-        if type(self.decoder) in SHARING and getattr(self.decode, "__func__", None) is Seq2Seq.decode:
-            owner["owner"] = source.owner
-        else:  # what somebody has put in their place takes the arguments that all decoders take
-            source = source.copied()
+        if type(self.decoder) not in SHARING or getattr(self.decode, "__func__", None) is not Seq2Seq.decode:
+            source = source.copied()  # what somebody has put in their place knows of no owner
+        owner = () if source.owner is None else (source.owner,)
         logits, decoder_state, weights = self.decode(
-            tokens.unsqueeze(1), decoder_state, *source.tensors, **owner
+            tokens.unsqueeze(1), decoder_state, *source.tensors, *owner
         )
         weights = () if weights is None else (weights[:, 0],)  # (hypotheses, src_len)
         return logits[:, 0], (decoder_state, source), *weights
