@@ -4,11 +4,11 @@
 
 Two tables. Under one budget, the same batches for all, five recurrent models and a small Transformer, German
 to English, with three seeds. Then one long run each of the best attention and of no attention, German to
-English, English to German and English to French. Every run is a training of `utils.train`, and is recorded
-in benchmarks/results/translation.jsonl as it ends: the same command goes on where it was stopped, in the
-middle of a training too. translation.md has the tables, those of what is recorded so far with --only none.
-With --quick there are ten minutes of it, one seed of smaller models with a smaller budget, in
-translation_quick.jsonl and .md.
+English, English to German and English to French, and one into German on pieces of words, where no word is
+unknown. Every run is a training of `utils.train`, and is recorded in benchmarks/results/translation.jsonl as
+it ends: the same command goes on where it was stopped, in the middle of a training too. translation.md has
+the tables, those of what is recorded so far with --only none. With --quick there are ten minutes of it, one
+seed of smaller models with a smaller budget, in translation_quick.jsonl and .md.
 
 Runs with other settings than those below stay in the record and out of the tables; delete the record to
 measure anew. Models train side by side, each on a thread of its own, in bfloat16 where the processor
@@ -40,6 +40,7 @@ BUDGET = Settings(updates=1_200, dropout=0.3, validate_every=300, patience=0)
 LONG = Settings(label_smoothing=0.1)
 TRANSFORMER = dict(hidden_dim=256, learning_rate=1e-3)
 DIRECTIONS = (("de", "en"), ("en", "de"), ("en", "fr"))
+PIECES = dict(src="en", tgt="de", model="additive", subwords=8_000)
 TOLD = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "updates", "batch_tokens")
 QUICK = dict(embed_dim=64, hidden_dim=128, updates=200, validate_every=100)
 
@@ -58,13 +59,14 @@ def plan(quick=False):
         for src, tgt in DIRECTIONS
         for model in ("additive", "none")
     ]
+    long.append(replace(LONG, **PIECES))
     return {"budget": budget, "long": long}
 
 
 def measure(settings):
     """Train with these settings, or go on with it, translate the test set, and give the row of the record."""
     run = train_run(settings, progress=False, bf16=multiplies_bf16() or None)
-    lengths = [len(sentence) for sentence in run.encoded.tokens(TEST, "src")]
+    lengths = [len(run.encoded.words(sentence)) for sentence in run.encoded.tokens(TEST, "src")]
     last, scores = run.history.rows[-1], {}
     for name, beam_size in (("greedy", 1), ("beam", BEAM)):
         found = evaluate(run.model, run.encoded, TEST, beam_size)
@@ -108,6 +110,13 @@ def recorded(results):
 def minutes_to(row, goal=GOAL):
     """CPU minutes of training until the first validation with this BLEU, or None."""
     return next((seconds / 60 for _, seconds, bleu in row["curve"] if bleu >= goal), None)
+
+
+def label(settings, direction=True):
+    """The model that a run's settings, a dict, make, in words; with what it translates, unless told."""
+    name = NAMES.get(settings["model"], settings["model"])
+    name += f", {settings['subwords']:,} pieces of words" if settings["subwords"] else ""
+    return f"{settings['src']}→{settings['tgt']} {name}" if direction else name
 
 
 def figures():
@@ -156,9 +165,7 @@ def table(rows, plan):
         head += ["parameters", "tokens/s", "CPU minutes", f"to {GOAL}"]
         groups = {}
         for row in found:
-            of = row["settings"]
-            direction = "" if name == "budget" else f"{of['src']}→{of['tgt']} "
-            groups.setdefault(direction + NAMES.get(of["model"], of["model"]), []).append(row)
+            groups.setdefault(label(row["settings"], direction=name != "budget"), []).append(row)
         lines = [head, ["---"] * len(head), *(_line(first, of) for first, of in groups.items())]
         settings = found[0]["settings"]
         parts.append(f"{name}: {', '.join(f'{key} {settings[key]}' for key in TOLD)}")

@@ -29,6 +29,7 @@ from benchmarks import (
     demos,
     lessons,
     machine,
+    minutes,
     parliament,
     start,
     summary,
@@ -269,6 +270,7 @@ def small_translation(monkeypatch, tmp_path):
         "BEAM": 2,
         "MODELS": ("none", "dot"),
         "DIRECTIONS": (("en", "fr"),),
+        "PIECES": dict(subwords=60),
         "BUDGET": TINY,
         "LONG": replace(TINY, updates=30),
     }.items():
@@ -299,7 +301,11 @@ def test_translation_records_each_run_and_goes_on(small_translation, capsys, mon
     assert results.read_text("utf-8").startswith(first)
     assert [row["settings"] for row in again[:4]] == [row["settings"] for row in rows]
     assert [row["scores"] for row in again[:4]] == [row["scores"] for row in rows], "found, not trained anew"
-    assert [row["settings"]["model"] for row in again[4:]] == ["additive", "none"]
+    assert [(row["settings"]["model"], row["settings"]["subwords"]) for row in again[4:]] == [
+        ("additive", None),
+        ("none", None),
+        ("additive", 60),
+    ]
 
     printed = capsys.readouterr().out
     assert results.with_suffix(".md").read_text("utf-8") in printed
@@ -322,13 +328,40 @@ def test_minutes_to_a_score_are_those_of_the_first_validation_that_has_it():
     assert translation.minutes_to(row) == 2 and translation.minutes_to(row, 30) is None
 
 
+def test_minutes_are_of_the_first_validation_at_the_goal_or_the_best_score_stands_there(
+    monkeypatch, tmp_path, capsys
+):
+    encoded = EncodedCorpus(load_reviews(400, 8, 5, 5))
+    monkeypatch.setattr(minutes, "encoded_reviews", lambda: encoded)
+    monkeypatch.setattr(minutes, "RESULTS", tmp_path / "results" / "minutes.json")
+    monkeypatch.setattr(minutes, "ATTENTIONS", ("none", "dot"))
+    monkeypatch.setattr(minutes, "SETTINGS", minutes.SETTINGS | {"updates": 4, "validate_every": 2})
+    monkeypatch.setattr(lessons, "in_parallel", one_by_one)
+    monkeypatch.setattr("sys.argv", ["x", "--seeds", "1"])
+    minutes.main()
+    record = json.loads(minutes.RESULTS.read_text("utf-8"))
+    for run, name in zip(record["runs"], ("none", "dot"), strict=True):
+        assert run["attention"] == name and [update for update, *_ in run["curve"]] == [2, 4]
+        (_, first, _), (_, second, _) = run["curve"]
+        assert 0 < first < second, "seconds of training add up"
+    record["runs"][1]["curve"] = [[2, 30.0, 79.9], [4, 90.0, 80.0], [6, 120.0, 90.0]]
+    record["runs"][0]["curve"] = [[2, 30.0, 12.34], [4, 90.0, 7.0]]
+    lines = minutes.table(record, translation.recorded(translation.RESULTS)).splitlines()
+    found = {line[:40].rstrip(): line[40:] for line in lines if len(line) > 40}
+    assert found["no attention"] == "(12.3)" and found["dot"] == "1.50"
+    assert float(found["de→en additive"]) == pytest.approx(translation.figures()["minutes"], abs=0.05)
+    assert found["de→en no attention"].startswith("(2"), "no attention never has 28.3"
+    assert minutes.RESULTS.with_suffix(".txt").read_text("utf-8") in capsys.readouterr().out
+
+
 def test_the_quick_translation_is_a_part_of_the_whole():
     (quick,) = translation.plan(quick=True).values()
     assert [settings.model for settings in quick] == list(translation.MODELS)
     names = [settings.name for settings in quick]
     whole = translation.plan()
     assert not set(names) & {settings.name for part in whole.values() for settings in part}
-    assert len(whole["budget"]) == 18 and len(whole["long"]) == 6
+    assert len(whole["budget"]) == 18 and len(whole["long"]) == 7
+    assert [settings.subwords for settings in whole["long"]] == [None] * 6 + [8_000]
 
 
 def test_gold_links_are_read_from_their_files(tmp_path):
