@@ -1,6 +1,6 @@
 """Real text with long sentences: is the attention's alignment right, and what does length cost?
 
-    python -m benchmarks.parliament [--text FOLDER] [--gold FOLDER] [--updates 3000] [--seeds 2]
+    python -m benchmarks.parliament [--text FOLDER] [--gold FOLDER] [--updates 4000] [--seeds 2]
 
 Trains translators, German to English, on debates of the European Parliament and news: two with attention
 (additive after the cell, Luong; before it, Bahdanau) and one without. Two questions, in two tables.
@@ -49,8 +49,8 @@ RESULTS = Path(__file__).parent / "results" / "parliament.json"
 SHARED = ROOT.parent / "shared" / "data"
 MODELS = ("additive", "bahdanau", "none")
 SETTINGS = Settings(
-    corpus="wmt14", subwords=8_000, max_tokens=80, dropout=0.3, label_smoothing=0.1, batch_tokens=1_500,
-    validate_every=1_000, patience=0, learning_rate=1e-3,
+    corpus="wmt14", subwords=4_000, max_tokens=60, embed_dim=256, hidden_dim=256, dropout=0.2,
+    label_smoothing=0.1, batch_tokens=800, validate_every=1_000, patience=0,
 )  # fmt: skip
 SHIFTS = (-1, 0, 1)
 EDGES = (1, 10, 20, 30, 40, 60, 200)
@@ -241,7 +241,7 @@ def main():
     parser.add_argument("--text", type=Path, default=SHARED / "wmt14")
     parser.add_argument("--gold", type=Path, default=SHARED / "gold")
     parser.add_argument("--hub", type=int, metavar="PAIRS", help="read so many pairs of the real hub")
-    parser.add_argument("--updates", type=int, default=3_000)
+    parser.add_argument("--updates", type=int, default=4_000)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
     args = parser.parse_args()

@@ -114,7 +114,7 @@ def minutes_to(row, goal=GOAL):
 
 def label(settings, direction=True):
     """The model that a run's settings, a dict, make, in words; with what it translates, unless told."""
-    name = NAMES.get(settings["model"], settings["model"])
+    name = NAMES.get(settings["model"], settings["model"].capitalize())
     name += f", {settings['subwords']:,} pieces of words" if settings["subwords"] else ""
     return f"{settings['src']}→{settings['tgt']} {name}" if direction else name
 

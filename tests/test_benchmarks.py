@@ -47,29 +47,34 @@ from utils.train import Settings, encode_corpus, find_run, make_model
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_readme_shows_what_was_measured():
-    readme = (ROOT / "README.md").read_text("utf-8")
-    for name in ("scores.txt", "corpora.txt", "grading.txt", "teacher_forcing.txt", "demos.txt"):
-        recorded = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
-        assert indent(recorded, "    ") in readme
-    assert (ROOT / "benchmarks" / "results" / "translation.md").read_text("utf-8") in readme
-    outputs = [
-        output.get("text", "")
-        for cell in nbformat.read(ROOT / "demo" / "01_bottleneck.ipynb", 4).cells
-        for output in cell.get("outputs", [])
-    ]
-    (five,) = re.findall(r"^ +5 +201((?: +\d+\.\d){4})$", "".join(outputs), re.M)
-    assert all(score in readme for score in five.split())
+def test_the_page_of_measurements_shows_every_record_and_says_which_command_wrote_it():
+    page = (ROOT / "web" / "measured.md").read_text("utf-8")
+    included = re.findall(r"^```\{(?:literal)?include\} results/(\S+)$", page, re.M)
+    recorded = (ROOT / "benchmarks" / "results").glob("*.[tm][xd]*")
+    assert sorted(included) == sorted(file.name for file in recorded if not file.stem.endswith("_quick"))
+    named = re.findall(r"`(?:python -m benchmarks\.|benchmarks\.)?(\w+)[^`\n]*`", page)
+    commands = {
+        file.stem
+        for file in (ROOT / "benchmarks").glob("*.py")
+        if f"python -m benchmarks.{file.stem}" in file.read_text("utf-8").split('"""')[1]
+    }
+    assert len(commands) > 15 and commands <= {*named}
+    for name in included:
+        text = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
+        assert re.match(r"20\d\d-\d\d-\d\d, .*, \d threads of \d cores, Python 3.*, torch 2", text), name
+        assert re.search(r"^`?python -m benchmarks", text, re.M), name
 
 
 def test_teacher_forcing_prints_speed_work_and_ratio(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(teacher_forcing, "RESULTS", tmp_path / "results" / "table.txt")
     monkeypatch.setattr(teacher_forcing, "load_reviews", lambda: load_reviews(2_000, 5, 5, 5))
-    monkeypatch.setattr("sys.argv", ["x", "--hidden", "96", "--embed", "8", "--steps", "2"])
+    command = "--corpus reviews --hidden 96 --embed 8 --batch-tokens 900 --steps 2"
+    monkeypatch.setattr("sys.argv", ["x", *command.split()])
     teacher_forcing.main()
     found = capsys.readouterr().out
     assert teacher_forcing.RESULTS.read_text() == found
-    part = found.split("hidden 96\n")[1]
+    assert found.splitlines()[1] == f"python -m benchmarks.teacher_forcing {command}"
+    part = found.split("hidden 96, 900 target tokens a batch\n")[1]
     rows = {line[:20].strip(): line[20:].split() for line in part.splitlines()[3:11]}
     assert rows["tutorial"][1] == rows["step by step"][2] == "1.0"
     assert float(rows["additive"][3]) > float(rows["dot"][3]) > float(rows["none"][3]) > 0
@@ -622,11 +627,13 @@ def test_the_short_forms_give_what_their_rows_say(monkeypatch, tmp_path):
     monkeypatch.setattr(summary, "STEPS", 1)
     small = partial(teacher_forcing.measure, embed=4, batch_tokens=60)
     monkeypatch.setattr(
-        teacher_forcing, "measure", lambda encoded, hidden, steps: small(encoded, 8, steps=steps)
+        teacher_forcing,
+        "measure",
+        lambda encoded, hidden, batch_tokens, steps: small(encoded, 8, steps=steps),
     )
     found = summary.training()
     assert wanted("training") <= {*found}
-    ratio = found["multiplicative, tokens_per_second"] / found["additive, tokens_per_second"]
+    ratio = found["multiplicative, tokens_per_second, 1800"] / found["additive, tokens_per_second, 1800"]
     assert found["additive for multiplicative"] == pytest.approx(ratio)
     assert {*demos.figures()} == wanted("demos") and {*translation.figures()} == wanted("translation")
     assert {*data.figures()} == wanted("data")

@@ -61,6 +61,7 @@ def lay_out(pages):
                     cell.source = relinked(cell.source, file, places)
             notebook.cells.insert(1, new_markdown_cell(" · ".join(links)))
             nbformat.write(notebook, place)
+    shutil.copytree(ROOT / "benchmarks" / "results", pages / "results")  # what pages include
     lay_out_api(pages)
 
 

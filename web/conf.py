@@ -15,7 +15,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.githubpages"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["README.md"]  # its sections are included in pages
+exclude_patterns = ["README.md", "results"]  # included in pages, in parts
 suppress_warnings = ["myst.header"]  # in a notebook ### below the title is a size, not a level
 nitpicky = True
 
