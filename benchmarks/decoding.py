@@ -4,15 +4,16 @@
 
 Trains each model a little on the reviews, so that it ends its sentences, then translates the same test
 reviews one by one and in batches of similar length, in turns within one run: trust the ratios. "same words"
-is the share of sentences that come out alike both ways. The table is also written to
-benchmarks/results/decoding.txt.
+is the share of sentences that come out alike both ways. Below is where the time of the batches of additive
+attention goes, by PyTorch's profiler: what a batch saves is all but the arithmetic. The table is also written
+to benchmarks/results/decoding.txt.
 """
 
 import argparse
 import time
 from pathlib import Path
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe, shares_in_words, time_parts
 from utils.data import load_reviews
 from utils.models import translate
 from utils.plotting import NAMES
@@ -72,8 +73,10 @@ def main():
         f"{'sentences a second':<38}{'greedy:':>9}{'one':>7}{BATCH:>8}{'ratio':>7}"
         f"{f'beam of {BEAM}:':>13}{'one':>7}{BATCH:>8}{'ratio':>7}  same words",
     ]
+    shares = []
     for name in MODELS:
-        best, same = measure(trained(name, encoded, args.hidden, args.updates), encoded, sentences)
+        model = trained(name, encoded, args.hidden, args.updates)
+        best, same = measure(model, encoded, sentences)
         cells = [
             f"{'':>{9 if beam == 1 else 13}}{best[beam, 1]:7.1f}{best[beam, BATCH]:8.1f}"
             f"{best[beam, BATCH] / best[beam, 1]:7.1f}"
@@ -81,6 +84,10 @@ def main():
         ]
         lines.append(f"{NAMES.get(name, name):<38}{''.join(cells)}  {same[0]:.0%} {same[1]:.0%}")
         print(lines[-1], flush=True)
+        for search, beam_size in (("greedy", 1), ("beam", BEAM)) if name == "additive" else ():
+            parts = time_parts(lambda: translate(model, encoded, sentences, 60, BATCH, beam_size))  # noqa: B023
+            shares.append(f"additive, {search}, in batches: {shares_in_words(parts)}")
+    lines += ["", *shares]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines) + "\n", "utf-8")
     print("\n" + "\n".join(lines))

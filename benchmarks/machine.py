@@ -1,4 +1,4 @@
-"""What a measurement ran on, and how fast that machine multiplies matrices at this moment."""
+"""What a measurement ran on, how fast that machine multiplies matrices, and where the time of a call goes."""
 
 import ctypes
 import datetime
@@ -10,6 +10,18 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 import torch
+from torch.profiler import ProfilerActivity, profile
+
+PARTS = {  # of a step's time, by how PyTorch calls its operations
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm"),
+    "softmax and loss": ("log_softmax", "softmax", "exp_", "scatter_add", "gather", "nll_loss"),
+    "tanh and sigmoid": ("tanh", "sigmoid"),
+    "adding and scaling": ("add", "sub", "mul", "div", "sum", "neg", "lerp"),
+    "moving and clearing": ("copy", "fill", "cat", "zero", "index", "embedding"),
+    "dropout": ("bernoulli", "dropout"),
+    "clipping and Adam": ("fused_adam", "vector_norm", "foreach"),
+    "choosing words": ("topk", "argmax", "unique", "sort", "nonzero"),
+}
 
 
 def describe():
@@ -47,6 +59,26 @@ def multiplies_bf16():
     """Whether the processor has instructions for products of bfloat16 matrices (Intel's AMX)."""
     known = getattr(torch.cpu, "get_capabilities", dict)()  # of newer torch
     return bool(known.get("amx_bf16"))
+
+
+def time_parts(step):
+    """Where the time of a call goes: the share of each of PARTS, largest first, and of the rest."""
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        step()
+    spent = dict.fromkeys(PARTS, 0.0)
+    total = sum(event.self_cpu_time_total for event in watched.key_averages())
+    for event in watched.key_averages():
+        name = event.key.removeprefix("aten::").lstrip("_")
+        part = next((part for part, names in PARTS.items() if name.startswith(names)), None)
+        if part and event.key.startswith("aten::"):
+            spent[part] += event.self_cpu_time_total
+    shares = {part: time / total for part, time in sorted(spent.items(), key=lambda pair: -pair[1])}
+    return shares | {"else": 1 - sum(shares.values())}
+
+
+def shares_in_words(parts):
+    """What `time_parts` gives, in a line, without what takes no half of a hundredth."""
+    return ", ".join(f"{part} {share:.0%}" for part, share in parts.items() if share >= 0.005)
 
 
 def fresh_process(function, *args):

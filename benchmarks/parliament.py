@@ -23,6 +23,7 @@ trainings that were stopped go on.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import tempfile
@@ -57,23 +58,27 @@ EDGES = (1, 10, 20, 30, 40, 60, 200)
 
 
 def serve_text(text, folder, server):
-    """Serve the text of a folder as WMT14: how many pairs there are to train on."""
-    train = [*sentences(text, "europarl*"), *sentences(text, "news-*")]
-    parts = {"train": train} | {
-        split: list(sentences(text, name))
-        for split, name in (("validation", "newstest2013"), ("test", "newstest2014"))
-    }
+    """Serve the text of a folder as WMT14: how many pairs there are to train on, and a checksum of it."""
+    names = {"train": ("europarl*", "news-*"), "validation": ("newstest2013",), "test": ("newstest2014",)}
+    parts = {split: [pair for name in of for pair in sentences(text, name)] for split, of in names.items()}
+    if missing := [split for split, pairs in parts.items() if not pairs]:
+        raise SystemExit(f"{text} has no text for {', '.join(missing)}: name a folder that has, with --text")
     server.files = on_hub(
         {
             f"{split}-00000-of-00001": write(folder / f"{split}.parquet", pairs, len(pairs))
             for split, pairs in parts.items()
         }
     )
-    return sum(bool(src.strip() and tgt.strip()) and max(len(src), len(tgt)) <= 2_000 for src, tgt in train)
+    kept = sum(
+        bool(src.strip() and tgt.strip()) and max(len(src), len(tgt)) <= 2_000 for src, tgt in parts["train"]
+    )
+    return kept, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
 def read_gold(folder):
     """The hand-aligned sentences: for each, source words, target words, sure links and possible links."""
+    if not (folder / "europarl150.de-en.align").exists():
+        raise SystemExit(f"{folder} has no europarl150.de-en.align: name the folder that has, with --gold")
     gold = []
     lines = [
         (folder / f"europarl150.{name}").read_text("utf-8").splitlines()
@@ -245,11 +250,13 @@ def main():
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2, help="models that are trained at the same time")
     args = parser.parse_args()
-    if not args.hub:  # what is not WMT14 must not be taken for it later
-        os.environ["ATTENTION_DATA"] = str(cache_folder() / "parliament")
+    if min(args.seeds, args.workers) < 1:
+        parser.error("--seeds and --workers are 1 or more")
+    gold, pairs = read_gold(args.gold), args.hub
     with tempfile.TemporaryDirectory() as folder, nullcontext() if args.hub else serve({}, Hub) as server:
-        pairs = args.hub or serve_text(args.text, Path(folder), server)
-        if not args.hub:
+        if not args.hub:  # what is not WMT14, or other text, must not be taken for it later
+            pairs, checksum = serve_text(args.text, Path(folder), server)
+            os.environ["ATTENTION_DATA"] = str(cache_folder() / f"parliament-{checksum}")
             os.environ |= {"HF_ENDPOINT": server.url, "NO_PROXY": "*", "HF_HOME": f"{folder}/home"}
         base = replace(SETTINGS, pairs=pairs, updates=args.updates)
         encode_corpus(base)
@@ -259,7 +266,7 @@ def main():
     command = f"python -m benchmarks.parliament --updates {args.updates} --seeds {args.seeds}"
     command += f" --hub {args.hub}" if args.hub else ""
     record = {"command": command, "machine": f"{describe()}; one thread a model"}
-    record |= {"settings": base.identity} | measure(runs, read_gold(args.gold))
+    record |= {"settings": base.identity} | measure(runs, gold)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     text = table(json.loads(RESULTS.read_text("utf-8")))

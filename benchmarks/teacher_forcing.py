@@ -26,9 +26,8 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.machine import describe, matrix_product_flops, wait_for
+from benchmarks.machine import describe, matrix_product_flops, shares_in_words, time_parts, wait_for
 from utils.data import load_multi30k, load_reviews
 from utils.models import Encoder, Seq2Seq
 from utils.text import PAD_ID, EncodedCorpus, lengths_to_mask
@@ -37,15 +36,6 @@ from utils.training import Batches, seed_everything, sequence_loss, train_step, 
 RESULTS = Path(__file__).parent / "results" / "teacher_forcing.txt"
 LOOPS = ("tutorial", "step by step")
 MODELS = ("bahdanau", "additive", "multiplicative", "scaled", "dot", "none")
-PARTS = {  # of a step's time, by how PyTorch calls its operations
-    "matrix products": ("mm", "addmm", "bmm", "baddbmm"),
-    "softmax and loss": ("log_softmax", "softmax", "exp_", "scatter_add", "gather", "nll_loss"),
-    "tanh and sigmoid": ("tanh", "sigmoid"),
-    "adding and scaling": ("add", "sub", "mul", "div", "sum", "neg", "lerp"),
-    "moving and clearing": ("copy", "fill", "cat", "zero", "index", "embedding"),
-    "dropout": ("bernoulli", "dropout"),
-    "clipping and Adam": ("fused_adam", "vector_norm", "foreach"),
-}
 
 
 class StepByStep(nn.Module):
@@ -142,21 +132,6 @@ def gru_flops(embed, hidden, device, autocast, seconds=1.0):
     return best
 
 
-def time_parts(step):
-    """Where the time of a call goes: the share of each of PARTS, largest first, and of the rest."""
-    with profile(activities=[ProfilerActivity.CPU]) as watched:
-        step()
-    spent = dict.fromkeys(PARTS, 0.0)
-    total = sum(event.self_cpu_time_total for event in watched.key_averages())
-    for event in watched.key_averages():
-        name = event.key.removeprefix("aten::").lstrip("_")
-        part = next((part for part, names in PARTS.items() if name.startswith(names)), None)
-        if part and event.key.startswith("aten::"):
-            spent[part] += event.self_cpu_time_total
-    shares = {part: time / total for part, time in sorted(spent.items(), key=lambda pair: -pair[1])}
-    return shares | {"else": 1 - sum(shares.values())}
-
-
 def measure(encoded, hidden, embed=256, batch_tokens=900, steps=12):
     """Train all models in turns: figures of each by its name, those of the machine, and `time_parts`.
 
@@ -241,8 +216,7 @@ def table(found, speed, parts):
             cells += f"{of['flops_per_token'] / 1e6:>13.1f}{of['share_of_peak']:>15.2f}"
             cells += f"{of['share_of_limit']:>10.2f}"
         lines.append(f"{name:<20}{cells}")
-    shares = ", ".join(f"{part} {share:.0%}" for part, share in parts.items())
-    return [*lines, "", f"additive: {shares}"]
+    return [*lines, "", f"additive: {shares_in_words(parts)}"]
 
 
 def main():

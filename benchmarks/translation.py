@@ -203,6 +203,8 @@ def main():
     if left:
         in_parallel(record, left, workers=1 if torch.cuda.is_available() else args.workers)
     rows = recorded(results)
+    if not rows:
+        raise SystemExit(f"nothing is recorded in {results} yet: run this without --only none")
     machines = sorted({f"{row['machine']}, {row['precision']}" for row in rows.values()})
     command = f"python -m benchmarks.translation{' --quick' if args.quick else ''}"
     text = "\n\n".join(["  \n".join([*machines, f"`{command}`"]), table(rows, wanted)]) + "\n"
