@@ -4,11 +4,11 @@
 
 Two tables. Under one budget, the same batches for all, five recurrent models and a small Transformer, German
 to English, with three seeds. Then one long run each of the best attention and of no attention, German to
-English, English to German and English to French, and one into German on pieces of words, where no word is
-unknown. Every run is a training of `utils.train`, and is recorded in benchmarks/results/translation.jsonl as
-it ends: the same command goes on where it was stopped, in the middle of a training too. translation.md has
-the tables, those of what is recorded so far with --only none. With --quick there are ten minutes of it, one
-seed of smaller models with a smaller budget, in translation_quick.jsonl and .md.
+English, English to German and English to French. Every run is a training of `utils.train`, and is recorded
+in benchmarks/results/translation.jsonl as it ends: the same command goes on where it was stopped, in the
+middle of a training too. translation.md has the tables, those of what is recorded so far with --only none.
+With --quick there are ten minutes of it, one seed of smaller models with a smaller budget, in
+translation_quick.jsonl and .md.
 
 Runs with other settings than those below stay in the record and out of the tables; delete the record to
 measure anew. Models train side by side, each on a thread of its own, in bfloat16 where the processor
@@ -40,7 +40,6 @@ BUDGET = Settings(updates=1_200, dropout=0.3, validate_every=300, patience=0)
 LONG = Settings(label_smoothing=0.1)
 TRANSFORMER = dict(hidden_dim=256, learning_rate=1e-3)
 DIRECTIONS = (("de", "en"), ("en", "de"), ("en", "fr"))
-PIECES = dict(src="en", tgt="de", model="additive", subwords=8_000)
 TOLD = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "updates", "batch_tokens")
 QUICK = dict(embed_dim=64, hidden_dim=128, updates=200, validate_every=100)
 
@@ -59,7 +58,6 @@ def plan(quick=False):
         for src, tgt in DIRECTIONS
         for model in ("additive", "none")
     ]
-    long.append(replace(LONG, **PIECES))
     return {"budget": budget, "long": long}
 
 
@@ -115,7 +113,6 @@ def minutes_to(row, goal=GOAL):
 def label(settings, direction=True):
     """The model that a run's settings, a dict, make, in words; with what it translates, unless told."""
     name = NAMES.get(settings["model"], settings["model"].capitalize())
-    name += f", {settings['subwords']:,} pieces of words" if settings["subwords"] else ""
     return f"{settings['src']}→{settings['tgt']} {name}" if direction else name
 
 

@@ -8,8 +8,8 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import mean
 from subprocess import CalledProcessError
-from textwrap import indent
 from types import SimpleNamespace
 
 import nbformat
@@ -45,6 +45,62 @@ from utils.text import UNK_ID, EncodedCorpus
 from utils.train import Settings, encode_corpus, find_run, make_model
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def figures_of_the_readme():
+    """What README says was measured: a dict of command to numbers, as text, from what is recorded."""
+
+    def text(name):
+        return (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
+
+    def numbers(name, *patterns):
+        return [number for pattern in patterns for number in re.search(pattern, text(name), re.M).groups()]
+
+    outputs = [
+        output.get("text", "")
+        for cell in nbformat.read(ROOT / "demo" / "01_bottleneck.ipynb", 4).cells
+        for output in cell.get("outputs", [])
+    ]
+    (five,) = re.findall(r"^ +5 +201((?: +\d+\.\d){4})$", "".join(outputs), re.M)
+    plan, rows = translation.plan(), translation.recorded(translation.RESULTS)
+    bleu = {name: [rows[s.name]["scores"]["beam"]["text"]["score"] for s in plan[name]] for name in plan}
+    without, with_ = bleu["long"][1::2], bleu["long"][::2]
+    budget = [mean(bleu["budget"][i :: len(translation.MODELS)]) for i in range(len(translation.MODELS))]
+    scores, debates = json.loads(text("scores.json")), json.loads(text("parliament.json"))
+    additive = [run["error"]["0"] for run in scores["runs"] if run["attention"] == "additive"]
+    baselines = debates["baselines"]
+    attended = [run["error"]["0"][0] for run in debates["runs"] if run["model"] == "additive"]
+    aer = [baselines["diagonal"][0], baselines["IBM model 1"][0], mean(attended)]
+    speed = r"^hidden 512, {} target(?:.|\n)*?^additive +\S+ +(\S+)"
+    ratios = r"^additive +(?:\S+ +){2}(\S+) +(?:\S+ +){2}(\S+) +\d+% \d+%$"
+    return {
+        "make notebooks ARGS=01_bottleneck": five.split(),
+        "benchmarks.translation": [
+            f"{score:.1f}" for pair in zip(without, with_, strict=True) for score in pair
+        ]
+        + [f"{score:.1f}" for score in sorted(budget)],
+        "benchmarks.scores": [f"{error:.2f}" for error in (scores["diagonal"]["0"], mean(additive))],
+        "benchmarks.parliament": [f"{error:.2f}" for error in aer],
+        "benchmarks.teacher_forcing": numbers(
+            "teacher_forcing.txt", speed.format("900"), speed.format("1,800")
+        ),
+        "benchmarks.decoding": numbers("decoding.txt", ratios),
+        "benchmarks.demos": numbers("demos.txt", r"^all +(\d+)"),
+        "benchmarks.start --clone": numbers("start.txt", r"install (\d+) s, run (\d+) s"),
+        "benchmarks.grading": numbers("grading.txt", r"workers 2 +96 .* (\d+\.\d) +\d+$"),
+        "benchmarks.corpora": numbers("corpora.txt", r"^ +10,000 .* (\d+) +\S+ +\S+$")
+        + numbers("corpora.txt", r"^ +4,500,000 .* (\d+) +\S+ +\S+$"),
+    }
+
+
+def test_the_readme_shows_what_was_measured():
+    part = (ROOT / "README.md").read_text("utf-8").split("## Measured")[1].split("\n## ")[0]
+    shown = {}
+    for row in re.findall(r"^\| (?!what|---)(.*) \|$", part, re.M):
+        _, cell, command = row.split(" | ")
+        numbers = re.findall(r"\d+(?:\.\d+)?", re.sub(r"`[^`]*`", "", cell))
+        shown.setdefault(command.strip("`"), []).extend(numbers)
+    assert shown == figures_of_the_readme()
 
 
 def test_the_page_of_measurements_shows_every_record_and_says_which_command_wrote_it():
@@ -276,7 +332,6 @@ def small_translation(monkeypatch, tmp_path):
         "BEAM": 2,
         "MODELS": ("none", "dot"),
         "DIRECTIONS": (("en", "fr"),),
-        "PIECES": dict(subwords=60),
         "BUDGET": TINY,
         "LONG": replace(TINY, updates=30),
     }.items():
@@ -307,11 +362,7 @@ def test_translation_records_each_run_and_goes_on(small_translation, capsys, mon
     assert results.read_text("utf-8").startswith(first)
     assert [row["settings"] for row in again[:4]] == [row["settings"] for row in rows]
     assert [row["scores"] for row in again[:4]] == [row["scores"] for row in rows], "found, not trained anew"
-    assert [(row["settings"]["model"], row["settings"]["subwords"]) for row in again[4:]] == [
-        ("additive", None),
-        ("none", None),
-        ("additive", 60),
-    ]
+    assert [row["settings"]["model"] for row in again[4:]] == ["additive", "none"]
 
     printed = capsys.readouterr().out
     assert results.with_suffix(".md").read_text("utf-8") in printed
@@ -371,8 +422,7 @@ def test_the_quick_translation_is_a_part_of_the_whole():
     names = [settings.name for settings in quick]
     whole = translation.plan()
     assert not set(names) & {settings.name for part in whole.values() for settings in part}
-    assert len(whole["budget"]) == 18 and len(whole["long"]) == 7
-    assert [settings.subwords for settings in whole["long"]] == [None] * 6 + [8_000]
+    assert len(whole["budget"]) == 18 and len(whole["long"]) == 6
 
 
 def test_gold_links_are_read_from_their_files(tmp_path):

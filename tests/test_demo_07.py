@@ -162,7 +162,7 @@ def test_the_record_is_shown_and_says_which_learn_fastest(shown):
         found[model][1] for model in translation.MODELS
     )
     assert min(scaled, additive) > 1.9 * none and max(scaled, additive) < 2.1 * none
-    assert min(scaled, additive) - 3 > dot > max(multiplicative, transformer) > none + 3
+    assert min(scaled, additive) - 3 > dot > transformer > multiplicative > none + 3
     minutes = [
         row["cpu_seconds"] / 60
         for row in translation.recorded(translation.RESULTS).values()
@@ -173,24 +173,29 @@ def test_the_record_is_shown_and_says_which_learn_fastest(shown):
 
 def test_after_half_an_hour_length_shows(shown):
     text, _ = shown
-    gaps = {}
-    for src, tgt in (("de", "en"), ("en", "de")):
+    gains, gaps = {}, {}
+    for direction in map("→".join, translation.DIRECTIONS):
+        found = {}
         for model in ("none", "additive"):
-            name = f"5,000 updates  {src}→{tgt}  {NAMES[model]}"
-            seeds, *scores = recorded(translation.LONG.updates, f"{src}→{tgt}", model)
+            name = f"5,000 updates  {direction}  {NAMES[model]}"
+            seeds, *scores = recorded(translation.LONG.updates, direction, model)
             assert line(text, "BLEU, by words", name) == [seeds, *(round(score, 1) for score in scores)]
-            gaps.setdefault(f"{src}→{tgt}", []).append(scores)
-            *shorter, longest = scores[1:]
-            if model == "none":
-                assert scores[1:] == sorted(scores[1:], reverse=True), "each group is worse"
-            else:
-                assert max(shorter) - min(shorter) < 4, "alike up to 19 words"
-            assert longest < min(shorter) - 5
-    for none, additive in gaps.values():
-        assert additive[0] - none[0] == pytest.approx(13, abs=1)
-    none, additive = gaps["de→en"]
-    assert additive[1] - none[1] == pytest.approx(10, abs=0.5)
-    assert additive[3] - none[3] == pytest.approx(19.5, abs=1)
+            assert seeds == 1
+            found[model] = scores
+            assert scores[4] < min(scores[1:4]) - 5, "the longest are hard"
+        all_, *parts = (a - b for a, b in zip(found["additive"], found["none"], strict=True))
+        gains[direction], gaps[direction] = all_, parts
+        assert found["none"][1:] == sorted(found["none"][1:], reverse=True), "each group is worse"
+        assert parts[2] > parts[0] + 3, "the gap grows"
+        spread = max(found["additive"][1:4]) - min(found["additive"][1:4])
+        if direction == "en→fr":
+            assert 5 < spread < found["none"][1] - found["none"][3], "longer ones lose too, but less"
+        else:
+            assert spread < 4, "alike up to 19 words"
+    assert gains["de→en"] == pytest.approx(13, abs=1) and gains["en→de"] == pytest.approx(13, abs=1)
+    assert gains["en→fr"] == pytest.approx(26, abs=1)
+    assert gaps["de→en"][0] == pytest.approx(10, abs=0.5)
+    assert gaps["de→en"][2] == pytest.approx(19.5, abs=1)
     captions = [
         part["sentences"]
         for part in next(iter(translation.recorded(translation.RESULTS).values()))["scores"]["beam"][

@@ -297,7 +297,7 @@ r"""
 This is what `python -m benchmarks.translation` measured with models of this size (a hidden size of 512, a
 beam of 5): first all kinds of attention and a small Transformer, German to English, after the same 1,200
 batches, about five minutes of one core each, with three seeds; then up to half an hour with and without
-attention, in three directions, and once into German with words cut into pieces.
+attention, in three directions.
 
 **Predict.** Which kinds learn fastest? And once training is long, is the gap still the same for captions of
 every length?
@@ -308,8 +308,8 @@ record = History.read(Path(utils.__file__).parents[1] / "benchmarks/results/tran
 groups = {}
 for row in record.rows:
     of = row["settings"]
-    name = NAMES.get(of["model"], "Transformer") + (", pieces" if of["subwords"] else "")
-    groups.setdefault((of["updates"], f"{of['src']}→{of['tgt']}", name), []).append(row["scores"]["beam"])
+    kind = of["updates"], f"{of['src']}→{of['tgt']}", NAMES.get(of["model"], "Transformer")
+    groups.setdefault(kind, []).append(row["scores"]["beam"])
 print(f"{'BLEU, by words':<44} seeds    all    1-9  10-14  15-19    20-")
 for (updates, direction, name), found in sorted(groups.items(), key=lambda item: item[0][:2]):
     means = [mean(one["text"]["score"] for one in found)]
@@ -319,15 +319,15 @@ for (updates, direction, name), found in sorted(groups.items(), key=lambda item:
 
 # %% [markdown]
 r"""
-**Reflect.** (Where there is one seed, it says nothing of another.) In five minutes scaled dot and additive
-have learned twice what the model without attention has. Dot without scaling follows some way behind,
-multiplicative and the Transformer further still: a short budget rewards what learns quickly, and is no
-verdict on what each can become.
+**Reflect.** In five minutes scaled dot and additive have learned twice what the model without attention has.
+Dot without scaling follows some way behind, the Transformer and multiplicative further still: a short budget
+rewards what learns quickly, and is no verdict on what each can become.
 
-After half an hour attention is worth thirteen points, into German as well as into English, and now length
-does show. Without attention each group of longer captions is worse than the one before. With it they are
-alike up to 19 words, so the gap grows from ten points to nearly twenty, German to English. The 48 longest
-captions are hard for both.
+After half an hour (one seed each, which says nothing of another) attention is worth thirteen points between
+German and English and twice that into French, and now length does show. Without attention each group of
+longer captions is worse than the one before. With it, between German and English, they are alike up to 19
+words, so the gap grows, from ten points to nearly twenty into English. Into French longer captions lose with
+attention too, but less. The 48 longest are hard for all.
 
 ## Read its maps
 
