@@ -11,7 +11,7 @@ from statistics import mean
 
 import pytest
 
-from benchmarks import translation
+from benchmarks import parliament, translation
 from tests.utils.loopback import serve
 from utils.plotting import NAMES
 
@@ -205,6 +205,58 @@ def test_after_half_an_hour_length_shows(shown):
     assert captions[3] == 48 and sum(captions[:2]) / sum(captions) == pytest.approx(0.75, abs=0.03)
 
 
+@pytest.fixture(scope="module")
+def debates():
+    return json.loads(parliament.RESULTS.read_text("utf-8"))
+
+
+def test_what_the_source_adds_in_long_sentences_is_half_with_attention_and_a_quarter_without(
+    shown, prose, debates
+):
+    text, _ = shown
+    runs = {run["model"]: run for run in debates["runs"]}
+    assert f"{debates['pairs']:,} pairs" in prose and max(run["valid_bleu"] for run in runs.values()) < 3
+    minutes = [run["cpu_seconds"] / 60 for run in runs.values()]
+    assert (round(min(minutes)), round(max(minutes))) == (9, 22)
+    adds = {}
+    for kind, name in (("none", NONE), ("additive", ADDITIVE)):
+        right, control = (
+            [100 * share for _, _, share, _ in runs[kind][part]] for part in ("right", "control")
+        )
+        found = line(text, "next pieces right", name)
+        assert found == [round(share, 1) for share in right]
+        found = line(text, "next pieces right", f"{name}, another source (control)")
+        assert found == [round(share, 1) for share in control]
+        assert right[0] > right[4] + 5 and control[0] > control[4] + 1, "all four fall"
+        assert round(min(control)) == 17 and max(control) < 22
+        adds[kind] = [a - b for a, b in zip(right, control, strict=True)]
+    with_, without = adds["additive"], adds["none"]
+    assert (round(with_[0]), round(with_[4])) == (12, 6) and round(without[0]) == 5
+    assert all(1 <= gain < 2 for gain in without[3:]), "hardly more than one from 30 words on"
+    assert with_[4] / with_[0] == pytest.approx(1 / 2, abs=0.05)
+    assert without[4] / without[0] == pytest.approx(1 / 4, abs=0.05)
+    assert runs["none"]["right"][-1][-1] == 9, "sentences in the last group"
+
+
+def test_the_links_of_the_debates_and_their_shift(shown, prose, debates):
+    text, _ = shown
+    heading = "alignment error  "
+    for name, found in debates["baselines"].items():
+        assert line(text, heading, name) == [round(number, 2) for number in found]
+    errors = {}
+    for run in debates["runs"]:
+        if run["error"]:
+            early, own, late = (run["error"][shift] for shift in ("-1", "0", "1"))
+            numbers = [early[0], own[0], late[0], *own[1:]]
+            assert line(text, heading, NAMES[run["model"]]) == [round(number, 2) for number in numbers]
+            errors[run["model"]] = early[0], own[0], late[0]
+    written = [found[0] for found in debates["baselines"].values()]
+    for error in [*written, errors["additive"][1], *errors["bahdanau"][1:]]:
+        assert f"{error:.2f}" in prose
+    assert debates["baselines"]["diagonal"][1] > errors["additive"][1] + 0.02, "outside the interval"
+    assert min(errors["additive"][::2]) > 0.84
+
+
 def test_the_map_looks_right_and_the_word_is_wrong(shown):
     text, _ = shown
     maps = re.findall(r"^ +writes +(.*)\n +looks at (.*)$", text, re.M)
@@ -214,4 +266,4 @@ def test_the_map_looks_right_and_the_word_is_wrong(shown):
 
 
 def test_pictures_say_what_they_show(alts):
-    assert len(alts) == 2 and all(len(alt) > 80 for alt in alts)
+    assert len(alts) == 3 and all(len(alt) > 80 for alt in alts)
