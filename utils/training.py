@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from utils.data.download import replacing
 from utils.text import PAD_ID, Batch
 
 
@@ -86,7 +87,7 @@ class History:
 
     def write(self, path):
         """Write the rows as JSON lines, one object a line, the whole file or nothing."""
-        with _replacing(path) as partial:
+        with replacing(path) as partial:
             partial.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), "utf-8")
 
     @classmethod
@@ -111,23 +112,10 @@ def validation_loss(model, encoded, split="valid"):
     return total / tokens
 
 
-@contextmanager
-def _replacing(path):
-    """Give a file to write to, which takes the place of `path` only when the block has ended well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def save_checkpoint(path, state):
     """Write a checkpoint whole or not at all: an interrupted write leaves the older one as it was."""
     # With a file and not its name, a full disk is an OSError.
-    with _replacing(path) as partial, open(partial, "wb") as file:
+    with replacing(path) as partial, open(partial, "wb") as file:
         torch.save(state, file)
 
 
