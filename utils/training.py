@@ -120,12 +120,18 @@ def save_checkpoint(path, state):
 
 
 def load_checkpoint(path):
-    """Read a checkpoint written by `save_checkpoint`, onto the CPU; nothing in it is executed."""
+    """Read a checkpoint written by `save_checkpoint`, onto the CPU; nothing in it is executed.
+
+    A file that is read and is no checkpoint is a ValueError; one that cannot be read stays what it is, for
+    nothing says that it is broken.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:
+        if "allocate memory" in str(error):  # torch's own MemoryError is a RuntimeError
+            raise
         raise ValueError(f"{path} is not a readable checkpoint: delete it and train again") from error
 
 

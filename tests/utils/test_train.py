@@ -10,6 +10,7 @@ import textwrap
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import filelock
 import pytest
@@ -81,6 +82,19 @@ def finish(settings, undisturbed):
     assert run.finished and run.history.rows == History.read(settings.folder / "log.jsonl").rows
     check_same(load_checkpoint(settings.folder / "checkpoint.pt"), undisturbed(settings))
     assert not list(settings.folder.glob("*.partial"))
+
+
+def fill_the_disk(monkeypatch, name):
+    """Let only half of a text be written to a file that has `name` in its name."""
+    write = Path.write_text
+
+    def half(path, text, *args):
+        if name not in path.name:
+            return write(path, text, *args)
+        write(path, text[: len(text) // 2], *args)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
 
 
 def arguments(settings):
@@ -281,6 +295,45 @@ def test_another_vocabulary_is_noticed_and_nothing_is_lost():
     assert checkpoint.read_bytes() == before
 
 
+def test_settings_are_written_once_and_are_not_needed_to_go_on(undisturbed):
+    train_run(SMALL, limit=7, progress=False)
+    settings = SMALL.folder / "settings.json"
+    text, written = settings.read_text(), settings.stat()
+    train_run(SMALL, limit=1, progress=False)
+    assert (settings.stat().st_ino, settings.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    for damaged in ("", "{", "[1]"):
+        settings.write_text(damaged)
+        assert find_run(SMALL).update == 8
+    finish(SMALL, undisturbed)
+    assert settings.read_text() == text
+
+
+def test_a_failed_write_leaves_the_settings_that_were_there(monkeypatch):
+    train_run(SMALL, limit=7, progress=False)
+    settings = SMALL.folder / "settings.json"
+    before = settings.read_text()
+    fill_the_disk(monkeypatch, "settings")
+    with pytest.raises(command.DataError, match="no room left"):
+        train_run(replace(SMALL, patience=3), progress=False)
+    assert settings.read_text() == before
+
+
+def test_a_run_that_may_not_be_read_is_told_and_stays(monkeypatch):
+    train_run(SMALL, limit=7, progress=False)
+    before = (SMALL.folder / "checkpoint.pt").read_bytes()
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    for call in (train_run, find_run):
+        with pytest.raises(
+            command.DataError, match=r"the run could not be read .*\(Permission denied\): set"
+        ):
+            call(SMALL)
+    assert (SMALL.folder / "checkpoint.pt").read_bytes() == before
+
+
 def test_two_programs_do_not_train_one_run():
     SMALL.folder.mkdir(parents=True)
     with filelock.FileLock(SMALL.folder / "lock"), pytest.raises(ValueError, match="by another program"):
@@ -370,6 +423,20 @@ def test_the_command_trains_translates_and_tells(monkeypatch, capsys):
     run = find_run(replace(SMALL, updates=6))
     text = (run.settings.folder / "test.beam-1.txt").read_text("utf-8").splitlines()
     assert len(text) == len(run.encoded.corpus["test"])
+
+
+def test_translations_are_written_whole_or_not_at_all(monkeypatch, capsys):
+    settings = replace(SMALL, updates=6, validate_every=6)
+    train_run(settings, progress=False)
+    path = settings.folder / "valid.beam-1.txt"
+    path.write_text("older\n")
+    fill_the_disk(monkeypatch, "beam")
+    monkeypatch.setattr("sys.argv", ["train", *arguments(settings), "--beam-size", "1"])
+    with pytest.raises(SystemExit) as stop:
+        command.main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "valid.beam-1.txt could not be stored because there is no room" in said
+    assert path.read_text() == "older\n" and not list(settings.folder.glob("*.partial"))
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,20 @@ def test_a_failed_write_leaves_the_older_checkpoint(tmp_path):
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize(
+    "error", [PermissionError(), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_checkpoint_that_cannot_be_read_is_not_called_broken(tmp_path, monkeypatch, error):
+    def refuse(*args, **kwargs):
+        raise error
+
+    save_checkpoint(tmp_path / "run.pt", {"step": 1})
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(type(error)) as found:
+        load_checkpoint(tmp_path / "run.pt")
+    assert found.value is error
+
+
 def test_guidance_is_added_to_the_loss(encoded):
     def look_at_the_first_word(batch, weights):
         return -weights[..., 0].clamp_min(1e-6).log().mean()
