@@ -3,6 +3,7 @@
 import copy
 import ctypes
 import json
+import math
 import os
 import random
 import signal
@@ -331,6 +332,7 @@ def train(
     the same result as if it had not been; `validate_every`, `patience` and what follows `guide` but
     `label_smoothing` may then change, and any other change is a ValueError. It is also written when Ctrl-C
     or SIGTERM stops training, after the update that is under way, and after `limit` updates of this call.
+    Where the loss is no longer a number, training ends in a ValueError and the checkpoint stays as it was.
 
     Where `torch.distributed` is initialized, all its processes call this with the same arguments and models
     and train one model together, as in `train_step`. Only the first one reads and writes files.
@@ -442,6 +444,7 @@ def train(
                     "cpu_seconds": cpu_seconds,
                     "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
                 }
+                _check_loss(row["valid_loss"], step, learning_rate)
                 if watch:
                     model.eval()
                     row |= _from_first(lambda: watch(model))
@@ -457,6 +460,8 @@ def train(
                         best["model"] = copy.deepcopy(model.state_dict())
                 losses, tokens = [], 0
             if checkpoint and (validate or stop or step == end):
+                if losses:
+                    _check_loss(losses[-1], step, learning_rate)
                 save()
             if log and validate and _rank() == 0:
                 history.write(log)
@@ -468,6 +473,15 @@ def train(
     if stop or asked:  # now that all is saved, what was asked for
         signal.raise_signal(asked[0] if asked else signal.SIGINT)
     return history
+
+
+def _check_loss(loss, step, learning_rate):
+    """Raise a ValueError unless the loss is a number."""
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"training has diverged: after {step:,} updates the loss is no longer a number ({loss}): train "
+            f"anew with a learning rate lower than {learning_rate:g}"
+        )
 
 
 def _goodness(row):
