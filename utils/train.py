@@ -26,6 +26,7 @@ import os
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
+from numbers import Integral, Real
 from typing import get_args, get_type_hints
 
 import filelock
@@ -86,14 +87,17 @@ class Settings:
     max_norm: float = _setting(1.0, "gradients that are longer are cut to this length", above=0)
     validate_every: int = _setting(500, "updates between two validations (may change when going on)", 1)
     patience: int = _setting(5, "validations without a better BLEU to stop after, 0: never (may change)", 0)
-    seed: int = _setting(0, "of weights, batches and dropout", 0)
+    seed: int = _setting(0, "of weights, batches and dropout", 0, below=2**32)  # NumPy takes no more
 
     def __post_init__(self):
-        for name, choices in (("corpus", CORPORA), ("model", MODELS)):
+        for name, choices in (("corpus", tuple(CORPORA)), ("model", MODELS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}")
         for name, language in zip(("src", "tgt"), CORPORA[self.corpus], strict=True):
-            object.__setattr__(self, name, getattr(self, name) or language)
+            value = language if getattr(self, name) is None else getattr(self, name)
+            if not isinstance(value, str):
+                raise ValueError(f"{name} is a language, such as {language!r}, not {value!r}")
+            object.__setattr__(self, name, value)
         if self.corpus == "reviews" and (self.src, self.tgt) != CORPORA["reviews"]:
             raise ValueError(f"the reviews are from en into fr, not from {self.src} into {self.tgt}")
         if self.src == self.tgt:
@@ -140,7 +144,7 @@ def _kinds():
 def _check_number(field_, kind, value):
     """Raise a ValueError unless the value is a number of this kind within the bounds of the setting."""
     least, above, below = (field_.metadata[bound] for bound in ("least", "above", "below"))
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
+    if isinstance(value, bool) or not isinstance(value, Real if kind is float else Integral):
         raise ValueError(f"{field_.name} is a {'whole ' if kind is int else ''}number, not {value!r}")
     bounds = [f"{least} or more"] if least is not None else [f"above {above}"]
     bounds += [f"below {below}"] if below is not None else []
@@ -289,8 +293,8 @@ def train_run(settings, limit=None, progress=True, device=None, bf16=None):
 
     Under torchrun each process calls this, and only the first gets the `Run`, the others None.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit is the number of updates of this call, 1 or more, not {limit}")
+    if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
+        raise ValueError(f"limit is the number of updates of this call, whole and 1 or more, not {limit!r}")
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     device = torch.device(device or _device())
     encoded = encode_corpus(settings)
@@ -394,6 +398,11 @@ def main():
     try:
         if min(args["beam_size"]) < 1:
             raise ValueError(f"beam-size is 1 or more, not {min(args['beam_size'])}")
+        if not 0 <= args["length_penalty"] <= 10:
+            raise ValueError(
+                "length-penalty is from 0, the sum of the log-probabilities, over 1, their mean, to 10, not "
+                f"{args['length_penalty']}"
+            )
         settings = Settings(**chosen)
         for split in args["split"]:
             _check_split(settings, split)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pytest
 import torch
 
@@ -269,6 +270,8 @@ def test_the_seed_and_every_other_setting_have_a_run_of_their_own():
     }
     assert len(others | {SMALL.folder}) == 6
     assert replace(SMALL, patience=3, validate_every=5).folder == SMALL.folder
+    counted = replace(SMALL, updates=np.int64(30), max_norm=np.float32(1), seed=np.uint8(0))
+    assert counted == SMALL and counted.folder == SMALL.folder and type(counted.updates) is int
     assert replace(SMALL, max_norm=1) == SMALL and replace(SMALL, max_norm=1).folder == SMALL.folder
     first, again, other = (make_model(replace(SMALL, seed=s), encode_corpus(SMALL)) for s in (0, 0, 1))
     weights = [model.encoder.embedding.weight for model in (first, again, other)]
@@ -334,6 +337,17 @@ def test_a_run_that_may_not_be_read_is_told_and_stays(monkeypatch):
     assert (SMALL.folder / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.parametrize("limit", [0, 2.5, "7"])
+def test_a_limit_is_a_number_of_updates(limit, folder):
+    with pytest.raises(ValueError, match=f"limit is the number of updates .*, not {limit!r}"):
+        train_run(SMALL, limit=limit)
+    assert not folder.exists()
+
+
+def test_the_greatest_seed_trains():
+    assert train_run(replace(SMALL, seed=2**32 - 1), limit=1, progress=False).update == 1
+
+
 def test_two_programs_do_not_train_one_run():
     SMALL.folder.mkdir(parents=True)
     with filelock.FileLock(SMALL.folder / "lock"), pytest.raises(ValueError, match="by another program"):
@@ -356,6 +370,11 @@ def test_two_programs_do_not_train_one_run():
         ({"max_norm": float("inf")}, "max_norm is above 0, not inf"),
         ({"hidden_dim": 17}, "make it even, not 17"),
         ({"model": "transformer", "heads": 3}, "make 16 a multiple of 3"),
+        ({"seed": 2**32}, "seed is 0 or more and below 4294967296, not 4294967296"),
+        ({"seed": np.bool_(True)}, "seed is a whole number, not"),
+        ({"corpus": ["reviews"]}, r"corpus is one of .*, not \['reviews'\]"),
+        ({"src": 5}, "src is a language, such as 'en', not 5"),
+        ({"tgt": 0}, "tgt is a language, such as 'fr', not 0"),
     ],
 )
 def test_settings_that_make_no_sense(change, message):
@@ -368,8 +387,13 @@ def test_settings_that_make_no_sense(change, message):
     [
         (["--model", "magic"], "model is one of none, dot"),
         (["--dropout", "much"], "argument --dropout: invalid float value: 'much'"),
-        (["--limit", "0"], "limit is the number of updates of this call, 1 or more, not 0"),
+        (["--limit", "0"], "limit is the number of updates of this call, whole and 1 or more, not 0"),
         (["--beam-size", "5", "0"], "beam-size is 1 or more, not 0"),
+        (["--length-penalty", "nan"], "to 10, not nan"),
+        (["--length-penalty", "inf"], "to 10, not inf"),
+        (["--length-penalty", "-1"], "to 10, not -1.0"),
+        (["--seed", str(2**32)], "seed is 0 or more and below 4294967296"),
+        (["--subwords", str(2**31)], "subwords is the number of pieces, from 1"),
         (["--split", "valid", "nest"], "no split 'nest': choose from train, valid, test, long"),
         (["--max-tokens", "1"], "raise max_tokens"),
     ],
