@@ -86,12 +86,10 @@ class Subwords:
 def _load(path):
     import sentencepiece
 
-    model = sentencepiece.SentencePieceProcessor()
-    # Without a look at what the file holds, sentencepiece takes an empty one as a model without pieces.
-    if not (data := Path(path).read_bytes()):
+    data = Path(path).read_bytes()
+    if not data:  # for sentencepiece that is a model without pieces
         raise RuntimeError(f"{path} is empty")
-    model.load_from_serialized_proto(data)
-    return model
+    return sentencepiece.SentencePieceProcessor(model_proto=data)
 
 
 def _line(words):

@@ -399,10 +399,7 @@ def main():
         if min(args["beam_size"]) < 1:
             raise ValueError(f"beam-size is 1 or more, not {min(args['beam_size'])}")
         if not 0 <= args["length_penalty"] <= 10:
-            raise ValueError(
-                "length-penalty is from 0, the sum of the log-probabilities, over 1, their mean, to 10, not "
-                f"{args['length_penalty']}"
-            )
+            raise ValueError(f"length-penalty is a number from 0 to 10, not {args['length_penalty']}")
         settings = Settings(**chosen)
         for split in args["split"]:
             _check_split(settings, split)
