@@ -2,6 +2,11 @@
 
 import torch
 
+NOT_NUMBERS = (
+    "the model's probabilities are not numbers: its training has diverged, so train it again with a lower "
+    "learning rate"
+)
+
 
 class Shared:
     """Tensors with a row for each sentence, in a state with a row for each hypothesis, and no row copied.
@@ -88,7 +93,8 @@ def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty)
     0 the sum, with 1 the mean. The length counts the tokens of the sum: with the end token, without the
     begin token. The best finished hypothesis is returned; only where none has finished, the best of the
     unfinished ones. Its ids, a list of int, have no begin and no end token; the score is a float.
-    A `beam_size` of 1 is greedy decoding. A `beam_size` or `max_len` below 1 is a ValueError.
+    A `beam_size` of 1 is greedy decoding. A `beam_size` or `max_len` below 1 is a ValueError, and so are
+    probabilities that are not numbers.
 
     That finished hypotheses leave the beam is from Sutskever et al. 2014, section 3.2; the penalty is
     the simpler of the two in Wu et al. 2016, section 7 (equation 14 is the other).
@@ -100,6 +106,8 @@ def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty)
     sums = torch.zeros(1, device=state[0].device)
     for length in range(1, max_len + 1):
         log_probs, state = step(tokens, state)
+        if log_probs.isnan().any():
+            raise ValueError(NOT_NUMBERS)
         candidates = (sums.unsqueeze(1) + log_probs).flatten()  # (hypotheses * vocab,)
         places = min(beam_size - len(finished), len(candidates))
         sums, chosen = candidates.topk(places)
@@ -166,7 +174,7 @@ def beam_search_batch(step, state, bos_id, eos_id, beam_size, max_len, length_pe
         if not len(owner):
             break
         state = tuple(part[parents] for part in state)
-    return [
-        max(done or other, key=lambda found: found[1])
-        for done, other in zip(finished, unfinished, strict=True)
-    ]
+    candidates = [done or other for done, other in zip(finished, unfinished, strict=True)]
+    if not all(candidates):
+        raise ValueError(NOT_NUMBERS)
+    return [max(found, key=lambda one: one[1]) for found in candidates]

@@ -29,7 +29,8 @@ def bleu(hypotheses, references, tokenize="none", n_bootstrap=300):
 
     `tokenize` is sacrebleu's: "none" for text whose tokens are parted by spaces, "13a" for ordinary
     text. The interval is the 95% range over `n_bootstrap` resamplings of sentences (Koehn 2004); with
-    `n_bootstrap` 0 it is not computed, and `low` and `high` are NaN.
+    `n_bootstrap` 0 it is not computed, and `low` and `high` are NaN. One resampling, which has no range, and
+    a negative number are a ValueError.
     """
     from sacrebleu.metrics import BLEU  # slow to import, and only BLEU needs it
 
@@ -38,6 +39,8 @@ def bleu(hypotheses, references, tokenize="none", n_bootstrap=300):
         raise ValueError(
             f"BLEU compares sentences one to one: {len(hypotheses)} hypotheses, {len(references)} references"
         )
+    if n_bootstrap < 0 or n_bootstrap == 1:
+        raise ValueError(f"n_bootstrap is 2 or more, or 0 for no interval, not {n_bootstrap}")
     metric = BLEU(tokenize=tokenize, force=True)
     result = metric.corpus_score(hypotheses, [references], n_bootstrap=n_bootstrap or 1)
     low = high = float("nan")

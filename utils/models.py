@@ -255,12 +255,20 @@ def translate(model, encoded, src_tokens, max_len=None, batch_size=128, beam_siz
     `encoded` is the `EncodedCorpus` whose vocabularies the model was trained with. `max_len` bounds
     a translation in tokens; without it, twice the longest source of the batch and ten more. A `beam_size`
     of 1 is greedy decoding; with a larger one, and its `length_penalty`, see `utils.decoding.beam_search`.
+    Text in the place of tokens, and a size below 1, are a ValueError.
     """
+    if isinstance(src_tokens, str) or any(isinstance(sentence, str) for sentence in src_tokens):
+        raise ValueError(
+            "translate takes a list of sentences, each a list of tokens, not text: cut each one with "
+            "encoded.tokenize(sentence), or with sentence.split() where words are parted by spaces"
+        )
+    if batch_size < 1 or (max_len is not None and max_len < 1):
+        raise ValueError(f"batch_size and max_len are at least 1, not {batch_size} and {max_len}")
     was_training = model.training
     model.eval()
     done = [None] * len(src_tokens)
     for rows, src, src_lengths in _in_batches(model, encoded, src_tokens, batch_size):
-        longest = max_len or 2 * src.shape[1] + 10
+        longest = 2 * src.shape[1] + 10 if max_len is None else max_len
         if beam_size == 1:
             ids, weights = model.greedy(src, src_lengths, longest)
         else:

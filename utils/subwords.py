@@ -2,16 +2,18 @@
 
 import hashlib
 import io
-import os
+from contextlib import suppress
 from functools import lru_cache
 from itertools import accumulate
+from pathlib import Path
 from sys import intern
 
 import torch
 
-from utils.data.download import DataError, cache_folder, explain_disk
+from utils.data.download import cache_folder, on_disk, replacing
 
 MARK = "▁"  # begins the first piece of every word
+MOST = 2**31 - 4  # pieces: with three of its own, sentencepiece counts them in 32 bits
 
 
 def learn_subwords(sentences, size):
@@ -20,43 +22,47 @@ def learn_subwords(sentences, size):
     All letters of the text are pieces; then the most frequent pair of neighbours becomes a piece, again and
     again (byte pair encoding: Sennrich, Haddow and Birch 2016, algorithm 1, as sentencepiece does it). The
     result, a `Subwords`, is kept in the cache folder under the size and the checksum of all the sentences,
-    and learned only once. A size below 1, or too small to hold every letter, is a ValueError; a cache folder
-    that cannot be written is a DataError.
+    and learned only once, or again where the file is damaged. A size below 1, too small to hold every letter,
+    or above what sentencepiece can count is a ValueError; a cache folder that cannot be used is a DataError.
     """
     import sentencepiece  # slow to import, and only subwords need it
 
-    if size < 1:
-        raise ValueError(f"subwords is the number of pieces, 1 or more (8000 is a good start), not {size}")
+    if not 1 <= size <= MOST:
+        raise ValueError(
+            f"subwords is the number of pieces, from 1 (8000 is a good start) to {MOST}, not {size}"
+        )
     lines = [_line(words) for words in sentences]
     key = hashlib.sha256(f"bpe {size} sentencepiece {sentencepiece.__version__}\n".encode())
     for line in lines:
         key.update(f"{line}\n".encode())
     path = cache_folder() / "subwords" / f"{key.hexdigest()[:32]}.model"
-    if not path.exists():
-        model = io.BytesIO()
-        try:
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter(lines),
-                model_writer=model,
-                model_type="bpe",
-                vocab_size=size + 3,  # its unknown, begin and end, which stay unused
-                character_coverage=1.0,
-                normalization_rule_name="identity",  # the words come as they are to be
-                hard_vocab_limit=False,
-                num_threads=1,
-                minloglevel=2,
-            )
-        except RuntimeError as error:
-            raise ValueError(
-                f"{size} pieces cannot be learned from these {len(lines):,} sentences "
-                f"({' '.join(str(error).split())}): choose more pieces than the text has different letters"
-            ) from error
-        _write(path, model.getvalue())
+    with on_disk("subwords could not be read", path.parent), suppress(FileNotFoundError, RuntimeError):
+        return Subwords(path)
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=size + 3,  # its unknown, begin and end, which stay unused
+            character_coverage=1.0,
+            normalization_rule_name="identity",  # the words come as they are to be
+            hard_vocab_limit=False,
+            num_threads=1,
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise ValueError(
+            f"{size} pieces cannot be learned from these {len(lines):,} sentences "
+            f"({' '.join(str(error).split())}): choose more pieces than the text has different letters"
+        ) from error
+    with on_disk("subwords could not be stored", path.parent), replacing(path) as partial:
+        partial.write_bytes(model.getvalue())
     return Subwords(path)
 
 
 class Subwords:
-    """Cuts words into the pieces of a model that `learn_subwords` made.
+    """Cuts words into the pieces of a model that `learn_subwords` made; a damaged one is a RuntimeError.
 
     The first piece of a word begins with `MARK`. Put together, the pieces are the words again.
     """
@@ -80,26 +86,15 @@ class Subwords:
 def _load(path):
     import sentencepiece
 
-    return sentencepiece.SentencePieceProcessor(model_file=path)
+    data = Path(path).read_bytes()
+    if not data:  # for sentencepiece that is a model without pieces
+        raise RuntimeError(f"{path} is empty")
+    return sentencepiece.SentencePieceProcessor(model_proto=data)
 
 
 def _line(words):
     """Words as one line of text; a mark of their own would look like the begin of a word."""
     return " ".join(words).replace(MARK, "_")
-
-
-def _write(path, data):
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            partial.write_bytes(data)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        reason, advice = explain_disk(error, path.parent)
-        raise DataError(f"subwords could not be stored because {reason}: {advice}") from error
 
 
 def word_of_each(pieces):

@@ -176,6 +176,8 @@ class EncodedCorpus:
         self._subwords = {}
         self._tokens = {}
         src, tgt = self.tokens("train", "src"), self.tokens("train", "tgt")
+        if not src:
+            raise ValueError("the training split is empty: give it pairs to learn from")
         if subwords is not None:
             self._subwords = {"src": learn_subwords(src, subwords), "tgt": learn_subwords(tgt, subwords)}
             src = self._tokens["train", "src"] = [self._subwords["src"].cut(words) for words in src]

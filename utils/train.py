@@ -26,6 +26,7 @@ import os
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import lru_cache
+from numbers import Integral, Real
 from typing import get_args, get_type_hints
 
 import filelock
@@ -33,7 +34,7 @@ import torch
 from torch import distributed, nn
 
 from utils.data import load_multi30k, load_opensubtitles, load_reviews, load_wmt14
-from utils.data.download import DataError, cache_folder, explain_disk
+from utils.data.download import DataError, cache_folder, on_disk, replacing
 from utils.metrics import Score, bleu
 from utils.models import ATTENTIONS, Seq2Seq, translate
 from utils.text import EncodedCorpus
@@ -86,14 +87,17 @@ class Settings:
     max_norm: float = _setting(1.0, "gradients that are longer are cut to this length", above=0)
     validate_every: int = _setting(500, "updates between two validations (may change when going on)", 1)
     patience: int = _setting(5, "validations without a better BLEU to stop after, 0: never (may change)", 0)
-    seed: int = _setting(0, "of weights, batches and dropout", 0)
+    seed: int = _setting(0, "of weights, batches and dropout", 0, below=2**32)  # NumPy takes no more
 
     def __post_init__(self):
-        for name, choices in (("corpus", CORPORA), ("model", MODELS)):
+        for name, choices in (("corpus", tuple(CORPORA)), ("model", MODELS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is one of {', '.join(choices)}, not {getattr(self, name)!r}")
         for name, language in zip(("src", "tgt"), CORPORA[self.corpus], strict=True):
-            object.__setattr__(self, name, getattr(self, name) or language)
+            value = language if getattr(self, name) is None else getattr(self, name)
+            if not isinstance(value, str):
+                raise ValueError(f"{name} is a language, such as {language!r}, not {value!r}")
+            object.__setattr__(self, name, value)
         if self.corpus == "reviews" and (self.src, self.tgt) != CORPORA["reviews"]:
             raise ValueError(f"the reviews are from en into fr, not from {self.src} into {self.tgt}")
         if self.src == self.tgt:
@@ -140,7 +144,7 @@ def _kinds():
 def _check_number(field_, kind, value):
     """Raise a ValueError unless the value is a number of this kind within the bounds of the setting."""
     least, above, below = (field_.metadata[bound] for bound in ("least", "above", "below"))
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else int):
+    if isinstance(value, bool) or not isinstance(value, Real if kind is float else Integral):
         raise ValueError(f"{field_.name} is a {'whole ' if kind is int else ''}number, not {value!r}")
     bounds = [f"{least} or more"] if least is not None else [f"above {above}"]
     bounds += [f"below {below}"] if below is not None else []
@@ -248,13 +252,15 @@ class Run:
 def find_run(settings, device=None):
     """Give the `Run` of these settings as it lies in the cache folder, or None where there is none.
 
-    A run whose vocabulary or settings are others by now is a ValueError, and stays as it is.
+    A run whose vocabulary or settings are others by now is a ValueError, and stays as it is; one that cannot
+    be read is a DataError.
     """
     checkpoint = settings.folder / CHECKPOINT
-    if not checkpoint.exists():
-        return None
-    _check_same(settings)
-    saved = load_checkpoint(checkpoint)
+    with on_disk("the run could not be read", settings.folder):
+        if not checkpoint.exists():
+            return None
+        _check_same(settings)
+        saved = load_checkpoint(checkpoint)
     encoded = encode_corpus(settings)
     if saved["settings"]["vocabulary"] != encoded.fingerprint:
         raise ValueError(
@@ -282,42 +288,39 @@ def train_run(settings, limit=None, progress=True, device=None, bf16=None):
     it had not stopped. Ctrl-C and SIGTERM do no harm either. Training ends after `settings.updates`, or when
     validation BLEU has not risen for `settings.patience` validations. `device` is where to compute, a GPU if
     there is one unless given; `bf16` says whether in bfloat16, which a GPU does unless told. Two programs
-    that train one run at once, and a run whose settings or vocabulary have changed, are a ValueError; a disk
-    that is full is a DataError.
+    that train one run at once, and a run whose settings or vocabulary have changed, are a ValueError; so is a
+    loss that is no longer a number. A disk that is full is a DataError.
 
     Under torchrun each process calls this, and only the first gets the `Run`, the others None.
     """
-    if limit is not None and limit < 1:
-        raise ValueError(f"limit is the number of updates of this call, 1 or more, not {limit}")
+    if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
+        raise ValueError(f"limit is the number of updates of this call, whole and 1 or more, not {limit!r}")
     first = not distributed.is_initialized() or distributed.get_rank() == 0
     device = torch.device(device or _device())
     encoded = encode_corpus(settings)
     model = make_model(settings, encoded).to(device)
     if bf16 is None:
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    try:
-        with _held(settings) if first else nullcontext():
-            train(
-                model,
-                encoded,
-                updates=settings.updates,
-                batch_tokens=settings.batch_tokens,
-                learning_rate=settings.learning_rate,
-                max_norm=settings.max_norm,
-                seed=settings.seed,
-                validate_every=settings.validate_every,
-                patience=settings.patience or None,
-                checkpoint=settings.folder / CHECKPOINT,
-                progress=progress,
-                label_smoothing=settings.label_smoothing,
-                watch=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
-                limit=limit,
-                log=settings.folder / LOG,
-                autocast=torch.bfloat16 if bf16 else None,
-            )
-    except OSError as error:
-        reason, advice = explain_disk(error, settings.folder)
-        raise DataError(f"the run could not be stored because {reason}: {advice}") from error
+    stored = on_disk("the run could not be read or stored", settings.folder)
+    with stored, _held(settings) if first else nullcontext():
+        train(
+            model,
+            encoded,
+            updates=settings.updates,
+            batch_tokens=settings.batch_tokens,
+            learning_rate=settings.learning_rate,
+            max_norm=settings.max_norm,
+            seed=settings.seed,
+            validate_every=settings.validate_every,
+            patience=settings.patience or None,
+            checkpoint=settings.folder / CHECKPOINT,
+            progress=progress,
+            label_smoothing=settings.label_smoothing,
+            watch=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
+            limit=limit,
+            log=settings.folder / LOG,
+            autocast=torch.bfloat16 if bf16 else None,
+        )
     return find_run(settings, device) if first else None
 
 
@@ -339,24 +342,33 @@ def _held(settings):
                 partial.unlink()
             if (folder / CHECKPOINT).exists():
                 _check_same(settings)
-            (folder / SETTINGS).write_text(json.dumps(asdict(settings), indent=1) + "\n", "utf-8")
+            if _stored(settings) != asdict(settings):
+                with replacing(folder / SETTINGS) as partial:
+                    partial.write_text(json.dumps(asdict(settings), indent=1) + "\n", "utf-8")
             yield
     except filelock.Timeout as error:
         raise ValueError(f"{folder} is being trained by another program: wait for it, or stop it") from error
 
 
-def _check_same(settings):
-    """Raise a ValueError unless the folder of a run is of these settings."""
-    path = settings.folder / SETTINGS
+def _stored(settings):
+    """The settings that are written down in the folder of a run, a dict: empty if they cannot be read."""
     try:
-        stored = json.loads(path.read_text("utf-8"))
-        differ = [name for name, value in settings.identity.items() if stored.get(name) != value]
-    except (OSError, ValueError, AttributeError):
-        differ = ["settings that cannot be read"]
+        return dict(json.loads((settings.folder / SETTINGS).read_text("utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
+
+
+def _check_same(settings):
+    """Raise a ValueError if the folder of a run tells of other settings.
+
+    What it does not tell is no harm: its name is made of all of them, and its checkpoint has many.
+    """
+    stored = _stored(settings)
+    differ = [name for name, value in settings.identity.items() if stored.get(name, value) != value]
     if differ:
         raise ValueError(
-            f"{path} tells of a run with other settings ({', '.join(differ)}): rename its folder to keep it, "
-            "then run this again"
+            f"{settings.folder / SETTINGS} tells of a run with other settings ({', '.join(differ)}): rename "
+            "its folder to keep it, then run this again"
         )
 
 
@@ -386,6 +398,8 @@ def main():
     try:
         if min(args["beam_size"]) < 1:
             raise ValueError(f"beam-size is 1 or more, not {min(args['beam_size'])}")
+        if not 0 <= args["length_penalty"] <= 10:
+            raise ValueError(f"length-penalty is a number from 0 to 10, not {args['length_penalty']}")
         settings = Settings(**chosen)
         for split in args["split"]:
             _check_split(settings, split)
@@ -432,7 +446,8 @@ def _translate_and_tell(run, args):
         for beam_size in args["beam_size"]:
             result = evaluate(run.model, run.encoded, split, beam_size, args["length_penalty"])
             path = folder / f"{split}.beam-{beam_size}.txt"
-            path.write_text("".join(f"{sentence}\n" for sentence in result.translations), "utf-8")
+            with on_disk(f"{path.name} could not be stored", folder), replacing(path) as partial:
+                partial.write_text("".join(f"{sentence}\n" for sentence in result.translations), "utf-8")
             print(f"\n{split}, {'greedy' if beam_size == 1 else f'beam of {beam_size}'}, in {path.name}")
             print(f"  text:  {result.bleu}; {result.bleu.signature}")
             print(f"  words: {result.tokenised_bleu}; {result.tokenised_bleu.signature}")

@@ -3,6 +3,7 @@
 import copy
 import ctypes
 import json
+import math
 import os
 import random
 import signal
@@ -21,6 +22,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
+from utils.data.download import replacing
 from utils.text import PAD_ID, Batch
 
 
@@ -86,7 +88,7 @@ class History:
 
     def write(self, path):
         """Write the rows as JSON lines, one object a line, the whole file or nothing."""
-        with _replacing(path) as partial:
+        with replacing(path) as partial:
             partial.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), "utf-8")
 
     @classmethod
@@ -111,33 +113,26 @@ def validation_loss(model, encoded, split="valid"):
     return total / tokens
 
 
-@contextmanager
-def _replacing(path):
-    """Give a file to write to, which takes the place of `path` only when the block has ended well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def save_checkpoint(path, state):
     """Write a checkpoint whole or not at all: an interrupted write leaves the older one as it was."""
     # With a file and not its name, a full disk is an OSError.
-    with _replacing(path) as partial, open(partial, "wb") as file:
+    with replacing(path) as partial, open(partial, "wb") as file:
         torch.save(state, file)
 
 
 def load_checkpoint(path):
-    """Read a checkpoint written by `save_checkpoint`, onto the CPU; nothing in it is executed."""
+    """Read a checkpoint written by `save_checkpoint`, onto the CPU; nothing in it is executed.
+
+    A file that is read and is no checkpoint is a ValueError; one that cannot be read stays what it is, for
+    nothing says that it is broken.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:
+        if "allocate memory" in str(error):  # torch's own MemoryError is a RuntimeError
+            raise
         raise ValueError(f"{path} is not a readable checkpoint: delete it and train again") from error
 
 
@@ -337,6 +332,7 @@ def train(
     the same result as if it had not been; `validate_every`, `patience` and what follows `guide` but
     `label_smoothing` may then change, and any other change is a ValueError. It is also written when Ctrl-C
     or SIGTERM stops training, after the update that is under way, and after `limit` updates of this call.
+    Where the loss is no longer a number, training ends in a ValueError and the checkpoint stays as it was.
 
     Where `torch.distributed` is initialized, all its processes call this with the same arguments and models
     and train one model together, as in `train_step`. Only the first one reads and writes files.
@@ -448,6 +444,7 @@ def train(
                     "cpu_seconds": cpu_seconds,
                     "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
                 }
+                _check_loss(row["valid_loss"], step, learning_rate)
                 if watch:
                     model.eval()
                     row |= _from_first(lambda: watch(model))
@@ -463,6 +460,8 @@ def train(
                         best["model"] = copy.deepcopy(model.state_dict())
                 losses, tokens = [], 0
             if checkpoint and (validate or stop or step == end):
+                if losses:
+                    _check_loss(losses[-1], step, learning_rate)
                 save()
             if log and validate and _rank() == 0:
                 history.write(log)
@@ -474,6 +473,15 @@ def train(
     if stop or asked:  # now that all is saved, what was asked for
         signal.raise_signal(asked[0] if asked else signal.SIGINT)
     return history
+
+
+def _check_loss(loss, step, learning_rate):
+    """Raise a ValueError unless the loss is a number."""
+    if not math.isfinite(loss):
+        raise ValueError(
+            f"training has diverged: after {step:,} updates the loss is no longer a number ({loss}): train "
+            f"anew with a learning rate lower than {learning_rate:g}"
+        )
 
 
 def _goodness(row):

@@ -66,6 +66,14 @@ def test_an_untrained_one_fails_its_bleu():
         exec(graded_cell(), {"translator": untrained()})
 
 
+def test_one_whose_training_has_diverged_fails_its_bleu():
+    model = untrained()
+    for weights in model.parameters():
+        weights.data.fill_(torch.nan)
+    with pytest.raises(AssertionError, match="is asked for: it has hardly learned"):
+        check("translator", model, cases="visible")
+
+
 def test_one_without_attention_is_told_so():
     with pytest.raises(AssertionError, match="is asked for: it has no attention"):
         check("translator", untrained("none"), cases="visible")

@@ -131,6 +131,20 @@ def test_sizes_that_make_no_sense_are_refused():
             beam_search(step, state, BOS, EOS, beam_size, max_len, 0.0)
 
 
+@pytest.mark.parametrize("search", [beam_search, beam_search_batch])
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_probabilities_that_are_not_numbers_are_told(search, beam_size):
+    calm, tables, _ = machine(0)
+
+    def step(tokens, state):
+        log_probs, (node, steps) = calm(tokens, state[:1])[0], (state[0], state[1] + 1)
+        return log_probs.masked_fill(steps.unsqueeze(1) > 2, torch.nan), (node, steps)
+
+    state = torch.tensor([0]), torch.tensor([0])
+    with pytest.raises(ValueError, match="the model's probabilities are not numbers"):
+        search(step, state, BOS, tables.shape[1], beam_size, 5, 1.0)  # it cannot end
+
+
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 @pytest.mark.parametrize(("beam_size", "max_len"), [(1, 9), (2, 1), (3, 9), (5, 4), (70, 3)])
 @pytest.mark.parametrize("seed", range(5))

@@ -185,9 +185,9 @@ def test_an_address_that_is_none(folder, url):
     [
         (errno.ENOSPC, "no room left", "free some space"),
         (errno.EDQUOT, "no room left", "free some space"),
-        (errno.EROFS, "cannot be written to", "set ATTENTION_DATA"),
-        (errno.EACCES, "cannot be written to", "set ATTENTION_DATA"),
-        (errno.EIO, "cannot be written to", "set ATTENTION_DATA"),
+        (errno.EROFS, "cannot be used", "set ATTENTION_DATA"),
+        (errno.EACCES, "cannot be used", "set ATTENTION_DATA"),
+        (errno.EIO, "cannot be used", "set ATTENTION_DATA"),
     ],
 )
 def test_a_disk_error_while_writing(server, folder, monkeypatch, number, reason, advice):
@@ -214,7 +214,7 @@ def test_a_disk_that_is_really_read_only(server, monkeypatch, mount):
     disk = mount("size=1m")
     monkeypatch.setenv("ATTENTION_DATA", str(disk))
     mount("remount,ro")
-    check_failure(disk, f"{server.url}/{NAME}", f"{disk} cannot be written to", "set ATTENTION_DATA")
+    check_failure(disk, f"{server.url}/{NAME}", f"{disk} cannot be used", "set ATTENTION_DATA")
     mount("remount,rw")
     assert get(server).read_bytes() == DATA
     mount("remount,ro")
@@ -225,7 +225,7 @@ def test_a_disk_that_is_really_read_only(server, monkeypatch, mount):
 def test_a_file_where_the_folder_should_be(server, folder, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "file" / "cache"))
-    check_failure(folder, f"{server.url}/{NAME}", "cannot be written to", "set ATTENTION_DATA to a folder")
+    check_failure(folder, f"{server.url}/{NAME}", "cannot be used", "set ATTENTION_DATA to a folder")
 
 
 def test_two_processes_that_fetch_one_file_at_once(server, folder):

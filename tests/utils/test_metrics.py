@@ -43,6 +43,13 @@ def test_bleu_refuses_lists_that_do_not_match():
         bleu(["a"], ["a", "b"])
 
 
+@pytest.mark.parametrize("n_bootstrap", [1, -1])
+def test_an_interval_needs_two_resamplings(n_bootstrap):
+    with pytest.raises(ValueError, match="2 or more, or 0 for no interval"):
+        bleu(HYPOTHESES, REFERENCES, n_bootstrap=n_bootstrap)
+    assert bleu(HYPOTHESES, REFERENCES, n_bootstrap=2).low <= bleu(HYPOTHESES, REFERENCES).high
+
+
 def test_bleu_by_length_parts_the_sentences():
     lengths = [3, 3, 8, 9, 30]
     hypotheses = ["a b c d"] * 2 + ["x y z w"] * 2 + ["a b c d"]

@@ -147,6 +147,14 @@ def test_errors_say_what_to_do(encoded):
         make(encoded, "magic")
     with pytest.raises(ValueError, match="make it even, not 9"):
         Encoder(10, 4, 9, 0)
+    model = make(encoded, "dot")
+    for text in ("a b", ["a b"], [["a"], "b"]):
+        with pytest.raises(ValueError, match=r"encoded.tokenize\(sentence\)"):
+            translate(model, encoded, text)
+    for sizes in ({"max_len": 0}, {"max_len": -1}, {"batch_size": 0}, {"batch_size": -2}):
+        with pytest.raises(ValueError, match="at least 1"):
+            translate(model, encoded, [["a"]], **sizes)
+    assert translate(model, encoded, []) == []
 
 
 @pytest.mark.parametrize("what", ["decoder", "decode"])

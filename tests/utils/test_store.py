@@ -112,7 +112,7 @@ def test_what_stops_the_making_leaves_nothing(folder, error):
 
 @pytest.mark.parametrize(
     ("number", "sentence"),
-    [(errno.ENOSPC, "there is no room left in .*: free some space"), (errno.EROFS, "cannot be written to")],
+    [(errno.ENOSPC, "there is no room left in .*: free some space"), (errno.EROFS, "cannot be used")],
 )
 def test_a_disk_error(folder, monkeypatch, number, sentence):
     def write(*_):

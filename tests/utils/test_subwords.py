@@ -1,8 +1,11 @@
+import errno
 import os
+from pathlib import Path
 
 import pytest
 import torch
 
+from utils import subwords
 from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
 from utils.models import Seq2Seq, forced_weights, translate
@@ -31,12 +34,12 @@ def make(encoded, attention):
 
 
 def test_pieces_put_together_are_the_words(folder):
-    subwords = learn_subwords([line.split() for line in TRAIN], 40)
+    cutter = learn_subwords([line.split() for line in TRAIN], 40)
     for words in ([], ["der"], UNSEEN, *(line.split() for line in TRAIN)):
-        pieces = subwords.cut(words)
+        pieces = cutter.cut(words)
         assert merge_pieces(pieces) == [word.replace(MARK, "_") for word in words]
         assert sorted(set(word_of_each(pieces))) == list(range(len(words)))
-    assert len(subwords.cut(["kuchenhund"])) < len("kuchenhund")  # cut, but not into letters
+    assert len(cutter.cut(["kuchenhund"])) < len("kuchenhund")  # cut, but not into letters
     assert merge_pieces(["ter", f"{MARK}ab", "c"]) == ["ter", "abc"]  # a model may begin without the mark
 
 
@@ -53,10 +56,34 @@ def test_pieces_are_learned_once_for_each_text_and_size(folder):
     assert len(list(folder.iterdir())) == 3
 
 
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[: len(data) // 2]])
+def test_a_damaged_model_is_learned_again(folder, damage):
+    lines = [line.split() for line in TRAIN]
+    learn_subwords(lines, 40)
+    (model,) = folder.iterdir()
+    whole = model.read_bytes()
+    model.write_bytes(damage(whole))
+    subwords._load.cache_clear()
+    assert merge_pieces(learn_subwords(lines, 40).cut(UNSEEN[:2])) == UNSEEN[:2]
+    assert model.read_bytes() == whole
+
+
+def test_a_model_that_may_not_be_read_is_told(monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    for name in ("exists", "read_bytes"):
+        monkeypatch.setattr(Path, name, refuse)
+    with pytest.raises(DataError, match=r"could not be read because .*\(Permission denied\): set ATT"):
+        learn_subwords([line.split() for line in TRAIN], 40)
+
+
 def test_errors_say_what_to_do(monkeypatch, tmp_path):
     lines = [line.split() for line in TRAIN]
-    with pytest.raises(ValueError, match="1 or more"):
+    with pytest.raises(ValueError, match="from 1"):
         learn_subwords(lines, 0)
+    with pytest.raises(ValueError, match="to 2147483644, not 2147483645"):
+        learn_subwords(lines, 2**31 - 3)
     with pytest.raises(ValueError, match="more pieces than the text has different letters"):
         learn_subwords(lines, 3)
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "file" / "folder"))

@@ -109,6 +109,12 @@ def test_long_training_pairs_are_left_out_and_other_splits_stay_whole():
         EncodedCorpus(make_corpus([2, 9, 3]), max_tokens=1)
 
 
+def test_an_empty_training_split_is_told():
+    for options in ({}, {"max_tokens": 5}, {"subwords": 9}):
+        with pytest.raises(ValueError, match="the training split is empty"):
+            EncodedCorpus(make_corpus([]), **options)
+
+
 def test_splits_must_be_parallel():
     with pytest.raises(ValueError, match="src has 2 and tgt has 1"):
         Split(["a", "b"], ["c"])

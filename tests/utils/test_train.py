@@ -10,8 +10,10 @@ import textwrap
 import time
 from dataclasses import asdict, replace
 from functools import partial
+from pathlib import Path
 
 import filelock
+import numpy as np
 import pytest
 import torch
 
@@ -81,6 +83,19 @@ def finish(settings, undisturbed):
     assert run.finished and run.history.rows == History.read(settings.folder / "log.jsonl").rows
     check_same(load_checkpoint(settings.folder / "checkpoint.pt"), undisturbed(settings))
     assert not list(settings.folder.glob("*.partial"))
+
+
+def fill_the_disk(monkeypatch, name):
+    """Let only half of a text be written to a file that has `name` in its name."""
+    write = Path.write_text
+
+    def half(path, text, *args):
+        if name not in path.name:
+            return write(path, text, *args)
+        write(path, text[: len(text) // 2], *args)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
 
 
 def arguments(settings):
@@ -255,6 +270,8 @@ def test_the_seed_and_every_other_setting_have_a_run_of_their_own():
     }
     assert len(others | {SMALL.folder}) == 6
     assert replace(SMALL, patience=3, validate_every=5).folder == SMALL.folder
+    counted = replace(SMALL, updates=np.int64(30), max_norm=np.float32(1), seed=np.uint8(0))
+    assert counted == SMALL and counted.folder == SMALL.folder and type(counted.updates) is int
     assert replace(SMALL, max_norm=1) == SMALL and replace(SMALL, max_norm=1).folder == SMALL.folder
     first, again, other = (make_model(replace(SMALL, seed=s), encode_corpus(SMALL)) for s in (0, 0, 1))
     weights = [model.encoder.embedding.weight for model in (first, again, other)]
@@ -281,6 +298,56 @@ def test_another_vocabulary_is_noticed_and_nothing_is_lost():
     assert checkpoint.read_bytes() == before
 
 
+def test_settings_are_written_once_and_are_not_needed_to_go_on(undisturbed):
+    train_run(SMALL, limit=7, progress=False)
+    settings = SMALL.folder / "settings.json"
+    text, written = settings.read_text(), settings.stat()
+    train_run(SMALL, limit=1, progress=False)
+    assert (settings.stat().st_ino, settings.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    for damaged in ("", "{", "[1]"):
+        settings.write_text(damaged)
+        assert find_run(SMALL).update == 8
+    finish(SMALL, undisturbed)
+    assert settings.read_text() == text
+
+
+def test_a_failed_write_leaves_the_settings_that_were_there(monkeypatch):
+    train_run(SMALL, limit=7, progress=False)
+    settings = SMALL.folder / "settings.json"
+    before = settings.read_text()
+    fill_the_disk(monkeypatch, "settings")
+    with pytest.raises(command.DataError, match="no room left"):
+        train_run(replace(SMALL, patience=3), progress=False)
+    assert settings.read_text() == before
+
+
+def test_a_run_that_may_not_be_read_is_told_and_stays(monkeypatch):
+    train_run(SMALL, limit=7, progress=False)
+    before = (SMALL.folder / "checkpoint.pt").read_bytes()
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(torch, "load", refuse)
+    for call in (train_run, find_run):
+        with pytest.raises(
+            command.DataError, match=r"the run could not be read .*\(Permission denied\): set"
+        ):
+            call(SMALL)
+    assert (SMALL.folder / "checkpoint.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("limit", [0, 2.5, "7"])
+def test_a_limit_is_a_number_of_updates(limit, folder):
+    with pytest.raises(ValueError, match=f"limit is the number of updates .*, not {limit!r}"):
+        train_run(SMALL, limit=limit)
+    assert not folder.exists()
+
+
+def test_the_greatest_seed_trains():
+    assert train_run(replace(SMALL, seed=2**32 - 1), limit=1, progress=False).update == 1
+
+
 def test_two_programs_do_not_train_one_run():
     SMALL.folder.mkdir(parents=True)
     with filelock.FileLock(SMALL.folder / "lock"), pytest.raises(ValueError, match="by another program"):
@@ -303,6 +370,11 @@ def test_two_programs_do_not_train_one_run():
         ({"max_norm": float("inf")}, "max_norm is above 0, not inf"),
         ({"hidden_dim": 17}, "make it even, not 17"),
         ({"model": "transformer", "heads": 3}, "make 16 a multiple of 3"),
+        ({"seed": 2**32}, "seed is 0 or more and below 4294967296, not 4294967296"),
+        ({"seed": np.bool_(True)}, "seed is a whole number, not"),
+        ({"corpus": ["reviews"]}, r"corpus is one of .*, not \['reviews'\]"),
+        ({"src": 5}, "src is a language, such as 'en', not 5"),
+        ({"tgt": 0}, "tgt is a language, such as 'fr', not 0"),
     ],
 )
 def test_settings_that_make_no_sense(change, message):
@@ -315,8 +387,13 @@ def test_settings_that_make_no_sense(change, message):
     [
         (["--model", "magic"], "model is one of none, dot"),
         (["--dropout", "much"], "argument --dropout: invalid float value: 'much'"),
-        (["--limit", "0"], "limit is the number of updates of this call, 1 or more, not 0"),
+        (["--limit", "0"], "limit is the number of updates of this call, whole and 1 or more, not 0"),
         (["--beam-size", "5", "0"], "beam-size is 1 or more, not 0"),
+        (["--length-penalty", "nan"], "to 10, not nan"),
+        (["--length-penalty", "inf"], "to 10, not inf"),
+        (["--length-penalty", "-1"], "to 10, not -1.0"),
+        (["--seed", str(2**32)], "seed is 0 or more and below 4294967296"),
+        (["--subwords", str(2**31)], "subwords is the number of pieces, from 1"),
         (["--split", "valid", "nest"], "no split 'nest': choose from train, valid, test, long"),
         (["--max-tokens", "1"], "raise max_tokens"),
     ],
@@ -370,6 +447,20 @@ def test_the_command_trains_translates_and_tells(monkeypatch, capsys):
     run = find_run(replace(SMALL, updates=6))
     text = (run.settings.folder / "test.beam-1.txt").read_text("utf-8").splitlines()
     assert len(text) == len(run.encoded.corpus["test"])
+
+
+def test_translations_are_written_whole_or_not_at_all(monkeypatch, capsys):
+    settings = replace(SMALL, updates=6, validate_every=6)
+    train_run(settings, progress=False)
+    path = settings.folder / "valid.beam-1.txt"
+    path.write_text("older\n")
+    fill_the_disk(monkeypatch, "beam")
+    monkeypatch.setattr("sys.argv", ["train", *arguments(settings), "--beam-size", "1"])
+    with pytest.raises(SystemExit) as stop:
+        command.main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "valid.beam-1.txt could not be stored because there is no room" in said
+    assert path.read_text() == "older\n" and not list(settings.folder.glob("*.partial"))
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,22 @@ def test_a_checkpoint_of_other_settings_is_refused(encoded, tmp_path):
         train(make(encoded), encoded, 6, 80, limit=3, progress=False)
 
 
+@pytest.mark.parametrize("limit", [None, 15])
+def test_training_that_diverges_stops_and_keeps_the_last_good_checkpoint(encoded, tmp_path, limit):
+    calls = []
+
+    def guide(batch, weights):
+        calls.append(batch)
+        return weights.sum() * (torch.nan if len(calls) > 12 else 0.0)
+
+    arguments = dict(validate_every=10, guide=guide, checkpoint=tmp_path / "run.pt", progress=False)
+    with pytest.raises(ValueError, match="loss is no longer a number .*with a learning rate lower than 0.01"):
+        train(make(encoded), encoded, 40, 80, limit=limit, **arguments)
+    assert len(calls) == (limit or 20)
+    saved = load_checkpoint(tmp_path / "run.pt")
+    assert saved["step"] == 10 and all(weights.isfinite().all() for weights in saved["model"].values())
+
+
 def test_a_failed_write_leaves_the_older_checkpoint(tmp_path):
     path = tmp_path / "run.pt"
     save_checkpoint(path, {"step": 1})
@@ -235,6 +251,20 @@ def test_a_failed_write_leaves_the_older_checkpoint(tmp_path):
     path.write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match="delete it"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_a_checkpoint_that_cannot_be_read_is_not_called_broken(tmp_path, monkeypatch, error):
+    def refuse(*args, **kwargs):
+        raise error
+
+    save_checkpoint(tmp_path / "run.pt", {"step": 1})
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(type(error)) as found:
+        load_checkpoint(tmp_path / "run.pt")
+    assert found.value is error
 
 
 def test_guidance_is_added_to_the_loss(encoded):

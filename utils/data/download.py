@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -101,6 +102,29 @@ def explain_disk(error, folder):
         return f"there is no room left in {folder}", (
             "free some space, or set ATTENTION_DATA to a folder with room, then run this again"
         )
-    return f"{folder} cannot be written to", (
+    return f"{folder} cannot be used ({error.strerror or error})", (
         "set ATTENTION_DATA to a folder that you may write to, then run this again"
     )
+
+
+@contextmanager
+def on_disk(failed, folder):
+    """Make what the disk that `folder` is on refuses a DataError: `failed` says what did not come about."""
+    try:
+        yield
+    except OSError as error:
+        reason, advice = explain_disk(error, folder)
+        raise DataError(f"{failed} because {reason}: {advice}") from error
+
+
+@contextmanager
+def replacing(path):
+    """Give a file to write to, which takes the place of `path` only when the block has ended well."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

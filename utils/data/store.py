@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from utils.data.download import DataError, cache_folder, explain_disk
+from utils.data.download import DataError, cache_folder, on_disk
 
 MAX_CHARACTERS = 2_000  # more than that is a table, or text that was not split into sentences
 END = struct.Struct("<Q")  # where a line ends, in bytes
@@ -117,7 +117,7 @@ def stored(name, languages, pairs, total=None, progress=True):
     if (left_out := _kept(folder)) is not None:
         return folder, left_out
     source = pairs(left_out := Counter())
-    try:
+    with on_disk(f"{name} could not be stored", folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             made = Path(scratch) / "made"
@@ -134,9 +134,6 @@ def stored(name, languages, pairs, total=None, progress=True):
                 except OSError:
                     if _kept(folder) is None:
                         raise
-    except OSError as error:
-        reason, advice = explain_disk(error, folder.parent)
-        raise DataError(f"{name} could not be stored because {reason}: {advice}") from error
     return folder, left_out
 
 
