@@ -479,8 +479,9 @@ def _check_loss(loss, step, learning_rate):
     """Raise a ValueError unless the loss is a number."""
     if not math.isfinite(loss):
         raise ValueError(
-            f"training has diverged: after {step:,} updates the loss is no longer a number ({loss}): train "
-            f"anew with a learning rate lower than {learning_rate:g}"
+            f"training has diverged: after {step:,} updates the loss is no longer a number ({loss}). Train "
+            f"anew with a learning rate lower than {learning_rate:g}; or the model has a mistake, such as a "
+            "softmax over scores that are all masked"
         )
 
 
