@@ -1,6 +1,6 @@
 """Translating: sentences a second, greedy and by beam search, in batches against one by one.
 
-    python -m benchmarks.decoding [--sentences 200] [--hidden 256] [--updates 150]
+    python -m benchmarks.decoding [--sentences 512] [--hidden 256] [--updates 150]
 
 Trains each model a little on the reviews, so that it ends its sentences, then translates the same test
 reviews one by one and in batches of similar length, in turns within one run: trust the ratios. "same words"
@@ -23,7 +23,7 @@ from utils.training import train
 
 RESULTS = Path(__file__).parent / "results" / "decoding.txt"
 MODELS = ("none", "multiplicative", "additive", "bahdanau", "transformer")
-BEAM, BATCH = 5, 128
+BEAM, BATCH = 5, 256
 
 
 def trained(name, encoded, hidden, updates):
@@ -49,7 +49,7 @@ def measure(model, encoded, sentences, turns=2):
     return best, [count / len(sentences) for count in same]
 
 
-def figures(sentences=128, hidden=256, updates=150):
+def figures(sentences=256, hidden=256, updates=150):
     """The short form: how many times as fast batches are, with additive attention, greedy and by beam."""
     encoded = EncodedCorpus(load_reviews())
     model = trained("additive", encoded, hidden, updates)
@@ -59,7 +59,7 @@ def figures(sentences=128, hidden=256, updates=150):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--sentences", type=int, default=200)
+    parser.add_argument("--sentences", type=int, default=512)
     parser.add_argument("--hidden", type=int, default=256)
     parser.add_argument("--updates", type=int, default=150)
     args = parser.parse_args()
@@ -82,7 +82,7 @@ def main():
             f"{best[beam, BATCH] / best[beam, 1]:7.1f}"
             for beam in (1, BEAM)
         ]
-        lines.append(f"{NAMES.get(name, name):<38}{''.join(cells)}  {same[0]:.0%} {same[1]:.0%}")
+        lines.append(f"{NAMES.get(name, name.capitalize()):<38}{''.join(cells)}  {same[0]:.0%} {same[1]:.0%}")
         print(lines[-1], flush=True)
         for search, beam_size in (("greedy", 1), ("beam", BEAM)) if name == "additive" else ():
             parts = time_parts(lambda: translate(model, encoded, sentences, 60, BATCH, beam_size))  # noqa: B023

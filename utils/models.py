@@ -249,7 +249,7 @@ def _in_batches(model, encoded, src_tokens, batch_size):
         yield rows, pad(ids).to(device), torch.tensor([len(i) for i in ids])
 
 
-def translate(model, encoded, src_tokens, max_len=None, batch_size=128, beam_size=1, length_penalty=1.0):
+def translate(model, encoded, src_tokens, max_len=None, batch_size=256, beam_size=1, length_penalty=1.0):
     """Translate tokenised sentences: a list of `Translation`, in the order given.
 
     `encoded` is the `EncodedCorpus` whose vocabularies the model was trained with. `max_len` bounds
