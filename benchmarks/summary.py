@@ -3,8 +3,8 @@
     python -m benchmarks [NAME ...]
 
 Each benchmark measures in a process of its own, with smaller sizes and fewer turns than its own command. What
-takes too long for a quarter of an hour, as all demos do and training to a BLEU, is read from what its command
-has recorded, and the row says so. A benchmark that fails says why in its rows, the others go on, and the exit
+takes too long for a few minutes, as all demos do and training to a BLEU, is read from what its command has
+recorded, and the row says so. A benchmark that fails says why in its rows, the others go on, and the exit
 status is 1; an aim that is not met is no failure. On a machine that does something else meanwhile all is
 slower, and not all in the same measure. The table is also written to benchmarks/results/bench.txt.
 """
