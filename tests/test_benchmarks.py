@@ -115,6 +115,7 @@ def test_the_page_of_measurements_shows_every_record_and_says_which_command_wrot
         if f"python -m benchmarks.{file.stem}" in file.read_text("utf-8")
     }
     assert len(commands) > 15 and commands <= {*named}
+    assert all(score in page for score in figures_of_the_readme()["make notebooks ARGS=01_bottleneck"])
     for name in included:
         text = (ROOT / "benchmarks" / "results" / name).read_text("utf-8")
         assert re.match(r"20\d\d-\d\d-\d\d, .*, \d threads of \d cores, Python 3.*, torch 2", text), name
