@@ -11,9 +11,9 @@ diagonal and IBM model 1, learned on the same text and those sentences, in one d
 intersection of both. As recurrent attention may look at a word one step before or after it is written, the
 map is also read one row early and one row late.
 
-Length: the share of right next words in newstest2014 (words of the reference, given those before), by the
-number of source words; once with the right source and once, as a control, with that of another sentence of
-the same length. A model of some 20,000 pairs cannot translate news, so BLEU would say little.
+Length: the share of right next pieces of words in newstest2014 (of the reference, given those before, the end
+token too), by the number of source words; once with the right source and once, as a control, with that of
+its neighbour in length. A model of so few pairs cannot translate news, so BLEU would say little.
 
 FOLDER of --text has europarl-v7, news-2009-2012, newstest2013 and newstest2014, each as .de and .en, line by
 line parallel; they are served to `load_wmt14` by a stand-in for the Hugging Face hub on this machine. With
@@ -92,25 +92,23 @@ def read_gold(folder):
 
 
 @torch.no_grad()
-def forced_maps(model, encoded, gold):
-    """Weights on words while references are written: (tgt_len + 1, src_len + 1) each, with the end tokens."""
-    maps = []
+def forced_links(model, encoded, gold):
+    """Links by the largest weight of each word while references are written: shift to a set a sentence.
+
+    The row of each piece is moved first, by as many steps as the shift says, and then pieces become words:
+    with 1 a piece is linked by the row after the one that wrote it. The first piece has none before it.
+    """
+    found = {shift: [] for shift in SHIFTS}
     for src, tgt, *_ in gold:
         src, tgt = encoded.cut(src, "src"), encoded.cut(tgt, "tgt")
         ids = torch.tensor([[*encoded.src_vocab.encode(src), EOS_ID]])
         tgt_in = torch.tensor([[BOS_ID, *encoded.tgt_vocab.encode(tgt)]])
         _, weights = model(ids, torch.tensor([ids.shape[1]]), tgt_in)
-        maps.append(encoded.on_words(Translation(src, tgt, weights[0])).weights)
-    return maps
-
-
-def shifted_links(weights, shift):
-    """Link every target word by the largest weight in the row `shift` steps after the one that wrote it."""
-    tgt_len, src_len = weights.shape[0] - 1, weights.shape[1] - 1
-    rows = [t + shift for t in range(tgt_len)]
-    kept = [(t, row) for t, row in enumerate(rows) if 0 <= row <= tgt_len]
-    found = hard_alignment(weights[[row for _, row in kept], :src_len])
-    return {(src, kept[place][0]) for src, place in found}
+        for shift, links in found.items():
+            rows = (torch.arange(len(tgt) + 1) + shift).clamp(0, len(tgt))
+            on_words = encoded.on_words(Translation(src, tgt, weights[0, rows])).weights
+            links.append(hard_alignment(on_words[:-1, :-1]))  # without the end tokens
+    return found
 
 
 def alignments(models, gold, text):
@@ -137,8 +135,7 @@ def alignments(models, gold, text):
         "IBM model 1, intersection": error(both),
     }
     for name, (model, encoded) in models.items():
-        maps = forced_maps(model, encoded, gold)
-        found[name] = {shift: error([shifted_links(weights, shift) for weights in maps]) for shift in SHIFTS}
+        found[name] = {shift: error(links) for shift, links in forced_links(model, encoded, gold).items()}
     return found
 
 

@@ -168,11 +168,17 @@ def table(rows, plan):
         parts.append(f"{name}: {', '.join(f'{key} {settings[key]}' for key in TOLD)}")
         parts.append("\n".join("| " + " | ".join(cells) + " |" for cells in lines))
     score = next(iter(rows.values()))["scores"]["beam"]
-    counts = ", ".join(f"{part['sentences']}" for part in score["by_length"])
+    counts = {
+        row["settings"]["src"]: ", ".join(
+            str(part["sentences"]) for part in row["scores"]["beam"]["by_length"]
+        )
+        for row in rows.values()
+    }
+    sizes = "; ".join(f"{of} sentences from {src}" for src, of in counts.items())
     parts.append(
         f"text: {score['text']['signature']} (lower-cased)\n"
         f"tokens: {score['tokens']['signature']} (Moses tokens, lower-cased)\n"
-        f"by words of the source: text, beam {BEAM}; {counts} sentences\n"
+        f"by words of the source: text, beam {BEAM}; {sizes}\n"
         f"tokens/s: target tokens a second of one core in training\n"
         f"to {GOAL}: CPU minutes of training to this BLEU of validation tokens"
     )

@@ -265,9 +265,10 @@ for kind, run in runs.items():
 # %% [markdown]
 r"""
 **Reflect.** Without attention, the first caption of a chain goes as well as one alone, and from the second on
-the model knows no more than with a wrong source: all of it is guessed. This is the bottleneck, in real words.
-With attention each of the four stays above its control, so the model does find something of each; but it
-finds far less than in a caption alone. It has never been shown where a second caption begins.
+the model knows no more than with a wrong source: all of it is guessed. Its one vector keeps what the backward
+reader read last, which is the first caption, and not the rest: the bottleneck, in real words. With attention
+each of the four stays above its control, so the model does find something of each; but it finds far less than
+in a caption alone. Neither decoder has ever written past a full stop.
 
 ## Train for longer
 
@@ -300,8 +301,8 @@ beam of 5): first all kinds of attention and a small Transformer, German to Engl
 batches, about five minutes of one core each, with three seeds; then up to half an hour with and without
 attention, in three directions.
 
-**Predict.** Which kinds learn fastest? And once training is long, is the gap still the same for captions of
-every length?
+**Predict.** Which kinds learn most from the same batches? And how does the gap change with the length of a
+caption, after a short training and after a long one?
 """
 
 # %%
@@ -321,15 +322,16 @@ for (updates, direction, name), found in sorted(groups.items(), key=lambda item:
 
 # %% [markdown]
 r"""
-**Reflect.** In five minutes scaled dot and additive have learned twice what the model without attention has.
-Dot without scaling follows some way behind, the Transformer and multiplicative further still: a short budget
-rewards what learns quickly, and is no verdict on what each can become.
+**Reflect.** After 1,200 batches scaled dot and additive have twice the BLEU of the model without attention.
+Dot and the Transformer follow, too near to each other to be told apart with three seeds, and multiplicative
+comes after them: so short a training rewards what learns quickly, and is no verdict on what each can become.
+Length shows already. Without attention each group of longer captions is worse than the one before; with it
+they are alike up to 19 words.
 
 After half an hour (one seed each, which says nothing of another) attention is worth thirteen points between
-German and English and twice that into French, and now length does show. Without attention each group of
-longer captions is worse than the one before. With it, between German and English, they are alike up to 19
-words, so the gap grows, from ten points to nearly twenty into English. Into French longer captions lose with
-attention too, but less. The 48 longest are hard for all.
+German and English, and twice that into French. The gap goes with length as before: between German and English
+it grows up to 19 words, and is about as small as at first in the last group, which has few captions; into
+French it grows to the end.
 
 ## Read its maps
 
@@ -375,7 +377,7 @@ yellow: the look is right and the word is wrong, as in demo 04.
 
 ## Speeches, news and films
 
-The same code runs on two larger corpora. Only the words are others, and what attention has to do with them.
+The same code runs on two larger corpora. Only the words differ.
 
 - **WMT14**: 4.5 million pairs from Parliament, web pages and news; the test is news. What is hard: rare
   words and names.
@@ -404,15 +406,15 @@ r"""
 <details><summary>The answer, without fetching</summary>
 
 WMT14, by far: in Parliament about one German sentence in four has 30 words and more, in the news of the test
-set one in eight. What is said in films is as short as captions are: fewer than one in a hundred. So it is
-WMT14 that can show what attention does for long sentences.
+set one in eight, punctuation not counted. What is said in films is as short as captions are: fewer than one
+in a hundred. So it is WMT14 that can show what attention does for long sentences.
 
 </details>
 """
 
 # %% [markdown]
 r"""
-## Debates: long sentences, and gold links
+## Debates and news: long sentences, and gold links
 
 Two questions are still open. What does length cost where sentences really are long? And are the maps of real
 text *right*? In Parliament and in the news sentences are long, and for 150 sentences of Parliament people
@@ -421,11 +423,12 @@ left out.
 
 `python -m benchmarks.parliament --seeds 1` trains three translators on 16,625 pairs of debates and news,
 German to English, for nine to twenty-two minutes of one core each. That is far too little to translate news:
-BLEU stays below 3. But the models can be asked what the chains of captions were asked: how many next words
-(here, pieces of words) are right, given those before? The test is newstest2014; the control is once more
-another sentence's source, of about the same length.
+validation BLEU stays below 3. But the models can be asked what the chains of captions were asked: how many
+next words (here, pieces of words) are right, given those before? The test is newstest2014; the control is
+once more another sentence's source, of about the same length.
 
-**Predict.** Which of the four lines falls as sentences grow: with attention, without, and the two controls?
+**Predict.** How does each of the four lines go as sentences grow: with attention, without, and the two
+controls?
 """
 
 # %%
@@ -454,19 +457,22 @@ r"""
 **Reflect.** All four fall. In longer sentences of the news even a guess is right less often, so a falling
 line alone proves nothing. What counts is how much the right source adds to its control. With attention that
 is twelve points for the shortest sentences and still six for those of 40 to 59 words. Without, it is five,
-and then one: from 30 words on, the vector of so small a model says next to nothing about its sentence.
-Attention does not make length free, but half of what it gives is left, where without it a quarter is. (Its
-control lies lower, for who looks at a wrong source is misled.)
+and then one: from 30 words on, the vector of so small a model says next to nothing about its sentence. Side
+by side, though, the two lines draw together, from five points to three. Both are true: attention loses much
+to length here, and keeps a larger part of what it had. (Its control lies lower, for a model that looks at a
+wrong source is misled. One seed.)
 
 So three things have now shown length, and none of them all of it. Multi30K has real sentences and hardly any
 long ones. Chains of captions are long, but no part depends on another, and no model has seen one in training.
-The news has long sentences as people write them, but words that so few pairs do not teach, so that all shares
-are low. (The last group has nine sentences: too few to say anything.)
+The news has long sentences as people write them, but words that so few pairs do not teach; and as pairs of
+more than 60 pieces were left out of training, its longest are new to these models too. (The last group has
+nine sentences: too few to say anything.)
 
 **Predict.** Now the maps, judged by the 150 sentences: the models write the references, and each word is
-linked to the source word with the largest weight. IBM model 1, of lesson 04, knows only which words occur
-together in the same pairs. Whose links are better, its or the attention's? And what if each word is linked by
-the row before its own ("early"), or by the row after it ("late")?
+linked to the source word with the largest weight. IBM model 1, of lesson 04, knows which words occur together
+in the same pairs. Whose links are better, its or the attention's? And what if each word is linked by the row
+before its own ("early"), or by the row after it ("late")? (That is another shift than in lesson 02, where
+links moved along the source.)
 """
 
 # %%
@@ -482,17 +488,19 @@ for run in debates["runs"]:
 # %% [markdown]
 r"""
 **Reflect.** IBM model 1, which cannot translate a sentence, has by far the best links, 0.47, and 0.43 where
-both directions agree. Additive attention, 0.67, is at least better than the diagonal, 0.74; Bahdanau's, 0.80,
-is worse. Neither was ever asked for links: they were asked for the next word, and learned from a map only
-what that needs. In the reviews, with twenty thousand sentences of a small world, the same attention had 0.14.
+both directions agree. Its task is easier, though: it links a word that it is given, and it has learned from
+these 150 pairs too, while a row of a map is made before its word is known. Additive attention, 0.67, is at
+least better than the diagonal, 0.74; Bahdanau's, 0.80, is worse. They were asked for the next word, and
+learned of a map only what that needs. In the reviews, twenty thousand sentences of a small world, additive
+attention had 0.14.
 
-And the rows? Koehn and Knowles (2017) met a translator from German whose whole map was off by one place. It
-can happen where attention feeds the cell (Bahdanau): the query is then the state *before* the cell has read
-the word just written. As far as that query knows, this word may still be open, and so it looks for it once
-more: its link is then found a row late. Ours is such a case by half. Bahdanau's own rows are hardly better
-than the late ones, 0.80 and 0.82: its looks are spread over both. Luong's order, additive attention after the
-cell has read the word, has no shift at all: either way the error rises to 0.85 and more. So before you read
-a map word by word, measure whether its rows stand where you think they do.
+And the rows? Koehn and Knowles (2017) met a translator from German whose whole map was off by one place. One
+cause could lie where attention feeds the cell (Bahdanau): the query is then the state *before* the cell has
+read the word just written. As far as that query knows, this word may still be open, so that the look for it
+may come once more, a row late. In our two models there is no such shift. The additive one is at its best in
+its own row; either way the error rises, to 0.84 and 0.83. Bahdanau's rows are nearly equally wrong wherever
+one reads them, 0.84, 0.80 and 0.81: this map is not moved but vague. Before you read a map word by word,
+measure whether its rows stand where you think they do.
 """
 
 # %% [markdown]
@@ -540,8 +548,8 @@ with intervals; and report where they do not differ as well.
 
 - Real text has a long tail of rare words; pieces of words give every one of them a spelling.
 - On captions too, the model with attention translates better than the one without, from the first minute on.
-- A map of real text can be read, and not be marked: for that it takes links that people drew. Measured on
-  some, attention that was trained on little text is better than the diagonal and worse than counting words.
+- A map of real text can be read, but marked only with links that people drew. Measured on some, one of two
+  attentions beat the diagonal, and neither beat IBM model 1.
 
 **One thing to try.** Write a German sentence of your own in `OWN`, first one that could be a caption, then
 one that could not. What does the model do with words that it has never seen?
