@@ -41,7 +41,7 @@ LONG = Settings(label_smoothing=0.1)
 TRANSFORMER = dict(hidden_dim=256, learning_rate=1e-3)
 DIRECTIONS = (("de", "en"), ("en", "de"), ("en", "fr"))
 TOLD = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "updates", "batch_tokens")
-QUICK = dict(embed_dim=64, hidden_dim=128, updates=200, validate_every=100)
+QUICK = dict(embed_dim=64, hidden_dim=128, updates=800, validate_every=200)
 
 
 def plan(quick=False):
