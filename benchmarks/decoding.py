@@ -11,6 +11,7 @@ to benchmarks/results/decoding.txt.
 
 import argparse
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.machine import describe, shares_in_words, time_parts
@@ -49,6 +50,13 @@ def measure(model, encoded, sentences, turns=2):
     return best, [count / len(sentences) for count in same]
 
 
+def parts_of_batches(model, encoded, sentences):
+    """Where the time of batches goes, greedy and by beam: a line each."""
+    for search, beam_size in (("greedy", 1), ("beam", BEAM)):
+        parts = time_parts(partial(translate, model, encoded, sentences, 60, BATCH, beam_size))
+        yield f"additive, {search}, in batches: {shares_in_words(parts)}"
+
+
 def figures(sentences=256, hidden=256, updates=150):
     """The short form: how many times as fast batches are, with additive attention, greedy and by beam."""
     encoded = EncodedCorpus(load_reviews())
@@ -73,7 +81,6 @@ def main():
         f"{'sentences a second':<38}{'greedy:':>9}{'one':>7}{BATCH:>8}{'ratio':>7}"
         f"{f'beam of {BEAM}:':>13}{'one':>7}{BATCH:>8}{'ratio':>7}  same words",
     ]
-    shares = []
     for name in MODELS:
         model = trained(name, encoded, args.hidden, args.updates)
         best, same = measure(model, encoded, sentences)
@@ -84,9 +91,8 @@ def main():
         ]
         lines.append(f"{NAMES.get(name, name.capitalize()):<38}{''.join(cells)}  {same[0]:.0%} {same[1]:.0%}")
         print(lines[-1], flush=True)
-        for search, beam_size in (("greedy", 1), ("beam", BEAM)) if name == "additive" else ():
-            parts = time_parts(lambda: translate(model, encoded, sentences, 60, BATCH, beam_size))  # noqa: B023
-            shares.append(f"additive, {search}, in batches: {shares_in_words(parts)}")
+        if name == "additive":
+            shares = [*parts_of_batches(model, encoded, sentences)]
     lines += ["", *shares]
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text("\n".join(lines) + "\n", "utf-8")

@@ -66,8 +66,9 @@ def time_parts(step):
     with profile(activities=[ProfilerActivity.CPU]) as watched:
         step()
     spent = dict.fromkeys(PARTS, 0.0)
-    total = sum(event.self_cpu_time_total for event in watched.key_averages())
-    for event in watched.key_averages():
+    events = watched.key_averages()
+    total = sum(event.self_cpu_time_total for event in events)
+    for event in events:
         name = event.key.removeprefix("aten::").lstrip("_")
         part = next((part for part, names in PARTS.items() if name.startswith(names)), None)
         if part and event.key.startswith("aten::"):

@@ -42,25 +42,25 @@ def measure(attention, seed):
     return {"curve": [[row["update"], row["cpu_seconds"], row["bleu"]] for row in history.rows]}
 
 
+def _reached(run, goal, digits):
+    """Minutes of a run to a BLEU, or in brackets the best that it had."""
+    minutes = translation.minutes_to(run, goal)
+    return f"({max(score for *_, score in run['curve']):.1f})" if minutes is None else f"{minutes:.{digits}f}"
+
+
 def table(record, rows):
     """Minutes to the goal on the reviews, and on Multi30K by the rows of its record."""
     brackets = "in brackets the best BLEU where it is not reached"
     lines = [record["machine"], record["command"], ""]
     lines.append(f"reviews: minutes to BLEU {GOAL:g}, each seed; {brackets}")
     for attention in ATTENTIONS:
-        cells = []
-        for run in of_seeds(record, attention=attention):
-            minutes = translation.minutes_to(run, GOAL)
-            best = max(score for *_, score in run["curve"])
-            cells.append(f"({best:.1f})" if minutes is None else f"{minutes:.2f}")
+        cells = [_reached(run, GOAL, 2) for run in of_seeds(record, attention=attention)]
         lines.append(f"{NAMES[attention]:<40}{'  '.join(cells)}")
     goal = translation.GOAL
     lines += ["", f"Multi30K, from its record: minutes to BLEU {goal}; {brackets}"]
     for settings in translation.plan()["long"]:
         if row := rows.get(settings.name):
-            minutes, best = translation.minutes_to(row), max(score for *_, score in row["curve"])
-            found = f"({best:.1f})" if minutes is None else f"{minutes:.1f}"
-            lines.append(f"{translation.label(settings.identity):<40}{found}")
+            lines.append(f"{translation.label(settings.identity):<40}{_reached(row, goal, 1)}")
     return "\n".join(lines)
 
 

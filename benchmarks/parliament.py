@@ -27,6 +27,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,7 @@ from benchmarks.machine import describe, multiplies_bf16
 from tests.utils.loopback import Hub, serve
 from utils.alignment import IBMModel1
 from utils.data.download import cache_folder
+from utils.data.store import usable
 from utils.metrics import alignment_error_interval, diagonal_links, hard_alignment
 from utils.models import Translation
 from utils.plotting import NAMES
@@ -69,9 +71,8 @@ def serve_text(text, folder, server):
             for split, pairs in parts.items()
         }
     )
-    kept = sum(
-        bool(src.strip() and tgt.strip()) and max(len(src), len(tgt)) <= 2_000 for src, tgt in parts["train"]
-    )
+    raw = (tuple(side.encode() for side in pair) for pair in parts["train"])
+    kept = sum(1 for _ in usable(raw, Counter(), text))  # as the loader takes them
     return kept, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 
