@@ -19,7 +19,7 @@ from utils.data import load_reviews
 from utils.models import translate
 from utils.plotting import NAMES
 from utils.text import EncodedCorpus
-from utils.train import Settings, make_model
+from utils.runs import Settings, make_model
 from utils.training import train
 
 RESULTS = Path(__file__).parent / "results" / "decoding.txt"

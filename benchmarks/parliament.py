@@ -38,14 +38,14 @@ import torch
 from benchmarks.corpora import ROOT, on_hub, sentences, write
 from benchmarks.machine import describe, multiplies_bf16
 from tests.utils.loopback import Hub, serve
-from utils.alignment import IBMModel1
+from utils.ibm_model1 import IBMModel1
 from utils.data.download import cache_folder
 from utils.data.store import usable
 from utils.metrics import alignment_error_interval, diagonal_links, hard_alignment
 from utils.models import Translation
 from utils.plotting import NAMES
 from utils.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, pad
-from utils.train import Settings, encode_corpus, find_run, train_run
+from utils.runs import Settings, encode_corpus, find_run, train_run
 from utils.training import in_parallel
 
 RESULTS = Path(__file__).parent / "results" / "parliament.json"

@@ -24,7 +24,7 @@ from utils.text import EncodedCorpus
 
 RESULTS = Path(__file__).parent / "results" / "bench.txt"
 STEPS = 8  # of training for each model
-BATCH_TOKENS = (900, 1_800)  # what `utils.train` takes, and about what tutorials take
+BATCH_TOKENS = (900, 1_800)  # what `utils.cli_train` takes, and about what tutorials take
 
 
 def training():

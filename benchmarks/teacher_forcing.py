@@ -2,13 +2,13 @@
 
     python -m benchmarks.teacher_forcing [--hidden 64 256 512] [--batch-tokens 900 1800] [--corpus multi30k]
 
-All models take turns in one run: trust the ratios. The course's models take the steps that `utils.train`
+All models take turns in one run: trust the ratios. The course's models take the steps that `utils.cli_train`
 takes. The loop is written here the usual way: at each target step it repeats the query along the source,
 projects query and keys together, attends, runs its cell for one step and makes one step's logits. "step by
 step" has the sizes of the other models and sees the same batches, so that only the way of computing differs.
 "tutorial" is that loop as it is commonly set up: an encoder of twice the width (`hidden` in each direction),
 and batches of as many sentences in random order. (Tutorials on Multi30K mostly take 128 sentences, some 1,800
-target tokens; `utils.train` takes 900, which learn more a token.) All run in a process that is set up as
+target tokens; `utils.cli_train` takes 900, which learn more a token.) All run in a process that is set up as
 `train` sets it up.
 
 Beside them stands what the machine allows. "share of peak" is the floating-point operations of the step's

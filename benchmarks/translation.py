@@ -4,7 +4,7 @@
 
 Two tables. Under one budget, the same batches for all, five recurrent models and a small Transformer, German
 to English, with three seeds. Then one long run each of the best attention and of no attention, German to
-English, English to German and English to French. Every run is a training of `utils.train`, and is recorded
+English, English to German and English to French. Every run is a training of `utils.cli_train`, and is recorded
 in benchmarks/results/translation.jsonl as it ends: the same command goes on where it was stopped, in the
 middle of a training too. translation.md has the tables, those of what is recorded so far with --only none.
 With --quick there are ten minutes of it, one seed of smaller models with a smaller budget, in
@@ -26,7 +26,7 @@ import torch
 from benchmarks.machine import describe, multiplies_bf16
 from utils.metrics import bleu_by_length, mean_interval
 from utils.plotting import NAMES
-from utils.train import Settings, evaluate, train_run
+from utils.runs import Settings, evaluate, train_run
 from utils.training import History, in_parallel
 
 RESULTS = Path(__file__).parent / "results" / "translation.jsonl"

@@ -36,14 +36,14 @@ from benchmarks import (
     teacher_forcing,
     translation,
 )
-from utils import train
+from utils import runs
 from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
 from utils.metrics import alignment_error_rate, hard_alignment
 from utils.models import forced_weights
 from utils.subwords import map_on_words
 from utils.text import UNK_ID, EncodedCorpus
-from utils.train import Settings, encode_corpus, find_run, make_model
+from utils.runs import Settings, encode_corpus, find_run, make_model
 
 ROOT = Path(__file__).resolve().parents[1]
 

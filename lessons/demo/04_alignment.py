@@ -31,7 +31,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import utils
-from utils.alignment import IBMModel1
+from utils.ibm_model1 import IBMModel1
 from utils.attention import attend
 from utils.data import reviews as grammar
 from utils.explorer import explore

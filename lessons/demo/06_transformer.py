@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 import utils
 from utils.data import Split
-from utils.data.references import load_references, make_reference
+from utils.data.coreference import load_references, make_reference
 from utils.metrics import Score, bleu_by_length, mean_interval
 from utils.models import Seq2Seq, translate
 from utils.plotting import NAMES, Figure, plot_by_length, plot_curves, plot_maps

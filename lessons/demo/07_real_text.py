@@ -41,7 +41,7 @@ from utils.metrics import bleu_by_length, compare_systems
 from utils.models import translate
 from utils.plotting import NAMES, Figure, plot_attention, plot_by_length, plot_curves
 from utils.text import BOS_ID, EOS_ID, UNK_ID, EncodedCorpus, encoded_reviews, pad
-from utils.train import Settings, encode_corpus, evaluate, find_run, train_run
+from utils.runs import Settings, encode_corpus, evaluate, find_run, train_run
 from utils.training import History, in_parallel
 
 # %%
@@ -276,8 +276,8 @@ A minute shows the direction, not what the model can do. In a terminal, in the c
 train for as long as it takes, with larger models that stop when validation BLEU no longer rises. Stop them
 whenever you like; the same command goes on:
 
-    .venv/bin/python -m utils.train --corpus multi30k --label-smoothing 0.1 --model additive
-    .venv/bin/python -m utils.train --corpus multi30k --label-smoothing 0.1 --model none
+    .venv/bin/python -m utils.cli_train --corpus multi30k --label-smoothing 0.1 --model additive
+    .venv/bin/python -m utils.cli_train --corpus multi30k --label-smoothing 0.1 --model none
 
 The next cell looks for them in your cache and takes the better model that is there for the maps below.
 """
@@ -386,8 +386,8 @@ The same code runs on two larger corpora. Only the words differ.
 
 A vocabulary of whole words would have hundreds of thousands of entries here, so both are cut into pieces:
 
-    .venv/bin/python -m utils.train --corpus wmt14 --pairs 100000 --subwords 8000 --max-tokens 60
-    .venv/bin/python -m utils.train --corpus opensubtitles --pairs 50000 --subwords 8000
+    .venv/bin/python -m utils.cli_train --corpus wmt14 --pairs 100000 --subwords 8000 --max-tokens 60
+    .venv/bin/python -m utils.cli_train --corpus opensubtitles --pairs 50000 --subwords 8000
 
 **Predict.** Which of the three corpora has the largest share of sentences of 30 words and more? Set `FETCH`
 to True to see; the first time this streams the pairs that are asked for and the test sets from their public

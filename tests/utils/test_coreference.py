@@ -2,7 +2,7 @@
 
 import pytest
 
-from utils.data.references import ANIMALS, HELD_OUT, PLACES, load_references, make_reference
+from utils.data.coreference import ANIMALS, HELD_OUT, PLACES, load_references, make_reference
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 import torch
 
-from utils import train as command
+from utils import runs as command
 from utils import training
 from utils.data import Corpus, Split, load_reviews
 from utils.text import EncodedCorpus
-from utils.train import MODELS, Settings, encode_corpus, evaluate, find_run, make_model, train_run
+from utils.runs import MODELS, Settings, encode_corpus, evaluate, find_run, make_model, train_run
 from utils.training import History, load_checkpoint, train, validation_loss
 
 SMALL = Settings(
@@ -121,7 +121,7 @@ def test_a_killed_command_goes_on_to_the_same_result(number, undisturbed):
     settings = replace(SMALL, updates=300, validate_every=100, learning_rate=0.02)
     log = settings.folder / "log.jsonl"
     process = subprocess.Popen(
-        [sys.executable, "-m", "utils.train", *arguments(settings)],
+        [sys.executable, "-m", "utils.cli_train", *arguments(settings)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
@@ -142,7 +142,7 @@ DIES_WRITING = """
     import os, signal, sys
     sys.path.insert(0, os.getcwd())
     import torch
-    from utils.train import main
+    from utils.runs import main
 
     save, count = torch.save, 0
 
@@ -195,7 +195,7 @@ def test_two_processes_train_the_model_of_one(undisturbed):
     train_run(settings, limit=7, progress=False)  # the first part by one, the rest by two
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     together = subprocess.run(
-        [*torchrun, "-m", "utils.train", *arguments(settings), "--beam-size", "1"],
+        [*torchrun, "-m", "utils.cli_train", *arguments(settings), "--beam-size", "1"],
         capture_output=True,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},

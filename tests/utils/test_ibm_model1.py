@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from utils.alignment import IBMModel1
+from utils.ibm_model1 import IBMModel1
 from utils.data import load_reviews
 from utils.metrics import alignment_error_rate, hard_alignment
 

@@ -1,14 +1,14 @@
 """Train any translator of this course on any of its corpora; what was stopped goes on.
 
-    python -m utils.train --corpus multi30k --src de --tgt en --model additive
-    python -m utils.train --help
+    python -m utils.cli_train --corpus multi30k --src de --tgt en --model additive
+    python -m utils.cli_train --help
 
 Every choice of settings has a folder of its own in the cache folder, runs/NAME, with a checkpoint, a log
 (`History.read`) and translations. The same command again goes on where the last one was stopped, by Ctrl-C,
 a kill or `--limit`, to the same result. Several processes, on one machine or many, train one model under
 torchrun, to the same result as one but for rounding and dropout:
 
-    torchrun --nproc-per-node 2 -m utils.train --corpus multi30k
+    torchrun --nproc-per-node 2 -m utils.cli_train --corpus multi30k
 
 In a notebook:
 
@@ -57,7 +57,7 @@ def _setting(default, help_, least=None, above=None, below=None):
 
 @dataclass(frozen=True)
 class Settings:
-    """All that decides the result of a training; what each is, `python -m utils.train --help` says.
+    """All that decides the result of a training; what each is, `python -m utils.cli_train --help` says.
 
     The defaults are for Multi30K and half an hour of one core. A setting that makes no sense is a ValueError.
     """
@@ -375,7 +375,7 @@ def _check_same(settings):
 def main():
     """Train from the command line; when that is finished, translate and print the scores."""
     parser = argparse.ArgumentParser(
-        prog="python -m utils.train",
+        prog="python -m utils.cli_train",
         description="Train a translator, or go on with the training of one, then translate with it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
