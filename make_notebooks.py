@@ -1,22 +1,28 @@
 """Build the notebooks from lessons/, the only place where they are edited.
 
     python make_notebooks.py [NAME ...]                 build all lessons, or the named ones
-    python make_notebooks.py [NAME ...] --no-execute    the same, without running the demos
-    python make_notebooks.py --check                    say where the built notebooks differ from lessons/
-    python make_notebooks.py [NAME ...] --register      make exercises known to the instructor's gradebook
+    python make_notebooks.py [NAME ...] --no-execute    the same, but reuse the demos' outputs
+    python make_notebooks.py --check                    report built notebooks that differ from lessons/
+    python make_notebooks.py [NAME ...] --register      add exercises to the instructor's gradebook
 
-lessons/demo/NAME.py becomes demo/NAME.ipynb, run, with outputs. lessons/exercises/NAME.py becomes
+lessons/demo/NAME.py becomes demo/NAME.ipynb, executed, with outputs. lessons/exercises/NAME.py becomes
 exercises/solution/NAME/NAME.ipynb, from which nbgrader makes exercises/starter/NAME/NAME.ipynb.
-Everything is built in a temporary folder first: a build that fails leaves no trace. Only --register
-touches the gradebook. It updates the tests that are kept there, and where students have handed in
-already, nbgrader refuses to add or remove graded cells, so that no score is lost.
+
+In a demo, a cell marked `# %% claim` asserts what the text above it says. The build runs it and leaves it
+out. Text such as {gap:.1f} is filled in from the dictionary `numbers`, which any cell may add to.
+
+Notebooks are built in a temporary folder first, so a failed build changes nothing. Only --register touches
+the gradebook. It updates the tests stored there. Once students have submitted, nbgrader refuses to add or
+remove graded cells, so no score is lost.
 """
 
 import argparse
 import ast
 import hashlib
+import json
 import logging
 import os
+import platform
 import re
 import shutil
 import sys
@@ -29,15 +35,16 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from traitlets.config.loader import PyFileConfigLoader
 
 ROOT = Path(__file__).resolve().parent
-LARGEST = 1_000_000  # bytes of a demo, so that it opens on the web
+LARGEST = 1_000_000  # bytes per demo: larger notebooks do not open on the web
 CELL_SECONDS = 600
-NOTEBOOK_METADATA = {
+NOTEBOOK_METADATA = {  # what JupyterLab writes when it saves a notebook
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {
         "codemirror_mode": {"name": "ipython", "version": 3},
@@ -46,25 +53,38 @@ NOTEBOOK_METADATA = {
         "name": "python",
         "nbconvert_exporter": "python",
         "pygments_lexer": "ipython3",
+        "version": platform.python_version(),
     },
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MARKS = {"answer": "code", "test": "code", "written": "markdown"}  # and the type of the cells that carry them
-REGIONS = {"SOLUTION": ("answer", "written"), "HIDDEN TESTS": ("test",)}  # and the marks they may stand under
-OF_JUPYTEXT = {"cell_marker", "lines_to_next_cell", "lines_to_end_of_cell_marker"}
+REGIONS = {"SOLUTION": ("answer", "written"), "HIDDEN TESTS": ("test",)}  # and the marks they belong to
+CLAIM = {"title": "claim"}  # how jupytext reads `# %% claim`
+JUPYTEXT_METADATA = {"cell_marker", "lines_to_next_cell", "lines_to_end_of_cell_marker"}
+# A number in a text, after what may look like one: code and formulas stay as they are.
+NUMBER = re.compile(
+    r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$(?:(?!\n\n)[^$])+\$"
+    r"|\{(?P<name>[A-Za-z_]\w*)(?P<keys>(?:\[[^][{}]+\])*):(?P<format>[^{}\n]+)\}",
+    re.DOTALL,
+)
+COLLECT = """try:
+    print(__import__("json").dumps(numbers, allow_nan=False, default=lambda number: number.item()))
+except Exception as error:
+    raise TypeError("numbers may hold finite numbers, strings, lists and dictionaries") from error
+"""
 
 
 class LessonError(Exception):
-    """A lesson that cannot be built, with its file and cell in the message."""
+    """A lesson that cannot be built. The message names its file and cell."""
 
 
 def main(argv=None, root=ROOT):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a lesson, such as 02_attention")
-    parser.add_argument("--no-execute", action="store_true", help="keep outputs where the code is the same")
+    parser.add_argument("--no-execute", action="store_true", help="reuse outputs if the code is unchanged")
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--check", action="store_true")
-    mode.add_argument("--register", action="store_true")
+    mode.add_argument("--check", action="store_true", help="build nothing; exit with 1 if a notebook differs")
+    mode.add_argument("--register", action="store_true", help="add exercises to the gradebook")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
@@ -78,12 +98,14 @@ def main(argv=None, root=ROOT):
 
 
 def build(root, names=(), execute=True):
-    """Build lessons and put the notebooks in their places."""
+    """Build lessons and copy the notebooks to their places."""
     with tempfile.TemporaryDirectory() as folder:
-        built = write_notebooks(root, Path(folder), names)
+        built = write_notebooks(root, Path(folder), names, execute)
         for path in built:
-            if path.parts[0] == "demo":
-                finish_demo(root, Path(folder), path, execute)
+            if (size := Path(folder, path).stat().st_size) > LARGEST:
+                raise LessonError(
+                    f"{path} has {size:,} bytes, more than {LARGEST:,}: show smaller or fewer figures"
+                )
         for path in built:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(Path(folder, path), root / path)
@@ -91,9 +113,9 @@ def build(root, names=(), execute=True):
 
 
 def register(root, names=()):
-    """Make exercises known to the gradebook that nbgrader's own commands use."""
+    """Add exercises to the gradebook that nbgrader's own commands use."""
     url = CourseDirectory(config=grading_config(root)).db_url
-    # nbgrader calls alembic by its bare name to make a gradebook, also where the environment is not activated
+    # nbgrader starts alembic by its bare name, so it must be found even if the environment is not activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with tempfile.TemporaryDirectory() as folder:
         for lesson in lessons(root, names, "exercises"):
@@ -102,9 +124,9 @@ def register(root, names=()):
 
 
 def check(root, names=()):
-    """Print each built notebook that is not what lessons/ would give. Return 1 if there are any."""
+    """Print each notebook that differs from what lessons/ would give. Return 1 if there are any, else 0."""
     with tempfile.TemporaryDirectory() as folder:
-        built = write_notebooks(root, Path(folder), names)
+        built = write_notebooks(root, Path(folder), names, execute=False)
         problems = [found for path in built if (found := difference(root, Path(folder), path))]
     if not names:
         problems += [f"{path} comes from no lesson: remove it" for path in orphans(root, built)]
@@ -117,7 +139,7 @@ def check(root, names=()):
 
 
 def lessons(root, names, kind):
-    """The lesson files of one kind, demo or exercises, in order: all, or those that are named."""
+    """Return the lesson files of one kind, demo or exercises, in order: all, or the named ones."""
     every = sorted((root / "lessons").glob("*/*.py"))
     unknown = set(names) - {lesson.stem for lesson in every}
     if unknown:
@@ -128,17 +150,17 @@ def lessons(root, names, kind):
     ]
 
 
-def write_notebooks(root, folder, names):
-    """Build lessons into a folder, demos without outputs. Return the notebooks' paths under it."""
+def write_notebooks(root, folder, names, execute):
+    """Build lessons into a folder. Return the notebooks' paths relative to it."""
     for lesson in lessons(root, names, "demo"):
-        write(read_lesson(lesson), folder / "demo" / f"{lesson.stem}.ipynb")
+        write(make_demo(root, lesson, execute), folder / "demo" / f"{lesson.stem}.ipynb")
     for lesson in lessons(root, names, "exercises"):
         write_exercise(root, folder, lesson)
     return sorted(path.relative_to(folder) for path in folder.rglob("*.ipynb"))
 
 
 def write_exercise(root, folder, lesson, gradebook=None):
-    """Build an exercise's solution, and with nbgrader its starter, under a folder."""
+    """Build an exercise's solution, and its starter with nbgrader, in a folder."""
     config = grading_config(root)
     config.CourseDirectory.root = str(folder)
     if gradebook:
@@ -153,7 +175,7 @@ def write_exercise(root, folder, lesson, gradebook=None):
         GenerateAssignment(coursedir=coursedir, config=config, force=True).start()
     except NbGraderException as error:
         raise LessonError(
-            f"{lesson}: nbgrader did not make the starter, it says why above ({error})"
+            f"{lesson}: nbgrader did not make the starter, see its message above ({error})"
         ) from error
 
 
@@ -162,73 +184,94 @@ def grading_config(root):
 
 
 def read_lesson(lesson):
-    """The notebook of a lesson file, marks turned into nbgrader's metadata, without outputs."""
+    """Return a lesson's notebook without outputs: marks become nbgrader's metadata, claims become tags."""
     form = {"extension": ".py", "format_name": "percent", "comment_magics": False}
     cells = jupytext.reads(lesson.read_text("utf-8"), form).cells
     seen = Counter()
-    for number, cell in enumerate(cells, 1):
+    for number, cell in enumerate(cells):
         try:
-            cell.metadata = metadata_from_marks(cell, lesson.parent.name == "exercises")
+            check_code(cell)
+            cell.metadata = read_marks(cell, lesson.parent.name)
             cell.id = cell_id(lesson, cell, seen)
+            if is_claim(cell) and not text_above(cells, number):
+                raise LessonError("a claim belongs directly below the text that it supports")
         except LessonError as error:
             first = cell.source.strip().split("\n")[0]
-            raise LessonError(f"{lesson}: cell {number} ({first}): {error}") from None
-    return nbformat.v4.new_notebook(cells=cells, metadata=NOTEBOOK_METADATA)
+            raise LessonError(f"{lesson}: cell {number + 1} ({first}): {error}") from None
+    return new_notebook(cells=cells, metadata=NOTEBOOK_METADATA)
 
 
-def metadata_from_marks(cell, marks_allowed):
-    """A cell's metadata for nbgrader, empty without marks. Raise LessonError where a cell breaks a rule."""
-    marks = {key: value for key, value in cell.metadata.items() if key not in OF_JUPYTEXT}
-    kinds = [kind for kind in MARKS if kind in marks]
-    kind = kinds[0] if len(kinds) == 1 and marks_allowed else None
-    unknown = set(marks) - {kind} - ({"points"} if kind in ("test", "written") else set())
-    if unknown:
-        allowed = 'answer="name", test="name" points=N, and written="name" points=N on [markdown]'
-        raise LessonError(
-            f"cannot use {', '.join(sorted(unknown))} here: marks are {allowed}, one a cell, in exercises"
-        )
+def check_code(cell):
     if cell.cell_type == "code":
         try:
             ast.parse(cell.source)
         except SyntaxError as error:
             raise LessonError(f"line {error.lineno} is not plain Python (lessons have no magics)") from None
-    for region, under in REGIONS.items():
+
+
+def read_marks(cell, kind):
+    """Return the metadata that a cell's marks give in a demo or exercise. Wrong marks raise LessonError."""
+    marks = {key: value for key, value in cell.metadata.items() if key not in JUPYTEXT_METADATA}
+    if marks == CLAIM and kind == "demo":
+        if cell.cell_type != "code":
+            raise LessonError("claim belongs on a code cell")
+        marks, metadata = {}, {"tags": ["claim"]}
+    else:
+        metadata = {}
+    found = [mark for mark in MARKS if mark in marks]
+    mark = found[0] if len(found) == 1 and kind == "exercises" else None
+    unknown = set(marks) - {mark} - ({"points"} if mark in ("test", "written") else set())
+    if unknown:
+        raise LessonError(
+            f"cannot use {', '.join(sorted(unknown))} here: a cell of an exercise has one mark or none, "
+            'answer="name", test="name" points=N, or written="name" points=N on [markdown]; a cell of a demo '
+            "may be marked claim"
+        )
+    check_regions(cell, mark)
+    return {"nbgrader": nbgrader_metadata(cell, mark, marks)} if mark else metadata
+
+
+def check_regions(cell, mark):
+    """Raise LessonError unless the BEGIN and END lines of a cell pair up and suit its mark."""
+    for region, marks in REGIONS.items():
         found = re.findall(rf"\b(BEGIN|END) {region}\b", cell.source)
-        if found and kind not in under:
-            raise LessonError(f"{found[0]} {region} may only stand in a cell marked {' or '.join(under)}")
+        if found and mark not in marks:
+            raise LessonError(
+                f"{found[0]} {region} is only allowed in a cell marked {' or '.join(marks)}"
+            )
         if found != ["BEGIN", "END"] * (len(found) // 2):
             raise LessonError(f"BEGIN {region} and END {region} do not pair up")
-        if kind == "answer" and region == "SOLUTION" and not found:
+        if mark == "answer" and region == "SOLUTION" and not found:
             raise LessonError("an answer needs BEGIN SOLUTION and END SOLUTION around what students write")
-    if kind is None:
-        return {}
 
-    name, points = marks[kind], marks.get("points")
-    if cell.cell_type != MARKS[kind]:
-        raise LessonError(f"{kind} belongs on a {MARKS[kind]} cell")
+
+def nbgrader_metadata(cell, mark, marks):
+    name, points = marks[mark], marks.get("points")
+    if cell.cell_type != MARKS[mark]:
+        raise LessonError(f"{mark} belongs on a {MARKS[mark]} cell")
     if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z0-9_-]{1,50}", name):
-        raise LessonError(f'{kind} needs a name of letters, digits, - and _, such as {kind}="masked_softmax"')
-    nbgrader = {
-        "grade": kind != "answer",
-        "grade_id": f"test_{name}" if kind == "test" else name,
-        "locked": kind == "test",
+        raise LessonError(f'{mark} needs a name of letters, digits, - and _, such as {mark}="masked_softmax"')
+    metadata = {
+        "grade": mark != "answer",
+        "grade_id": f"test_{name}" if mark == "test" else name,
+        "locked": mark == "test",
         "schema_version": 3,
-        "solution": kind != "test",
+        "solution": mark != "test",
         "task": False,
     }
-    if kind != "answer":
-        if isinstance(points, bool) or not isinstance(points, int | float) or points <= 0:
-            raise LessonError(f"{kind} needs points=N, a number above 0")
-        nbgrader["points"] = points
-    return {"nbgrader": nbgrader}
+    if mark == "answer":
+        return metadata
+    if isinstance(points, bool) or not isinstance(points, int | float) or points <= 0:
+        raise LessonError(f"{mark} needs points=N, a number above 0")
+    return metadata | {"points": points}
 
 
 def cell_id(lesson, cell, seen):
-    """A cell's id: its grade_id, or else a digest of its text, so that no other cell's edit changes it."""
-    if cell.metadata:
+    """Return a cell's grade_id, or a digest of its text, so that editing one cell keeps the others' ids."""
+    if "nbgrader" in cell.metadata:
         name = cell.metadata["nbgrader"]["grade_id"]
         if seen[name]:
-            raise LessonError(f"there is a {name} already")
+            raise LessonError(f"the name {name} is already used: names must be unique in a notebook")
     else:
         text = f"{lesson.parent.name}/{lesson.stem} {cell.cell_type} {cell.source}"
         name = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -242,36 +285,99 @@ def write(notebook, path):
     path.write_text(nbformat.writes(notebook) + "\n", "utf-8", newline="\n")
 
 
+# Claims and numbers
+
+
+def is_claim(cell):
+    return "claim" in cell.metadata.get("tags", [])
+
+
+def text_above(cells, number):
+    """Return the text that a claim, the cell of this number, supports; "" if it does not follow a text."""
+    while number and is_claim(cells[number]):
+        number -= 1
+    return cells[number].source if cells[number].cell_type == "markdown" else ""
+
+
+def claims_digest(notebook):
+    """Return a digest of all claims and of their places in the code, or None if there are none."""
+    claims, place = [], 0
+    for cell in notebook.cells:
+        if is_claim(cell):
+            claims.append((place, cell.source))
+        place += cell.cell_type == "code"
+    return hashlib.sha256(json.dumps(claims).encode()).hexdigest()[:12] if claims else None
+
+
+def fill_in(notebook, numbers):
+    """Replace each {name:format} in the texts of a notebook by its number."""
+
+    def value(match):
+        if not match["name"]:
+            return match[0]
+        try:
+            found = numbers[match["name"]]
+            for key in re.findall(r"\[(.+?)\]", match["keys"]):
+                found = found[int(key) if isinstance(found, list) else key]
+            return format(found, match["format"])
+        except (LookupError, TypeError, ValueError) as error:
+            known = ", ".join(sorted(numbers)) or "nothing"
+            raise LessonError(
+                f"cannot fill in {match[0]} ({type(error).__name__}: {error}). The dictionary `numbers` "
+                f"holds {known}. Add the number in a code cell or a claim and run the demo, or edit the text"
+            ) from None
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = NUMBER.sub(value, cell.source)
+
+
 # Demos
 
 
-def finish_demo(root, folder, path, execute):
-    """Give a built demo its outputs: run it, or else take those of an earlier build with the same code."""
-    notebook = nbformat.read(folder / path, 4)
-    if execute:
-        print(f"running {path}", flush=True)
-        run(notebook, path, root / "demo")
-    elif (root / path).exists():
-        old = nbformat.read(root / path, 4)
-        pairs = list(zip_longest(code_cells(notebook), code_cells(old)))
-        if all(new and was and new.source == was.source for new, was in pairs):
-            for new, was in pairs:
-                new.outputs, new.execution_count = was.outputs, was.execution_count
-    write(notebook, folder / path)
-    if (size := (folder / path).stat().st_size) > LARGEST:
-        raise LessonError(f"{path} has {size:,} bytes, more than {LARGEST:,}: show smaller or fewer figures")
+def make_demo(root, lesson, execute):
+    """Return the notebook of a demo with its outputs: run it, or reuse an earlier run of the same code."""
+    notebook, path = read_lesson(lesson), Path("demo", f"{lesson.stem}.ipynb")
+    claims = {"digest": claims_digest(notebook), "numbers": {}}
+    try:
+        if execute:
+            print(f"running {path}", flush=True)
+            claims["numbers"] = run(notebook, root / "demo")
+        notebook.cells = [cell for cell in notebook.cells if not is_claim(cell)]
+        if not execute and (root / path).exists():
+            claims = reuse_run(notebook, claims, nbformat.read(root / path, 4))
+        if execute or (root / path).exists():
+            fill_in(notebook, claims["numbers"])
+    except LessonError as error:
+        raise LessonError(f"{path}: {error}") from error.__cause__
+    if claims["digest"] or claims["numbers"]:
+        notebook.metadata["claims"] = claims
+    return notebook
+
+
+def reuse_run(notebook, claims, old):
+    """Give a notebook the outputs of an earlier run of the same code and claims. Return that run's claims."""
+    before = old.metadata.get("claims", {"digest": None, "numbers": {}})
+    pairs = list(zip_longest(code_cells(notebook), code_cells(old)))
+    same = all(new and was and new.source == was.source for new, was in pairs)
+    if same and before["digest"] == claims["digest"]:
+        for new, was in pairs:
+            new.outputs, new.execution_count = was.outputs, was.execution_count
+    return before
 
 
 def code_cells(notebook):
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+    """Return the code cells that readers see: all but the claims."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and not is_claim(cell)]
 
 
-def run(notebook, path, cwd):
-    """Run a demo in its folder, without one's own settings. Progress bars leave nothing behind."""
+def run(notebook, cwd):
+    """Run a demo and its claims in a folder, without the user's settings. Return the dictionary `numbers`."""
     cwd.mkdir(exist_ok=True)
+    first, last = (new_code_cell(code, metadata={"tags": ["claim"]}) for code in ("numbers = {}", COLLECT))
+    notebook.cells = [first, *notebook.cells, last]
     with tempfile.TemporaryDirectory() as settings:
         Path(settings, "matplotlibrc").write_text("figure.dpi: 80\n")
-        env = os.environ | {"IPYTHONDIR": settings, "MATPLOTLIBRC": settings}
         client = NotebookClient(
             notebook,
             timeout=CELL_SECONDS,
@@ -281,16 +387,29 @@ def run(notebook, path, cwd):
             store_widget_state=False,
             resources={"metadata": {"path": str(cwd)}},
         )
-        try:
-            client.execute(env=env)
-        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            raise LessonError(f"{path}: a cell failed\n{error}") from error
-    notebook.metadata = NOTEBOOK_METADATA
+        with client.setup_kernel(env=os.environ | {"IPYTHONDIR": settings, "MATPLOTLIBRC": settings}):
+            for number, cell in enumerate(notebook.cells):
+                try:
+                    client.execute_cell(cell, number, store_history=not is_claim(cell))
+                except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                    raise LessonError(what_failed(notebook.cells, number, error)) from error
     for cell in code_cells(notebook):
         cell.outputs = [output for output in cell.outputs if not is_progress_bar(output)]
         for output in cell.outputs:
             if problem := what_is_wrong(output):
-                raise LessonError(f"{path}: {problem}, from the cell\n{cell.source}")
+                raise LessonError(f"{problem}, from the cell\n{cell.source}")
+    return json.loads(last.outputs[0].text)
+
+
+def what_failed(cells, number, error):
+    """Return a message about the cell of this number, which failed."""
+    text, traceback = text_above(cells, number), re.sub(r"\x1b\[[\d;]*m", "", str(error))
+    if not is_claim(cells[number]) or not text:
+        return f"a cell failed\n{traceback}"
+    return (
+        f"a claim failed\n{traceback}\nThe claim is about the text\n\n{text}\n\n"
+        "If the result is right, change the text and the claim; if it is not, change the code."
+    )
 
 
 def is_progress_bar(output):
@@ -299,7 +418,7 @@ def is_progress_bar(output):
 
 
 def what_is_wrong(output):
-    """Why an output should not be shown to readers, or None."""
+    """Return why readers should not see an output, or None."""
     if output.get("name") == "stderr":
         return f"text on stderr ({output.text.strip()})"
     data = output.get("data", {})
@@ -314,27 +433,28 @@ def what_is_wrong(output):
 
 
 def difference(root, folder, path):
-    """One sentence on how the notebook in its place differs from the built one, or None."""
+    """Return one sentence on how a notebook differs from the one built in the folder, or None."""
     if not (root / path).exists():
         return f"{path} is missing: make notebooks"
     built, found = nbformat.read(folder / path, 4), nbformat.read(root / path, 4)
     demo = path.parts[0] == "demo"
+    ignored = {"outputs", "execution_count"} if demo else set()
     for number, (new, old) in enumerate(zip_longest(built.cells, found.cells, fillvalue={}), 1):
-        parts = set(new) | set(old)
-        parts -= {"outputs", "execution_count"} if demo else set()
-        unlike = sorted(part for part in parts if new.get(part) != old.get(part))
+        unlike = sorted(part for part in {*new, *old} - ignored if new.get(part) != old.get(part))
         if unlike:
             first = (old or new)["source"].strip().split("\n")[0]
             return f"{path}: cell {number} ({first}) differs from its lesson in {', '.join(unlike)}"
-    if not demo and built.metadata != found.metadata:
+    if demo and any(cell.source and cell.execution_count is None for cell in code_cells(built)):
+        return f"{path} was not run to its end with its lesson's claims: make notebooks"
+    for notebook in (built, found):
+        notebook.metadata.get("language_info", {}).pop("version", None)  # JupyterLab writes the reader's
+    if built.metadata != found.metadata:
         return f"{path}: the notebook's metadata differs from what its lesson gives"
-    if demo and any(cell.source and cell.execution_count is None for cell in code_cells(found)):
-        return f"{path} was not run to its end: make notebooks"
     return None
 
 
 def orphans(root, built):
-    """Files that no lesson gives: nbgrader would hand what lies beside a solution to students."""
+    """Yield files that no lesson gives: nbgrader would hand files beside a solution to students."""
     for path in sorted([*root.glob("demo/**/*"), *root.glob("exercises/**/*")]):
         path = path.relative_to(root)
         if (root / path).is_file() and path not in built and ".ipynb_checkpoints" not in path.parts:

@@ -55,7 +55,7 @@ def test_marks_become_metadata(course):
     notebook = nbformat.read(course / SOLUTION, 4)
     assert notebook.cells[0].source == "# Sums"
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
-    assert notebook.metadata.kernelspec.name == "python3" and "version" not in notebook.metadata.language_info
+    assert notebook.metadata.kernelspec.name == "python3"
 
 
 def test_the_starter_asks_and_does_not_tell(course):
@@ -107,6 +107,7 @@ ANSWER = '# %% answer="a"\n# BEGIN SOLUTION\npass\n# END SOLUTION\n\n'
     [
         ('# %% anwser="a"\npass', "cell 1 .*cannot use anwser here"),
         ("# %% setting up\npass", "cannot use title here"),
+        ("# %% claim\npass", "cannot use title here: .* a cell of a demo may be marked claim"),
         ('# %%\n1\n\n# %% test="a"\npass', "cell 2 .*test needs points=N"),
         ('# %% test="a" points=0\npass', "test needs points=N"),
         ('# %% test="a" points="two"\npass', "test needs points=N"),
@@ -117,12 +118,12 @@ ANSWER = '# %% answer="a"\n# BEGIN SOLUTION\npass\n# END SOLUTION\n\n'
         ('# %% answer="a b"\n# BEGIN SOLUTION\n# END SOLUTION', "answer needs a name of letters"),
         ('# %% answer="a"\n# BEGIN SOLUTION', "BEGIN SOLUTION and END SOLUTION do not pair up"),
         ('# %% test="a" points=1\n# END HIDDEN TESTS\n# BEGIN HIDDEN TESTS', "do not pair up"),
-        ("# %%\n# BEGIN SOLUTION\n# END SOLUTION", "BEGIN SOLUTION may only stand in a cell marked answer"),
-        (ANSWER + "# BEGIN HIDDEN TESTS\n# END HIDDEN TESTS", "may only stand in a cell marked test"),
+        ("# %%\n# BEGIN SOLUTION\n# END SOLUTION", "BEGIN SOLUTION is only allowed in a cell marked answer"),
+        (ANSWER + "# BEGIN HIDDEN TESTS\n# END HIDDEN TESTS", "is only allowed in a cell marked test"),
         ('# %% [markdown] answer="a"\n# BEGIN SOLUTION\n# END SOLUTION', "answer belongs on a code cell"),
         ('# %% written="a" points=1\npass', "written belongs on a markdown cell"),
-        (ANSWER + ANSWER, "cell 2 .*there is a a already"),
-        (ANSWER + '# %% [markdown] written="a" points=1\n# Why?', "there is a a already"),
+        (ANSWER + ANSWER, "cell 2 .*the name a is already used"),
+        (ANSWER + '# %% [markdown] written="a" points=1\n# Why?', "the name a is already used"),
         ("# %%\n%matplotlib inline", "cell 1 .%matplotlib inline.: line 1 is not plain Python"),
         ("# %%\n1\n\n# %%\n!ls", "cell 2 .!ls.: line 1 is not plain Python"),
     ],
@@ -134,9 +135,18 @@ def test_a_lesson_with_a_mistake_is_refused(course, text, problem):
     assert str(lesson) in str(error.value)
 
 
-def test_demos_take_no_marks(course):
-    with pytest.raises(LessonError, match="cannot use answer here"):
-        read_lesson(lesson_with(course, ANSWER, "demo"))
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (ANSWER, "cannot use answer here"),
+        ("# %% claim 2\npass", "cannot use title here"),
+        ("# %% [markdown] claim\n# Hello", "claim belongs on a code cell"),
+        ("# %%\n1\n\n# %% claim\nassert 1", "cell 2 .*a claim belongs directly below the text"),
+    ],
+)
+def test_a_demo_with_a_wrong_mark_is_refused(course, text, problem):
+    with pytest.raises(LessonError, match=problem):
+        read_lesson(lesson_with(course, text, "demo"))
 
 
 def test_only_named_lessons_are_built(course):
@@ -193,6 +203,111 @@ def test_a_demo_that_should_not_be_shown_is_refused(course, code, problem):
         build(course, ["02_more"])
     assert "demo/02_more.ipynb" in str(error.value)
     assert not list(course.rglob("*.ipynb"))
+
+
+# Claims and numbers
+
+GAP = r"""# %% [markdown]
+# # A gap of {gap:.1f}
+#
+# From {by_length[few]:.0f}% to {seeds[1]:d}: $\frac{a:b}{c}$, `{x:.1f}`, and {this} stays.
+
+# %%
+gap = 2.25
+
+# %% [markdown]
+# The gap is large.
+
+# %% claim
+assert gap > 2
+
+# %% claim
+import numpy
+numbers |= {"gap": numpy.float32(gap), "by_length": {"few": 3}, "seeds": (4, 5)}
+
+# %%
+gap + 1
+"""
+
+
+@pytest.fixture(scope="module")
+def gap(new_course):
+    """A course with a demo that has claims, built."""
+    folder = new_course()
+    lesson_with(folder, GAP, "demo")
+    build(folder, ["02_more"])
+    return folder
+
+
+def texts(folder):
+    return [cell.source for cell in nbformat.read(folder / "demo" / "02_more.ipynb", 4).cells]
+
+
+def rebuild(folder, before, after, execute=False):
+    """Build the demo with a changed lesson, return its texts, and put everything back."""
+    path = folder / "demo" / "02_more.ipynb"
+    kept = path.read_bytes()
+    lesson_with(folder, GAP.replace(before, after), "demo")
+    try:
+        build(folder, ["02_more"], execute)
+        return texts(folder)
+    finally:
+        path.write_bytes(kept)
+        lesson_with(folder, GAP, "demo")
+
+
+def test_claims_are_run_and_left_out(gap):
+    assert texts(gap) == [
+        "# A gap of 2.2\n\nFrom 3% to 5: $\\frac{a:b}{c}$, `{x:.1f}`, and {this} stays.",
+        "gap = 2.25",
+        "The gap is large.",
+        "gap + 1",
+    ]
+    notebook = nbformat.read(gap / "demo" / "02_more.ipynb", 4)
+    assert [cell.execution_count for cell in code_of(notebook)] == [1, 2]
+    assert notebook.metadata.claims.numbers == {"gap": 2.25, "by_length": {"few": 3}, "seeds": [4, 5]}
+
+
+def test_a_claim_that_fails_stops_the_build_and_names_its_text(gap):
+    with pytest.raises(LessonError) as error:
+        rebuild(gap, "gap > 2", "gap > 3", execute=True)
+    for part in ("demo/02_more.ipynb: a claim failed", "-> 1 assert gap > 3", "The gap is large.", "change"):
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ("{gap:.1f}", "{gop:.1f}", r"cannot fill in {gop:.1f} .*holds by_length, gap, seeds"),
+        ("[few]", "[many]", r"cannot fill in {by_length\[many\]:.0f} "),
+        ("seeds[1]:d", "seeds[1]:q", r"cannot fill in {seeds\[1\]:q} \(ValueError"),
+    ],
+)
+def test_a_number_that_is_missing_is_an_error(gap, before, after, problem):
+    with pytest.raises(LessonError, match=f"demo/02_more.ipynb: {problem}"):
+        rebuild(gap, before, after)
+
+
+def test_numbers_that_json_cannot_hold_are_an_error(gap):
+    with pytest.raises(LessonError, match="numbers may hold finite numbers, strings, lists and dictionaries"):
+        rebuild(gap, "numpy.float32(gap)", "numpy.nan", execute=True)
+
+
+def test_without_running_the_numbers_of_the_last_run_are_filled_in(gap):
+    assert rebuild(gap, "A gap of {gap:.1f}", "{gap:.2f}!")[0].startswith("# 2.25!")
+
+
+def test_check_finds_a_changed_claim_and_a_changed_number(gap, capsys):
+    build(gap)
+    assert check(gap, capsys) == (0, "")
+    lesson_with(gap, GAP.replace("gap > 2", "gap > 2.1"), "demo")
+    unrun = "demo/02_more.ipynb was not run to its end with its lesson's claims: make notebooks\n"
+    assert check(gap, capsys) == (1, unrun)
+    lesson_with(gap, GAP, "demo")
+    path = gap / "demo" / "02_more.ipynb"
+    path.write_text(path.read_text("utf-8").replace("A gap of 2.2", "A gap of 2.3"), "utf-8")
+    status, found = check(gap, capsys)
+    assert status == 1 and "cell 1 (# A gap of 2.3) differs from its lesson in source" in found
 
 
 # Comparing
