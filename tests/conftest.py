@@ -240,8 +240,20 @@ def page(browser):
     page.context.close()
 
 
-def pytest_collection_modifyitems(items):
-    """Put what runs demos first, then the largest files: what takes long must not begin last."""
+def pytest_addoption(parser):
+    parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: a test that only runs with --slow")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Skip slow tests unless --slow is given. Start with the demos, then with the largest files."""
+    if not config.getoption("slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: run it with --slow"))
     counts, demos = Counter(item.path for item in items), ("test_lessons.py", "test_lab.py")
     items.sort(key=lambda item: (item.path.name not in demos, -counts[item.path], item.path))
 

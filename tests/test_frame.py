@@ -165,3 +165,24 @@ def test_nothing_is_skipped_for_a_need_on_the_test_machine(tmp_path, ci, summary
     command, env = [sys.executable, "-m", "pytest"], os.environ | {"CI": ci}
     run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
     assert summary in run.stdout.splitlines()[-1], run.stdout
+
+
+SLOW = """import pytest
+
+@pytest.mark.slow
+def test_slow():
+    pass
+
+def test_quick():
+    pass
+"""
+
+
+@pytest.mark.parametrize(("options", "summary"), [(["--slow"], "2 passed"), ([], "1 passed, 1 skipped")])
+def test_slow_tests_only_run_with_the_option(tmp_path, options, summary):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_slow.py").write_text(SLOW)
+    command = [sys.executable, "-m", "pytest", "--strict-markers", "-n", "1", *options]
+    env = os.environ | {"CI": "true"}  # where a skip for a missing need would fail
+    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert summary in run.stdout.splitlines()[-1], run.stdout
