@@ -1,4 +1,4 @@
-"""Pictures that every lesson shares: attention maps, curves and points. All functions return Axes."""
+"""Plots that the lessons share: attention maps, curves and point estimates. All functions return Axes."""
 
 import html
 from base64 import b64encode
@@ -9,50 +9,59 @@ from PIL import Image
 
 from utils.metrics import mean_interval
 
+# The label of each model, by the name it is made with.
 NAMES = {
-    "none": "no attention",
+    "initial": "initial state only",
+    "fixed": "fixed context",
     "dot": "dot",
     "scaled": "scaled dot",
     "multiplicative": "multiplicative (Luong)",
     "additive": "additive",
-    "bahdanau": "additive, feeding the cell (Bahdanau)",
-    "Transformer": "Transformer",
+    "bahdanau": "Bahdanau",
+    "transformer": "Transformer",
 }
-# seaborn's colours for the colour-blind (after Wong 2011, Nature Methods 8, 441), without loading it.
+# seaborn's "colorblind" palette (after Wong 2011, Nature Methods 8, 441), without importing seaborn.
 PALETTE = [
     "#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc",
     "#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9",
 ]  # fmt: skip
-COLOURS = dict(zip(NAMES, [*PALETTE[:6], (0.25, 0.25, 0.25)], strict=True))
-SHAPES = "os^DvPX"
-MARKERS = dict(zip(NAMES, SHAPES, strict=True))
+COLORS = dict(zip(NAMES, [PALETTE[0], PALETTE[9], *PALETTE[1:6], "#404040"], strict=True))
+MARKERS = "o*s^DvPX"
+STYLES = {
+    label: {"color": COLORS[name], "marker": marker}
+    for (name, label), marker in zip(NAMES.items(), MARKERS, strict=True)
+}
 
 
-def _look(name, place):
-    """A model has its own colour and marker in all lessons; anything else has those of its place.
+def _style(name, position):
+    """Return color, marker and label of a curve.
 
-    A variant, named as the model, a comma and what is different, has the model's colour and hollow markers.
+    A model, named by its key or its label in NAMES, looks the same in all lessons. A variant of it, named
+    "label, what differs", has the model's color and hollow markers. Any other curve takes the style of its
+    position in the plot.
     """
-    look = {
-        "color": COLOURS.get(name, PALETTE[place % len(PALETTE)]),
-        "marker": MARKERS.get(name, SHAPES[place % len(SHAPES)]),
-        "label": NAMES.get(name, name),
-    }
-    for model, label in NAMES.items():
-        if str(name).startswith(f"{label}, ") and name not in NAMES.values():
-            look |= {"color": COLOURS[model], "markerfacecolor": "white"}
-    return look
+    label = str(NAMES.get(name, name))
+    model, comma, _ = label.partition(", ")
+    if model in STYLES:
+        return STYLES[model] | {"label": label} | ({"markerfacecolor": "white"} if comma else {})
+    color, marker = PALETTE[position % len(PALETTE)], MARKERS[position % len(MARKERS)]
+    return {"color": color, "marker": marker, "label": label}
+
+
+def to_numpy(weights):
+    """Convert an array or a tensor of any device and dtype, with or without gradient, to a float array."""
+    return np.asarray(weights.detach().cpu().float() if hasattr(weights, "detach") else weights, dtype=float)
 
 
 def _subplots(width, height, rows=1, columns=1):
-    """Open a figure of this size in inches: its Axes (rows, columns)."""
-    import matplotlib.pyplot as plt  # slow to import, and only pictures need it
+    """Open a figure of `width` by `height` inches and return its Axes, (rows, columns)."""
+    import matplotlib.pyplot as plt  # slow to import
 
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)[1]
 
 
 def finish(ax, legend="inside"):
-    """Draw the legend, which a single curve does not need, and take the upper and right line away.
+    """Remove the top and right spines and draw the legend if there are two curves or more.
 
     `legend` is "inside" the Axes, "above" it in two rows, or None. Returns the Axes.
     """
@@ -65,32 +74,34 @@ def finish(ax, legend="inside"):
 
 
 def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=None, colour_bar=True):
-    """Draw attention weights as a map: a row for each target token, a column for each source token.
+    """Draw attention weights as a heatmap: one row per target token, one column per source token.
 
-    `weights` is (tgt_len, src_len), between 0 and 1. `links`, a set of (src, tgt), are gold
-    alignments: each is framed in white and black. `annotate` writes the numbers into the cells
-    (default: in maps of at most 64 cells). Returns the Axes.
+    `weights` (tgt_len, src_len), from 0 to 1, is an array or a tensor of any device and dtype. Each gold
+    alignment in `links`, a set of (src, tgt), gets a frame. `annotate` writes the weights of 0.05 or more
+    into their cells (default: in maps of up to 64 cells). Returns the Axes.
     """
-    import seaborn as sns  # slow to import, and only maps need it
+    import seaborn as sns  # slow to import
     from matplotlib.patches import Rectangle
 
-    weights = np.asarray(weights, dtype=float)
-    if weights.shape != (len(tgt_tokens), len(src_tokens)):
+    weights = to_numpy(weights)
+    rows, columns = len(tgt_tokens), len(src_tokens)
+    if weights.shape != (rows, columns):
         raise ValueError(
-            f"weights have shape {weights.shape}, but {len(tgt_tokens)} target tokens (rows) and "
-            f"{len(src_tokens)} source tokens (columns) need ({len(tgt_tokens)}, {len(src_tokens)})"
+            f"expected weights of shape ({rows}, {columns}) for {rows} target tokens (rows) and {columns} "
+            f"source tokens (columns), got {weights.shape}: transpose the weights or correct the tokens"
         )
-    rows, columns = weights.shape
     if ax is None:
         ax = _subplots(1.6 + 0.5 * columns, 1.2 + 0.36 * rows)[0, 0]
+    if annotate is None:
+        annotate = weights.size <= 64
     sns.heatmap(
         weights,
         ax=ax,
         vmin=0,
         vmax=1,
         cmap="viridis",
-        annot=weights.size <= 64 if annotate is None else annotate,
-        fmt=".2f",
+        annot=[[f"{w:.2f}" if w >= 0.05 else "" for w in row] for row in weights] if annotate else False,
+        fmt="",
         annot_kws={"size": 8},
         xticklabels=list(src_tokens),
         yticklabels=list(tgt_tokens),
@@ -98,8 +109,8 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
         cbar_kws={"label": "weight"},
     )
     for src, tgt in sorted(links):
-        for width, colour in ((3.0, "black"), (1.4, "white")):
-            box = Rectangle((src + 0.07, tgt + 0.07), 0.86, 0.86, fill=False, lw=width, ec=colour)
+        for width, color in ((3.0, "black"), (1.4, "white")):
+            box = Rectangle((src + 0.07, tgt + 0.07), 0.86, 0.86, fill=False, lw=width, ec=color)
             ax.add_patch(box)
     ax.xaxis.tick_top()
     ax.xaxis.set_label_position("top")
@@ -113,24 +124,24 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
 
 
 def plot_maps(panels, columns=3, size=(4.0, 3.8), xlabel="source token (key)", ylabel="target token (query)"):
-    """Draw several attention maps side by side on one colour scale, `columns` in a row.
+    """Draw several attention maps side by side on one color scale, `columns` in a row.
 
     `panels` maps a title to the arguments of `plot_attention`: (weights, src_tokens, tgt_tokens) or, with
-    gold links, (weights, src_tokens, tgt_tokens, links). `size` is that of one map in inches. Target tokens
-    that are those of the map to the left are not written again; the axes are named once, and one bar says
-    what the colours mean. Returns the first Axes.
+    gold links, (weights, src_tokens, tgt_tokens, links). `size` is the width and height of one map in
+    inches. A map with the same target tokens as its left neighbor doesn't repeat them. Returns the first
+    Axes.
     """
     rows = -(-len(panels) // columns)
     width, height = size
     axes = _subplots(width * columns, height * rows, rows, columns)
-    before = None
+    previous = None
     for i, (ax, (title, panel)) in enumerate(zip(axes.flat, panels.items(), strict=False)):
         plot_attention(*panel, ax=ax, annotate=False, colour_bar=False).set_title(title, size=14)
         ax.set(xlabel="", ylabel="")
         ax.tick_params(labelsize=11)
-        if i % columns and list(panel[2]) == before:
+        if i % columns and list(panel[2]) == previous:
             ax.set_yticklabels([])
-        before = list(panel[2])
+        previous = list(panel[2])
     for ax in axes.flat[len(panels) :]:
         ax.remove()
     drawn = list(axes.flat[: len(panels)])
@@ -142,31 +153,35 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8), xlabel="source token (key)", y
 
 
 def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, counts=True, band="range"):
-    """Draw BLEU against sentence length, one curve for each model, with what is uncertain as a band.
+    """Draw BLEU against sentence length: one curve per model, with its uncertainty as a band.
 
-    `curves` maps a model's name to its seeds: a list with one result of `metrics.bleu_by_length`
-    each. The line is the mean over seeds and the band goes from the least to the greatest, or with
-    `band` "mean" is the 95% interval of the mean (`metrics.mean_interval`); with one seed the band is
-    that score's own bootstrap interval. `trained_up_to` marks the longest length
-    seen in training. Sentence counts stand under the axis. Returns the Axes.
+    `curves` maps a model's name to its seeds: one result of `metrics.bleu_by_length` per seed. All seeds of
+    a model have the same bins; models may have different ones. The line is the mean over seeds. The band
+    goes from the lowest to the highest seed or, with `band="mean"`, is the 95% interval of the mean
+    (`metrics.mean_interval`). With a single seed, the band is the bootstrap interval of its score.
+
+    `unit` names the lengths, `trained_up_to` marks the greatest length seen in training, and `counts` prints
+    the number of sentences under each bin. Returns the Axes.
     """
     if ax is None:
         ax = _subplots(6.4, 3.8)[0, 0]
+    sizes = {bounds: score.sentences for seeds in curves.values() for bounds, score in seeds[0]}
+    bins = sorted(sizes)
     for i, (name, seeds) in enumerate(curves.items()):
-        bins = [bounds for bounds, _ in seeds[0]]
+        x = [bins.index(bounds) for bounds, _ in seeds[0]]
         scores = np.array([[score.score for _, score in seed] for seed in seeds])
         low, high = scores.min(0), scores.max(0)
         if len(seeds) == 1:
             low, high = np.array([[score.low, score.high] for _, score in seeds[0]]).T
         elif band == "mean":
             low, high = np.array([mean_interval(column)[1:] for column in scores.T]).T
-        x = np.arange(len(bins))
-        ax.plot(x, scores.mean(0), **_look(name, i))
-        ax.fill_between(x, low, high, color=_look(name, i)["color"], alpha=0.2, lw=0)
+        style = _style(name, i)
+        ax.plot(x, scores.mean(0), **style)
+        ax.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)
     labels = [str(first) if first == last else f"{first}–{last}" for first, last in bins]
     if counts:
-        labels = [f"{text}\nn={score.sentences}" for text, (_, score) in zip(labels, seeds[0], strict=True)]
-    ax.set_xticks(x, labels)
+        labels = [f"{label}\nn={sizes[bounds]}" for label, bounds in zip(labels, bins, strict=True)]
+    ax.set_xticks(range(len(bins)), labels)
     if trained_up_to is not None:
         edge = sum(last <= trained_up_to for _, last in bins) - 0.5
         ax.axvline(edge, color="0.4", ls=":", lw=1)
@@ -177,59 +192,58 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
 
 
 def plot_intervals(groups, labels, ylabel, ax=None, dots=False, interval=mean_interval, legend="inside"):
-    """Draw the mean of several seeds with its 95% interval, a point for each model and label.
+    """Draw the mean over seeds with its 95% interval: one point per model and label.
 
-    `groups` maps a model's name to its seeds: for each seed a list with one value a label. The models of a
-    label stand side by side, in the colours and markers of `plot_by_length`; `interval` makes mean, low
-    and high of the values of one label. With `dots` the seeds themselves stand beside their mean in place of
-    it, for few seeds of a share whose interval would leave 0 to 1. `legend` is that of `finish`. Returns the
-    Axes.
+    `groups` maps a model's name to its seeds, a list of values in the order of `labels` per seed.
+    `interval` computes (mean, low, high) from the values of one label. With `dots`, each seed is a dot beside
+    the mean, instead of the interval: use it for shares whose interval would leave 0 to 1. `legend` is as in
+    `finish`. Returns the Axes.
     """
     if ax is None:
         ax = _subplots(6.4, 3.6)[0, 0]
-    apart = 0.28 if dots else 0.14
-    places = np.arange(len(labels))
+    spacing = 0.28 if dots else 0.14
+    positions = np.arange(len(labels))
     for i, (name, seeds) in enumerate(groups.items()):
         mean, low, high = np.array([interval(column) for column in zip(*seeds, strict=True)]).T
-        look, x = _look(name, i), places + apart * (i - (len(groups) - 1) / 2)
+        style, x = _style(name, i), positions + spacing * (i - (len(groups) - 1) / 2)
         bars = None if dots else [mean - low, high - mean]
-        ax.errorbar(x, mean, yerr=bars, ls="", capsize=3, markersize=6 if dots else 5, **look)
+        ax.errorbar(x, mean, yerr=bars, ls="", capsize=3, markersize=6 if dots else 5, **style)
         if dots:
-            ax.plot(x + 0.11, np.array(seeds).T, ls="", marker="o", markersize=3, color=look["color"])
-    ax.set_xticks(places, labels)
+            ax.plot(x + 0.11, np.array(seeds).T, ls="", marker="o", markersize=3, color=style["color"])
+    ax.set_xticks(positions, labels)
     ax.set(ylabel=ylabel, xlim=(-0.5, len(labels) - 0.5))
     return finish(ax, legend)
 
 
 def plot_curves(curves, x, xlabel, ylabel, ax=None, legend="inside"):
-    """Draw named curves over the same x: a dict of name and values, with at most 30 markers each.
+    """Draw named curves over the same `x`, with at most 30 markers each.
 
-    `legend` is that of `finish`. Returns the Axes.
+    `curves` maps a name to its values. `legend` is as in `finish`. Returns the Axes.
     """
     if ax is None:
         ax = _subplots(6.4, 3.6)[0, 0]
     for i, (name, values) in enumerate(curves.items()):
-        ax.plot(x, values, markersize=4, markevery=-(-len(x) // 30), **_look(name, i))
+        ax.plot(x, values, markersize=4, markevery=-(-len(x) // 30), **_style(name, i))
     ax.set(xlabel=xlabel, ylabel=ylabel)
     return finish(ax, legend)
 
 
 class Figure:
-    """A figure that shows itself in a notebook, an HTML export and a web page with its alternative text."""
+    """A PNG image of a figure with alternative text, for notebooks, HTML exports and web pages.
 
-    def __init__(self, ax, alt, dpi=80, colours=None):
-        """`ax` is any Axes of the figure; `alt` says in words what the picture shows.
+    `ax` is any Axes of the figure, which is closed. `alt` describes the picture in words. `colors`, at most
+    256, reduces the palette, which shrinks the file to about a quarter.
+    """
 
-        With so many `colours`, at most 256, the picture takes about a quarter of the bytes.
-        """
+    def __init__(self, ax, alt, dpi=80, colors=None):
         import matplotlib.pyplot as plt
 
         figure = ax.figure
         data = BytesIO()
         figure.savefig(data, format="png", dpi=dpi, facecolor="white")
         plt.close(figure)
-        if colours:
-            picture = Image.open(data).convert("RGB").quantize(colours)
+        if colors:
+            picture = Image.open(data).convert("RGB").quantize(colors)
             data = BytesIO()
             picture.save(data, format="png", optimize=True)
         self.png, self.alt = data.getvalue(), alt

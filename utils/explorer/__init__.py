@@ -17,7 +17,7 @@ import torch
 
 from utils.metrics import attention_entropy
 from utils.models import Translation, translate
-from utils.plotting import Figure, plot_maps
+from utils.plotting import Figure, plot_maps, to_numpy
 from utils.subwords import MARK, merge_pieces
 from utils.text import detokenize
 
@@ -149,7 +149,7 @@ def _map(title, item):
         )
     if weights is None:
         return None, src, src, tgt
-    weights = np.asarray(weights.detach().cpu() if hasattr(weights, "detach") else weights, dtype="<f4")
+    weights = to_numpy(weights).astype("<f4")
     rows, columns = len(tgt), len(src)
     if weights.ndim != 2 or weights.shape[0] - rows not in (0, 1) or weights.shape[1] - columns not in (0, 1):
         raise ValueError(
@@ -225,7 +225,7 @@ class Explorer:
                 )
                 + ": the text below it names the largest weights of each row"
             )
-            parts.append(Figure(ax, alt, dpi=64, colours=64)._repr_html_())
+            parts.append(Figure(ax, alt, dpi=64, colors=64)._repr_html_())
         for panel in self.panels:
             parts.append(f"<p><b>{html.escape(panel.name)}</b> {html.escape(' '.join(panel.tgt))}</p>")
             if not panel.maps:
