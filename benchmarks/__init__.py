@@ -1,0 +1,1 @@
+"""All benchmarks: `speed` measures how fast the course runs, `quality` how well its models do."""

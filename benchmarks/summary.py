@@ -1,75 +1,55 @@
-"""The short form of the benchmarks in one table: what was measured, what was aimed at, and whether it is met.
+"""A short form of all benchmarks in one table: what was measured, the aim, and whether it is met.
 
-    python -m benchmarks [NAME ...]
+    python -m benchmarks [NAME ...] [--record]
+    python -m benchmarks --stale                 # list the records whose code has changed since
 
-Each benchmark measures in a process of its own, with smaller sizes and fewer turns than its own command. What
-takes too long for a few minutes, as all demos do and training to a BLEU, is read from what its command has
-recorded, and the row says so. A benchmark that fails says why in its rows, the others go on, and the exit
-status is 1; an aim that is not met is no failure. On a machine that does something else meanwhile all is
-slower, and not all in the same measure. The table is also written to benchmarks/results/bench.txt.
+Each benchmark measures in a new process, with smaller sizes and fewer turns than its own command. What takes
+longer than a few minutes, such as running all demos, is read from its record, and the row says so. A
+benchmark that fails says why in its rows, and the others go on; then the exit status is 1. A missed aim is no
+failure.
 """
 
-import argparse
-import importlib
-import time
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import torch
 
-from benchmarks.machine import describe, fresh_process
-from utils.data import load_reviews
-from utils.text import EncodedCorpus
+from benchmarks import harness
+from benchmarks.profiling import fresh_process
+from benchmarks.quality import translation
+from benchmarks.speed import attention, data, decoding, demos, startup, teacher_forcing
 
-RESULTS = Path(__file__).parent / "results" / "bench.txt"
-STEPS = 8  # of training for each model
-BATCH_TOKENS = (900, 1_800)  # what `utils.cli_train` takes, and about what tutorials take
-
-
-def training():
-    """The training speed at hidden 512 of `benchmarks.teacher_forcing`: on a GPU where there is one."""
-    from benchmarks.teacher_forcing import measure
-
-    encoded, figures = EncodedCorpus(load_reviews()), {}
-    for batch_tokens in BATCH_TOKENS:
-        found, _, _ = measure(encoded, hidden=512, batch_tokens=batch_tokens, steps=STEPS)
-        figures |= {f"{name}, {key}, {batch_tokens}": row[key] for name, row in found.items() for key in row}
-    speed = {name: row["tokens_per_second"] for name, row in found.items()}
-    return figures | {"additive for multiplicative": speed["multiplicative"] / speed["additive"]}
-
-
-def figures_of(benchmark):
-    """The short form of a benchmark: a dict of numbers."""
-    return importlib.import_module(f"benchmarks.{benchmark}").figures()
-
-
-BENCHMARKS = {"training": training} | {
-    name: partial(figures_of, name)
-    for name in ("attention", "decoding", "data", "start", "demos", "translation")
+BATCH_TOKENS = (900, 1_800)  # per batch: the default of `utils.cli_train`, and about what tutorials take
+BENCHMARKS = {
+    "training": teacher_forcing.figures,
+    "attention": attention.figures,
+    "decoding": decoding.figures,
+    "data": data.figures,
+    "startup": startup.figures,
+    "demos": demos.figures,
+    "translation": translation.figures,
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: what a figure of a benchmark says, and the least or the most that is aimed at."""
+    """A row of the table: a figure of a benchmark, its label and unit, and the aim, if any."""
 
     benchmark: str
     figure: str
-    measure: str
+    label: str
     unit: str = ""
     least: float | None = None
     most: float | None = None
 
     def met(self, value):
-        """Say "yes" or "no", or nothing where there is no aim."""
+        """Return "yes" or "no", or "" without an aim."""
         if self.least is None and self.most is None:
             return ""
         reached = (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
         return "yes" if reached else "no"
 
     def show(self, value):
-        """A number with its unit, and with digits enough to compare it with the aim."""
+        """Return a number with its unit."""
         if self.unit == "%":
             return f"{value:.1%}"
         digits = 0 if value >= 100 else 1 if value >= 10 else 2
@@ -77,34 +57,41 @@ class Row:
 
     @property
     def aim(self):
+        """The aim in words, or ""."""
         if self.least is not None:
             return f"at least {self.show(self.least)}"
         return "" if self.most is None else f"at most {self.show(self.most)}"
 
+    def line(self, value):
+        """Return the row as text, for a value or for the error that took its place."""
+        if isinstance(value, Exception):
+            return f"{self.label:<56}failed: " + " ".join(f"{type(value).__name__}: {value}".split())
+        return f"{self.label:<56}{self.show(value):>14}{self.aim:>24}{self.met(value):>6}".rstrip()
+
 
 ROWS = (
     *(
-        Row("training", f"additive, {key}, {tokens}", f"hidden 512, {tokens:,} tokens: {measure}", unit, aim)
+        Row("training", f"additive, {key}, {tokens}", f"hidden 512, {tokens:,} tokens: {label}", unit, aim)
         for tokens in BATCH_TOKENS
-        for key, measure, unit, aim in (
-            ("times_tutorial", "training against tutorials' loop", "times", 12),
-            ("times_loop", "against the loop, same batches", "times", None),
+        for key, label, unit, aim in (
+            ("times_tutorial", "training / tutorials' loop", "times", 12),
+            ("times_loop", "training / loop, same batches", "times", None),
             ("share_of_peak", "share of products", "", 0.65),
             ("share_of_limit", "share of GRUs and products", "", None),
         )
     ),
-    Row("training", "additive for multiplicative", "training, additive: time of Luong's", "times", None, 2),
-    Row("attention", "time", "scaled dot, 1,024 words: time of PyTorch's own", "times"),
-    Row("attention", "memory", "additive, 1,024 words: memory of all scores at once", "%", None, 0.5),
-    Row("decoding", "greedy", "decoding in batches, greedy: against one by one", "times", 20),
-    Row("decoding", "beam", "decoding in batches, beam of 5: against one by one", "times", 20),
+    Row("training", "additive for multiplicative", "training time: additive / Luong", "times", None, 2),
+    Row("attention", "time", "scaled dot, 1,024 words: time / PyTorch's own", "times"),
+    Row("attention", "memory", "additive, 1,024 words: memory / all scores at once", "%", None, 0.5),
+    Row("decoding", "greedy", "translating, greedy: batches / one by one", "times", 20),
+    Row("decoding", "beam", "translating, beam of 5: batches / one by one", "times", 20),
     Row("data", "source padding", "padding of the source, in buckets", "%", None, 0.08),
     Row("data", "target padding", "padding of the target, in buckets", "%", None, 0.08),
-    Row("data", "sentences a second", "from file to batch: sentences a second"),
-    Row("data", "bytes a pair", "memory of a pair, ready for training", "bytes"),
-    Row("start", "import", "imports of the first lesson", "s", None, 2),
-    Row("start", "import after torch", "imports of the first lesson, torch loaded", "s", None, 0.3),
-    Row("start", "first heat map", "from opening a notebook to the first heat map", "s", None, 30),
+    Row("data", "sentences per second", "from file to batch: sentences per second"),
+    Row("data", "bytes per pair", "memory per pair, ready for training", "bytes"),
+    Row("startup", "import", "imports of the first demo", "s", None, 2),
+    Row("startup", "import after torch", "imports of the first demo, torch loaded", "s", None, 0.3),
+    Row("startup", "first heat map", "from opening a notebook to the first heat map", "s", None, 30),
     Row("demos", "minutes", "all demos, one after the other (recorded)", "minutes", None, 10),
     Row("translation", "minutes", "to BLEU 28.3 on Multi30K, one core (recorded)", "minutes"),
 )  # fmt: skip
@@ -113,14 +100,14 @@ if torch.cuda.is_available():
         Row(
             "training",
             f"{name}, tokens_per_second, {BATCH_TOKENS[-1]}",
-            f"training on the GPU, {name}: tokens a second",
+            f"on the GPU, {name}: tokens per second",
         )
         for name in ("additive", "additive, compiled")
     )
 
 
 def measured(names):
-    """Run benchmarks, one after the other: (row, its value or the error) for each of their rows."""
+    """Run benchmarks, one after the other; yield each of their rows with its value or error."""
     for name in names:
         found, error = {}, None
         try:
@@ -132,29 +119,27 @@ def measured(names):
                 yield row, error or found.get(row.figure, KeyError(row.figure))
 
 
-def line(row, value):
-    if isinstance(value, Exception):
-        said = " ".join(f"failed: {type(value).__name__}: {value}".split())
-        return f"{row.measure:<56}{said}"
-    return f"{row.measure:<56}{row.show(value):>14}{row.aim:>24}{row.met(value):>6}".rstrip()
-
-
 def main():
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
+    """Run the command line; return the exit status."""
+    parser = harness.parser("benchmarks", __doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(BENCHMARKS)}")
-    names = parser.parse_args().names or list(BENCHMARKS)
-    if unknown := set(names) - set(BENCHMARKS):
-        parser.error(f"there is no {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}")
-    started, failed = time.perf_counter(), False
-    head = f"{'':<56}{'measured':>14}{'aim':>24}{'met':>6}"
-    lines = [describe(), " ".join(["python -m benchmarks", *names]), "", head]
-    print(*lines, sep="\n", flush=True)
-    for row, value in measured(names):
-        failed |= isinstance(value, Exception)
-        lines.append(line(row, value))
+    parser.add_argument("--stale", action="store_true", help="list the records whose code has changed since")
+    args = parser.parse_args()
+    if unknown := set(args.names) - set(BENCHMARKS):
+        parser.error(
+            f"no benchmark is called {', '.join(sorted(unknown))}: choose from {', '.join(BENCHMARKS)}"
+        )
+    if args.stale:
+        print(*harness.stale(), sep="\n")
+        return 0
+    record = harness.provenance(args, [harness.ROOT / "benchmarks" / "summary.py"])
+    lines = [f"{'':<56}{'measured':>14}{'aim':>24}{'met':>6}"]
+    print(harness.head(record), "", *lines, sep="\n", flush=True)
+    values = []
+    for row, value in measured(args.names or BENCHMARKS):
+        values.append(value)
+        lines.append(row.line(value))
         print(lines[-1], flush=True)
-    lines.append(f"\n{(time.perf_counter() - started) / 60:.1f} minutes")
-    print(lines[-1])
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n".join(lines) + "\n", "utf-8")
-    return int(failed)
+    if args.record:
+        harness.write("bench", record, "\n".join(lines))
+    return int(any(isinstance(value, Exception) for value in values))

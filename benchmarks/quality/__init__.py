@@ -1,0 +1,1 @@
+"""How well models do: each module is a command."""

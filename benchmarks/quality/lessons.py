@@ -1,0 +1,222 @@
+"""The experiments of a demo with several seeds, run by the demo's own functions.
+
+    python -m benchmarks.quality.lessons 01_bottleneck [--seeds 3]
+
+A seed draws a model's initial weights and batches; all models of one seed see the same batches. The demo
+makes its tables from the record, benchmarks/results/demo_NN.json.
+"""
+
+import ast
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from benchmarks import harness
+from benchmarks.harness import DEMOS
+from utils.metrics import bleu_by_length
+from utils.text import encoded_reviews
+
+
+def taught(stem):
+    """Return the imports, functions, classes and constants (names in capitals) of a demo, by name."""
+    path = DEMOS / f"{stem}.py"
+    tree = ast.parse(path.read_text("utf-8"))
+    tree.body = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef | ast.ClassDef)
+        or (isinstance(node, ast.Assign) and all(name.isupper() for name in map(ast.unparse, node.targets)))
+    ]
+    names = {}
+    exec(compile(tree, str(path), "exec"), names)
+    return names
+
+
+def _parameters(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+def _timed(function, *args, **kwargs):
+    encoded_reviews()  # encoding takes no part of the time
+    started = time.process_time()
+    made = function(*args, **kwargs)
+    return made, round(time.process_time() - started, 1)
+
+
+def _bleu_by_clauses(written, reviews, most):
+    rows = bleu_by_length(reviews.clauses, written, reviews.tgt, range(1, most), n_bootstrap=0)
+    return {str(clauses): score.score for (clauses, _), score in rows}
+
+
+def bottleneck(names, seed, **kind):
+    """Train one model of demo 01; return BLEU of the test reviews by their number of clauses."""
+    test = encoded_reviews().corpus["test"]
+    model, written = names["run_one_way" if "backwards" in kind else "run"](seed=seed, **kind)
+    return {"parameters": _parameters(model), "bleu": _bleu_by_clauses(written[: len(test)], test, 7)}
+
+
+def translator(names, seed, attention):
+    """Train one model of demo 03; return what its `judge` says of the test reviews."""
+    model, seconds = _timed(names["learn"], attention, seed)
+    found = names["judge"](names["translations"](model))
+    return {"parameters": _parameters(model), "cpu_seconds": seconds, **found}
+
+
+def alignment(names, seed, biased):
+    """Train one translator of demo 04, and read it as the demo does."""
+    reviews, clauses = names["encoded_reviews"], names["CLAUSES"]
+    encoded, corpus = reviews(clauses), names["mostly_masculine"] if biased else reviews
+    test = encoded.corpus["test"]
+    english, french = encoded.tokens("test", "src"), encoded.tokens("test", "tgt")
+    names.update(
+        encoded=encoded, test=test, english=english, french=french
+    )  # globals of the demo's functions
+    model, _ = names["learn"](seed, corpus=corpus)
+    names["model"] = model
+
+    def write(model):
+        done = names["translate"](model, corpus(clauses), english)
+        return done, names["bleu"]([" ".join(found.tokens) for found in done], test.tgt, n_bootstrap=0).score
+
+    done, score = write(model)
+    maps = names["forced_weights"](model, corpus(clauses), "test")
+    run = {"bleu": score, "error": names["alignment_errors"](maps, test.links)[0]}
+    if biased:
+        agreement = {
+            kind: names["agreement"](done, names[kind.upper()])[0] for kind in ("feminine", "masculine")
+        }
+        return run | agreement
+    away = [names["distance"](*row) for row in zip(maps, french, test.links, strict=True)]
+    run["article_behind"] = names["by_class"]([[d == 1 for d in row] for row in away])["article"]
+    rows = [row for row, found in enumerate(done) if found.tokens == french[row]][:100]
+    same = [maps[row].argmax(-1) == names["effects"](english[row], french[row]).argmax(-1) for row in rows]
+    run["largest_effect"] = torch.cat(same).float().mean().item() if same else None
+    torch.manual_seed(seed)
+    for change in ("Even", "Shuffled"):
+        run[change.lower()] = write(names["tampered"](names[change]))[1]
+    return run
+
+
+def beyond_translation(names, seed, task, attention):
+    """Train one model of demo 05 on a task, and judge it on the test split."""
+    model, seconds = _timed(names["pupil" if task == "questions" else "journalist"], attention, seed)
+    run = {"cpu_seconds": seconds}
+    if task == "questions":
+        run["right"] = names["right_by_clauses"](model)
+    else:
+        texts = [" ".join(done.tokens) for done in names["write"](model)]
+        run["overall"] = names["score"](texts)
+        run["by_sentences"] = [names["score"](texts, n)[0] for n in range(1, 6)]
+    if attention != "none" and task == "questions":
+        run["pointing"], run["table"] = names["pointing"](model)
+        run["covered"] = names["covered"](model)
+    elif attention != "none":
+        run["fed"] = names["feeding"](model)
+    return run
+
+
+def transformer(names, seed, name):
+    """Train one reader or translator of demo 06, and test it."""
+    if name in names["KINDS"]:
+        model, seconds = _timed(names["learn"], seed, **names["KINDS"][name])
+        found = _test_reader(names, model)
+    else:
+        (model, _), seconds = _timed(names["translator"], name, seed)
+        reviews = names["reviews"]()
+        bleu = _bleu_by_clauses(names["written"](model, reviews), reviews, 8)
+        found = {"parameters": _parameters(model), "bleu": bleu}
+    run = {"cpu_seconds": seconds, **found}
+    return json.loads(json.dumps(run), parse_float=lambda number: round(float(number), 4))
+
+
+def _test_reader(names, reader):
+    """Return right answers by kind: of the whole reader, with a word hidden, with a head silenced."""
+    heads = reader.blocks[0].attention.heads
+    return {
+        **names["by_kind"](names["right"](reader)),
+        "hidden": {
+            word: names["by_kind"](names["right"](reader, names["hiding"](place)))
+            for word, place in names["HIDEABLE"].items()
+        },
+        "silenced": [
+            names["without_head"](reader, block, head)
+            for block in range(len(reader.blocks))
+            for head in range(heads)
+        ],
+        "looks": names["shares"](reader).mean(1).tolist(),
+        "pair": names["looks_of_it"](reader).tolist(),
+    }
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """An experiment: what measures one model, the models (from the demo's names), and its constants."""
+
+    measure: Callable
+    kinds: Callable
+    constants: tuple[str, ...]
+
+
+WIDTHS = (24, 48, 96, 192)
+EXPERIMENTS = {
+    "01_bottleneck": Experiment(
+        bottleneck,
+        lambda names: [
+            *({"attention": "none", "hidden_dim": width} for width in WIDTHS),
+            {"attention": "bahdanau", "hidden_dim": 96},
+            *({"backwards": backwards, "hidden_dim": 96} for backwards in (False, True)),
+        ],
+        ("BUDGET",),
+    ),
+    "03_translator": Experiment(
+        translator, lambda names: [{"attention": name} for name in names["ATTENTIONS"]], ("SIZES", "BUDGET")
+    ),
+    "04_alignment": Experiment(
+        alignment, lambda names: [{"biased": False}, {"biased": True}], ("SIZES", "BUDGET", "CLAUSES")
+    ),
+    "05_beyond_translation": Experiment(
+        beyond_translation,
+        lambda names: [
+            {"task": task, "attention": kind}
+            for task in ("questions", "summaries")
+            for kind in names["ATTENTIONS"]
+        ],
+        ("SIZES", "QUESTIONS", "SUMMARIES"),
+    ),
+    "06_transformer": Experiment(
+        transformer,
+        lambda names: [{"name": name} for name in (*names["KINDS"], *names["RATES"])],
+        ("READER", "RATES", "BUDGET", "SIZES"),
+    ),
+}
+
+
+def measure(lesson, seed, **kind):
+    """Train and test one model of a demo."""
+    return EXPERIMENTS[lesson].measure(taught(lesson), seed, **kind)
+
+
+def table(record):
+    """Return a line of text per model: its kind and what was found."""
+    return "\n".join(json.dumps(run) for run in record["runs"])
+
+
+def main():
+    """Run the command line."""
+    parser = harness.parser(__spec__.name, __doc__, seeds=3)
+    parser.add_argument("lesson", choices=EXPERIMENTS, help="the demo")
+    args = parser.parse_args()
+    names, experiment = taught(args.lesson), EXPERIMENTS[args.lesson]
+    jobs = [{"seed": seed, **kind} for seed in range(args.seeds) for kind in experiment.kinds(names)]
+    settings = {name.lower(): names[name] for name in experiment.constants}
+    name = f"demo_{args.lesson[:2]}"
+    one = partial(measure, args.lesson)
+    harness.run(args, one, jobs, table, sources=[DEMOS / f"{args.lesson}.py"], name=name, settings=settings)
+
+
+if __name__ == "__main__":
+    main()

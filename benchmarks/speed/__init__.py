@@ -1,0 +1,1 @@
+"""How fast things run: each module is a command."""

@@ -1,0 +1,148 @@
+"""Memory of streaming WMT14: does it stay the same from ten thousand to four and a half million pairs?
+
+    python -m benchmarks.speed.streaming [--pairs 10000 100000 4500000] [--text FOLDER]
+
+A server on this machine stands in for the Hugging Face hub. It serves the text in FOLDER (X.de and X.en, line
+by line parallel), repeated to 4.5 million pairs in three files. For each size a new process runs
+`load_wmt14`, which streams, shuffles and stores the pairs, and reads all of them once more from disk. Memory
+is the resident memory and its peak (Linux). The stored pairs are deleted afterwards. With --hub, the
+processes read the real hub.
+"""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from benchmarks import harness
+from benchmarks.harness import ROOT
+from tests.utils.loopback import Hub, serve
+from utils.data import wmt14
+
+TEXT = ROOT.parent / "shared" / "data" / "wmt14"
+ALL = 4_508_785  # training pairs on the hub
+CARD = "---\nconfigs:\n- config_name: de-en\n  data_files:\n" + "".join(
+    f"  - split: {split}\n    path: de-en/{split}-*\n" for split in ("train", "validation", "test")
+)
+COLUMNS = ("before", "after loading", "after reading", "at the peak")
+
+CHILD = """
+import json, sys, time
+import datasets, pyarrow.parquet  # loaded before the first measurement: only growth beyond them counts
+from utils.data import load_wmt14
+
+def memory(kind):
+    with open("/proc/self/status") as facts:
+        return next(int(line.split()[1]) / 1024 for line in facts if line.startswith(kind))
+
+before = memory("VmRSS")
+started = time.perf_counter()
+corpus = load_wmt14(pairs=int(sys.argv[1]), progress=False)
+loaded, after = time.perf_counter() - started, memory("VmRSS")
+started = time.perf_counter()
+letters = sum(len(src) + len(tgt) for src, tgt in zip(corpus["train"].src, corpus["train"].tgt))
+print(json.dumps({
+    "loaded": len(corpus["train"]), "letters": letters,
+    "seconds": loaded, "read": time.perf_counter() - started,
+    "MB": [before, after, memory("VmRSS"), memory("VmHWM")],
+}))
+"""
+
+
+def sentences(folder, names="*"):
+    """Yield all sentence pairs of a folder's files whose names match."""
+    for path in sorted(folder.glob(f"{names}.de")):
+        sides = [path.with_suffix(f".{language}").read_text("utf-8") for language in ("de", "en")]
+        yield from zip(*(side.removesuffix("\n").split("\n") for side in sides), strict=True)
+
+
+def write(path, pairs, count):
+    """Write a Parquet file of `count` rows in the hub's format, repeating the pairs."""
+    import pyarrow
+    import pyarrow.parquet
+
+    kind = pyarrow.struct([("de", pyarrow.string()), ("en", pyarrow.string())])
+    rows = itertools.cycle([dict(zip(("de", "en"), pair, strict=True)) for pair in pairs])
+    rows = itertools.islice(rows, count)
+    with pyarrow.parquet.ParquetWriter(path, pyarrow.schema([("translation", kind)])) as file:
+        while group := list(itertools.islice(rows, 1_000)):
+            file.write_table(pyarrow.table({"translation": pyarrow.array(group, kind)}))
+    return path
+
+
+def publish(text, folder, count):
+    """Make the server's files: three times the same file of training pairs, and the held-out splits."""
+    pairs = list(sentences(text))
+    third = write(folder / "train.parquet", pairs, -(-count // 3))
+    files = {f"train-{number:05}-of-00003": third for number in range(3)}
+    for split, size in wmt14.HELD_OUT.values():
+        files[f"{split}-00000-of-00001"] = write(folder / f"{split}.parquet", pairs, size)
+    return on_hub(files)
+
+
+def on_hub(files):
+    """Return what a stand-in for the hub serves as WMT14: the card, and Parquet files by name."""
+    return {"wmt/wmt14/README.md": (CARD + "---\n").encode()} | {
+        f"wmt/wmt14/de-en/{name}.parquet": path for name, path in files.items()
+    }
+
+
+@contextmanager
+def hub():
+    """Start a stand-in for the hub; yield it, a folder for its files, and an environment that names it."""
+    with tempfile.TemporaryDirectory() as folder, serve({}, Hub) as server:
+        yield server, Path(folder), {"HF_ENDPOINT": server.url, "NO_PROXY": "*", "HF_HOME": f"{folder}/home"}
+
+
+def measure(pairs, environment):
+    """Load so many pairs in a new process; return memory in MB and seconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, str(pairs)],
+            cwd=ROOT,
+            env=os.environ | environment | {"ATTENTION_DATA": folder, "HF_HOME": f"{folder}/home"},
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    return json.loads(done.stdout)
+
+
+def table(record):
+    """Return a line of text per number of pairs."""
+    head = ["pairs", "M letters", *(f"MB {column}" for column in COLUMNS), "pairs/s streamed", "pairs/s read"]
+    lines = ["".join(f"{name:>18}" for name in head)]
+    for run in record["runs"]:
+        cells = [
+            f"{run['loaded']:,}",
+            f"{run['letters'] / 1e6:,.0f}",
+            *(f"{size:,.0f}" for size in run["MB"]),
+        ]
+        cells += [f"{run['loaded'] / run[key]:,.0f}" for key in ("seconds", "read")]
+        lines.append("".join(f"{cell:>18}" for cell in cells))
+    return "\n".join(lines)
+
+
+def main():
+    """Run the command line."""
+    parser = harness.parser(__spec__.name, __doc__)
+    sizes = [10_000, 100_000, 4_500_000]
+    parser.add_argument("--pairs", type=int, nargs="+", default=sizes, help="training pairs per process")
+    parser.add_argument("--text", type=Path, default=TEXT, help="folder of parallel text to serve")
+    parser.add_argument("--hub", action="store_true", help="read the real hub")
+    args = parser.parse_args()
+    jobs = [{"pairs": pairs} for pairs in args.pairs]
+    with hub() as (server, folder, environment):
+        if not args.hub:
+            server.files = publish(args.text, folder, min(ALL, max(args.pairs) * 3 // 2))
+        environment = {} if args.hub else environment
+        harness.run(args, partial(measure, environment=environment), jobs, table)
+
+
+if __name__ == "__main__":
+    main()
