@@ -129,7 +129,7 @@ def _measure(measure, /, **job):
 
 
 def _resume(measure, jobs, workers, progress, key):
-    """Return the results of all jobs: those that the file `progress` holds for this key, the others measured."""
+    """Return the results of all jobs; measure only those that the file `progress` lacks for this key."""
     progress.parent.mkdir(parents=True, exist_ok=True)
     lines = progress.read_text("utf-8").splitlines() if progress.exists() else []
     done = [line["run"] for line in map(json.loads, lines) if line["key"] == json.loads(json.dumps(key))]

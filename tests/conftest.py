@@ -123,7 +123,7 @@ def course(new_course):
 @pytest.fixture(scope="module")
 def names(request):
     """The functions and constants of the demo that a test module names as its LESSON."""
-    from benchmarks.lessons import taught  # not at the top: this file must do without the course
+    from benchmarks.quality.lessons import taught  # not at the top: this file must do without the course
 
     return taught(request.module.LESSON)
 

@@ -5,18 +5,19 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import demo_01, lessons
+from benchmarks import harness
+from benchmarks.quality import lessons
 from utils.data import load_reviews
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
 
-LESSON = demo_01.LESSON
+LESSON = "01_bottleneck"
 WIDTHS = (24, 48, 96, 192)
 
 
 def of_seeds(record, **kind):
     """BLEU by clauses of each seed of one kind, in the order of the seeds."""
-    return [list(bleu.values()) for bleu in lessons.of_seeds(record, "bleu", **kind)]
+    return [list(bleu.values()) for bleu in harness.of_kind(record, "bleu", **kind)]
 
 
 def means(seeds):
@@ -108,7 +109,7 @@ def test_the_record_holds_every_kind_and_seed(record, names):
     assert record["settings"] == names["BUDGET"]
     seeds = int(record["command"].split("--seeds ")[1])
     assert seeds >= 3
-    for kind in demo_01.KINDS:
+    for kind in lessons.EXPERIMENTS[LESSON].kinds(names):
         assert len(of_seeds(record, **kind)) == seeds
 
 

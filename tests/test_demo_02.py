@@ -1,13 +1,13 @@
 """What demo 02 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import json
 import math
 import re
 
 import pytest
 import torch
 
-from benchmarks import scores
+from benchmarks import harness
+from benchmarks.quality import scores
 from utils import attention as library
 from utils.plotting import NAMES
 
@@ -75,9 +75,8 @@ def test_the_additive_score_is_slowest(shown):
 
 def test_the_recorded_table_is_shown_as_it_was_measured(shown):
     text, _ = shown
-    results = json.loads(scores.RESULTS.read_text())
-    assert scores.RESULTS.with_suffix(".txt").read_text() == scores.table(results) + "\n"
-    assert scores.table(results) in text
+    results = harness.read("scores")
+    assert (harness.RESULTS / "scores.txt").read_text("utf-8") in text
 
     def means(attention):
         runs = [run for run in results["runs"] if run["attention"] == attention]

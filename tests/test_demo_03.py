@@ -1,26 +1,25 @@
 """What demo 03 says in words is held to what its committed outputs and the recorded benchmark show."""
 
-import json
 import re
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from benchmarks import demo_03, lessons, scores
+from benchmarks import harness
 from utils.data import load_reviews
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
-LESSON = demo_03.LESSON
+LESSON = "03_translator"
 ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive")
 WITH = ATTENTIONS[1:]
 
 
 def of_seeds(record, attention, *path):
     """What was recorded for each seed of one kind, in the order of the seeds."""
-    return lessons.of_seeds(record, *path, attention=attention)
+    return harness.of_kind(record, *path, attention=attention)
 
 
 def below(text, heading, attention):
@@ -71,7 +70,7 @@ def test_tables_show_the_record(shown, record):
         assert below(text, "share of pairs", attention)[:4:2] == pytest.approx(
             [100 * mean for mean, *_ in order], abs=0.051
         )
-    assert json.loads(scores.RESULTS.read_text())["command"] in text
+    assert harness.read("scores")["command"] in text
 
 
 def test_every_verdict_is_that_of_its_interval(shown, record):
@@ -160,7 +159,7 @@ def test_differences_to_none_are_real_and_some_others_are_noise(shown):
 
 def test_a_larger_budget_helps_all_and_brings_them_a_little_closer(shown, record, prose):
     text, _ = shown
-    longer = json.loads(scores.RESULTS.read_text())["runs"]
+    longer = harness.read("scores")["runs"]
     before, after = {}, {}
     for kind in WITH:
         before[kind] = mean_interval(of_seeds(record, kind, "bleu", "5"))

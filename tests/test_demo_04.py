@@ -1,19 +1,18 @@
 """What demo 04 says in words is held to what its committed outputs show."""
 
-import json
 import re
 
 import pytest
 import torch
 
-from benchmarks import demo_04, scores
+from benchmarks import harness
 from utils.data import load_reviews
 from utils.data import reviews as grammar
 from utils.metrics import attention_entropy, coverage, mean_interval
 from utils.models import Seq2Seq
 from utils.text import EncodedCorpus
 
-LESSON = demo_04.LESSON
+LESSON = "04_alignment"
 CLASSES = ("noun", "adjective", "participle", "auxiliary", "negation", "article", "other")
 SEEDS = ("attention, seed 0", "attention, seed 1")
 
@@ -140,7 +139,7 @@ def test_alignment_errors_stand_in_the_order_that_is_told(shown):
     assert max(trained) < error["the diagonal"] - 0.05 and error["untrained"] > 0.85
     assert all(abs(one - error["IBM model 1"]) < 0.05 for one in trained), "near IBM model 1"
     assert error["one right link a word"] < 0.02
-    longer = [run["error"]["0"] for run in json.loads(scores.RESULTS.read_text())["runs"]
+    longer = [run["error"]["0"] for run in harness.read("scores")["runs"]
               if run["attention"] == "additive"]  # fmt: skip
     assert round(sum(longer) / len(longer), 2) == 0.14
 
@@ -232,7 +231,7 @@ def test_the_bias_is_in_what_is_written_and_not_in_bleu(shown):
         "biased"
     )
     lost = 100 - float(re.search(r"^all masculine +BLEU ([\d.]+)", text, re.M)[1])
-    seeds = [run["bleu"] for run in json.loads(demo_04.RESULTS.read_text())["runs"] if not run["biased"]]
+    seeds = [run["bleu"] for run in harness.read("demo_04")["runs"] if not run["biased"]]
     assert 6.5 < lost < 7.5 and lost < max(seeds) - min(seeds), "about 7 points, less than seeds differ"
     for name in bleu:
         feminine, masculine, right, _ = numbers(text, "should be feminine", name)

@@ -5,19 +5,19 @@ import re
 import pytest
 import torch
 
-from benchmarks import demo_05, lessons
-from benchmarks.lessons import taught
+from benchmarks import harness
+from benchmarks.quality import lessons
 from utils.data import load_questions, load_summaries
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
 
-LESSON = demo_05.LESSON
+LESSON = "05_beyond_translation"
 KINDS = ("additive", "none")
 
 
 def of_seeds(record, task, attention, measure):
     """What was recorded for each seed of one kind on one task."""
-    return lessons.of_seeds(record, measure, task=task, attention=attention)
+    return harness.of_kind(record, measure, task=task, attention=attention)
 
 
 def means(record, task, attention, measure):
@@ -317,12 +317,11 @@ def test_the_example_is_a_right_summary_of_five_sentences(shown):
 
 @pytest.mark.parametrize("task", ["questions", "summaries"])
 @pytest.mark.parametrize("attention", KINDS)
-def test_the_benchmark_measures_with_the_lessons_functions(monkeypatch, record, task, attention):
-    few = taught(LESSON)
+def test_the_benchmark_measures_with_the_lessons_functions(record, task, attention):
+    few = lessons.taught(LESSON)
     for name in "QUESTIONS", "SUMMARIES":
         few[name] = few[name] | {"updates": 2}
-    monkeypatch.setattr(demo_05, "taught", lambda stem: few)
-    run = demo_05.measure(task, attention, 0)
+    run = lessons.beyond_translation(few, 0, task, attention)
     (before,) = (r for r in record["runs"] if (r["task"], r["attention"], r["seed"]) == (task, attention, 0))
     assert run.keys() | {"task", "attention", "seed"} == before.keys()
     if task == "questions":

@@ -6,21 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import demo_06, lessons
+from benchmarks import harness
 from utils.attention import attend, dot_score
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
 from utils.transformer import self_attention
 
 ROOT = Path(__file__).resolve().parents[1]
-LESSON = demo_06.LESSON
+LESSON = "06_transformer"
 KINDS = ("two looks", "one look", "two looks, no positions", "two looks, four heads")
 TRANSLATORS = ("bahdanau", "Transformer")
 
 
 def of_seeds(record, name, *path):
     """What was recorded for each seed of one kind of model."""
-    return lessons.of_seeds(record, *path, name=name)
+    return harness.of_kind(record, *path, name=name)
 
 
 def numbers(text, name, heading=""):

@@ -11,7 +11,8 @@ from statistics import mean
 
 import pytest
 
-from benchmarks import parliament, translation
+from benchmarks import harness
+from benchmarks.quality import translation
 from tests.utils.loopback import serve
 from utils.metrics import mean_interval
 from utils.plotting import NAMES
@@ -145,7 +146,7 @@ def recorded(updates, direction, model):
     """Mean BLEU of a kind of model over its seeds: of all captions, and of those of each length."""
     rows = [
         row["scores"]["beam"]
-        for row in translation.recorded(translation.RESULTS).values()
+        for row in harness.read("translation")["runs"]
         if (of := row["settings"])["updates"] == updates
         and [of["src"], of["tgt"], of["model"]] == [*direction.split("→"), model]
     ]
@@ -168,7 +169,7 @@ def test_the_record_is_shown_and_says_which_learn_fastest(shown):
     seeds = {
         model: [
             row["scores"]["beam"]["text"]["score"]
-            for row in translation.recorded(translation.RESULTS).values()
+            for row in harness.read("translation")["runs"]
             if (row["settings"]["updates"], row["settings"]["model"]) == (translation.BUDGET.updates, model)
         ]
         for model in ("dot", "transformer")
@@ -179,7 +180,7 @@ def test_the_record_is_shown_and_says_which_learn_fastest(shown):
     assert max(found["additive"][2:5]) - min(found["additive"][2:5]) < 2
     minutes = [
         row["cpu_seconds"] / 60
-        for row in translation.recorded(translation.RESULTS).values()
+        for row in harness.read("translation")["runs"]
         if row["settings"]["updates"] == translation.BUDGET.updates
     ]
     assert mean(minutes) == pytest.approx(5, abs=1)
@@ -214,7 +215,7 @@ def test_after_half_an_hour_length_shows(shown):
     assert gains["en→fr"] == pytest.approx(26, abs=1)
     captions = [
         part["sentences"]
-        for part in next(iter(translation.recorded(translation.RESULTS).values()))["scores"]["beam"][
+        for part in harness.read("translation")["runs"][0]["scores"]["beam"][
             "by_length"
         ]
     ]
@@ -223,7 +224,7 @@ def test_after_half_an_hour_length_shows(shown):
 
 @pytest.fixture(scope="module")
 def debates():
-    return json.loads(parliament.RESULTS.read_text("utf-8"))
+    return harness.read("parliament")
 
 
 def test_what_the_source_adds_in_long_sentences(shown, prose, debates):

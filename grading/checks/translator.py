@@ -346,8 +346,8 @@ def _(rng):
 
 # A trained translator
 
-# Asked of the translator: benchmarks/exercise_03.py measures what it reaches. BLEU below LEARNED is that of a
-# model that has hardly learned. The reviews that students may see are the same each time, so that a model
+# Required of the translator: benchmarks/quality/exercise_03.py measures what it reaches. A model with a BLEU below
+# LEARNED has hardly learned anything. The reviews that students may see are the same each time, so that a model
 # that passes them once passes them again; on new ones a little less is asked, so that it passes there too.
 BLEU, ERROR = 50, 0.25
 ALLOWANCE = {"bleu": 5, "error": 0.03}

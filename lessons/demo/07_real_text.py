@@ -42,7 +42,7 @@ from utils.models import translate
 from utils.plotting import NAMES, Figure, plot_attention, plot_by_length, plot_curves
 from utils.text import BOS_ID, EOS_ID, UNK_ID, EncodedCorpus, encoded_reviews, pad
 from utils.runs import Settings, encode_corpus, evaluate, find_run, train_run
-from utils.training import History, in_parallel
+from utils.training import in_parallel
 
 # %%
 try:
@@ -307,9 +307,9 @@ caption, after a short training and after a long one?
 
 # %%
 RESULTS = Path(utils.__file__).parents[1] / "benchmarks/results"
-record = History.read(RESULTS / "translation.jsonl")
+record = json.loads((RESULTS / "translation.json").read_text("utf-8"))
 groups = {}
-for row in record.rows:
+for row in record["runs"]:
     of = row["settings"]
     kind = of["updates"], f"{of['src']}→{of['tgt']}", NAMES.get(of["model"], "Transformer")
     groups.setdefault(kind, []).append(row["scores"]["beam"])

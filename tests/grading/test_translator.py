@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import exercise_03
+from benchmarks import harness
+from benchmarks.quality import exercise_03
 from grading.calls import call
 from grading.cases import Outcome
 from grading.checks import CHECKS, check, examine
@@ -234,7 +235,7 @@ def test_visible_reviews_stay_and_the_others_are_drawn_anew_with_an_allowance():
 
 
 def test_the_lesson_says_what_was_measured():
-    recorded = exercise_03.RESULTS.read_text("utf-8")
+    recorded = (harness.RESULTS / "exercise_03.txt").read_text("utf-8")
     lesson = exercise_03.LESSON.read_text("utf-8")
     assert f"BLEU of at least {BLEU}." in lesson and f"error of at most {ERROR}**" in lesson
     allowed = f"{BLEU - ALLOWANCE['bleu']} and {ERROR + ALLOWANCE['error']:.2f}"
@@ -260,7 +261,7 @@ def test_the_table_has_the_worst_of_the_seeds():
         dict(name="dot", seconds=12.0, bleu=60.0, exact=0.25, error=0.375, losses={0: 5.0, 9: 1.0}),
         dict(name="none", seconds=6.0, bleu=20.0, exact=0.0, error=float("nan"), losses={0: 5.0, 9: 2.0}),
     ]
-    *_, dot, none, _, _, of_dot, of_none = exercise_03.table(runs, ["head"]).splitlines()
+    *_, dot, none, _, _, of_dot, of_none = exercise_03.table({"runs": runs}).splitlines()
     assert dot.split() == ["dot", "60.0", "75.0", "50%", "0.125", "0.250", "0.375", "11", "1", "of", "2"]
     assert none.split()[0] == "none" and none.endswith("0 of 1")
     assert of_dot.split() == ["dot", "0:", "5.00-5.50", "9:", "0.50-1.00"]
