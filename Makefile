@@ -29,6 +29,7 @@ notebooks: $(READY)
 check: $(READY)
 	$(PY) -m ruff check .
 	$(PY) make_notebooks.py --check
+	$(PY) -m benchmarks --stale
 
 # The example class, in a course folder of its own.
 grade: $(READY)

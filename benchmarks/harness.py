@@ -178,7 +178,7 @@ def machine(workers=None):
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo") as lines:
             model = next((line.split(":")[1].strip() for line in lines if "model name" in line), model)
-    gpu = f"{torch.cuda.get_device_name()}, " * torch.cuda.is_available()
+    gpu = f"{torch.cuda.get_device_name()}, " if torch.cuda.is_available() else ""
     threads = f"{workers} processes of one thread" if workers else f"{torch.get_num_threads()} threads"
     return f"{gpu}{model}, {threads} on {os.cpu_count()} cores"
 

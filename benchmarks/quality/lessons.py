@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import mean
 
 import torch
 
@@ -200,9 +201,22 @@ def measure(lesson, seed, **kind):
     return EXPERIMENTS[lesson].measure(taught(lesson), seed, **kind)
 
 
+def _mean(values):
+    """Return the mean of numbers, and of all numbers inside dicts and lists of the same shape."""
+    if isinstance(values[0], dict):
+        return {key: _mean([value[key] for value in values]) for key in values[0]}
+    if isinstance(values[0], list):
+        return [_mean(column) for column in zip(*values, strict=True)]
+    return round(mean(values), 3) if all(isinstance(value, float) for value in values) else values[0]
+
+
 def table(record):
-    """Return a line of text per model: its kind and what was found."""
-    return "\n".join(json.dumps(run) for run in record["runs"])
+    """Return a line of JSON per kind of model: the means over its seeds."""
+    groups = {}
+    for run in record["runs"]:
+        fixed = {key: value for key, value in run.items() if isinstance(value, str | int) and key != "seed"}
+        groups.setdefault(json.dumps(fixed), []).append(run)
+    return "\n".join(json.dumps(_mean(runs) | {"seed": f"mean of {len(runs)}"}) for runs in groups.values())
 
 
 def main():
