@@ -302,14 +302,14 @@ def test_attention_prints_time_and_memory_and_all_kinds_agree(recorded):
 def test_decoding_compares_batches_with_one_by_one(recorded, monkeypatch, encoded):
     monkeypatch.setattr(decoding, "encoded_reviews", lambda: encoded)
     monkeypatch.setattr(decoding, "MODELS", ("transformer", "additive"))
-    record, text = recorded(decoding, "--sentences 12 --hidden 16 --updates 3")
+    record, text = recorded(decoding, "--sentences 6 --hidden 16 --updates 3")
     _, additive = record["runs"]
     assert additive["same"] == {"greedy": 1, "beam": 1}
     assert "100% 100%" in text
     assert all(parts["choosing words"] > 0 for parts in additive["parts"].values())
     one, batch, ratio = map(float, text.splitlines()[2].split()[-8:-5])
     assert ratio == pytest.approx(batch / one, rel=0.05, abs=0.06)
-    assert {*decoding.figures(sentences=8, hidden=16, updates=2)} == {"greedy", "beam"}
+    assert {*decoding.figures(sentences=4, hidden=16, updates=2)} == {"greedy", "beam"}
 
 
 def test_training_settings_compares_speed_and_learning(recorded, monkeypatch, encoded):

@@ -346,9 +346,10 @@ def _(rng):
 
 # A trained translator
 
-# Required of the translator: benchmarks/quality/exercise_03.py measures what it reaches. A model with a BLEU below
-# LEARNED has hardly learned anything. The reviews that students may see are the same each time, so that a model
-# that passes them once passes them again; on new ones a little less is asked, so that it passes there too.
+# Required of the translator: benchmarks/quality/exercise_03.py measures what it reaches. A model with a BLEU
+# below LEARNED has hardly learned anything. The reviews that students may see are the same each time, so that
+# a model that passes them once passes them again; on new ones a little less is asked, so that it passes there
+# too.
 BLEU, ERROR = 50, 0.25
 ALLOWANCE = {"bleu": 5, "error": 0.03}
 LEARNED = 30
