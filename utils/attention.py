@@ -1,9 +1,9 @@
 """Attention in four steps: score every key, softmax over the keys, weigh the values, add them up.
 
-Shapes everywhere: query (batch, tgt_len, query_dim), keys (batch, src_len, key_dim), values
+Shapes in this module: query (batch, tgt_len, query_dim), keys (batch, src_len, key_dim), values
 (batch, src_len, value_dim), scores and weights (batch, tgt_len, src_len), context
-(batch, tgt_len, value_dim). One decoding step is tgt_len 1. A mask is bool, True = a real token.
-A ValueError says which axis of which tensor does not fit.
+(batch, tgt_len, value_dim). A single decoding step has a tgt_len of 1. Masks are bool, True = a real token.
+Functions raise `ValueError` if shapes don't fit, and name the tensor and the axis.
 """
 
 import math
@@ -12,15 +12,16 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-AT_ONCE = 2**25  # numbers that additive attention holds at once: 128 MB as float32
-PART = 2**23  # numbers of each part beyond that
-CACHED = 2**18  # and of each part where no gradient is wanted: 1 MB, which a core's own cache holds
+# Sizes in numbers (elements) for `AdditiveScore`, whose hidden layer is a tensor of four axes.
+MAX_HIDDEN = 2**25  # compute the hidden layer at once up to this size: 128 MB in float32
+CHUNK = 2**23  # beyond it, compute chunks of this size
+CACHE_CHUNK = 2**18  # chunk size without gradients: 1 MB, which fits into the cache of one core
 
 
 def dot_score(query, keys):
     """Score every key by its dot product with the query.
 
-    query (batch, tgt_len, hidden) and keys (batch, src_len, hidden) give scores
+    query (batch, tgt_len, hidden) and keys (batch, src_len, hidden). Returns scores
     (batch, tgt_len, src_len). Luong et al. 2015, equation 8, "dot".
     """
     _check_query(query)
@@ -29,7 +30,7 @@ def dot_score(query, keys):
 
 
 def scaled_dot_score(query, keys):
-    """Score every key by its dot product with the query, divided by the square root of their length.
+    """Score every key by its dot product with the query, divided by the square root of the vector size.
 
     Shapes as in `dot_score`. Vaswani et al. 2017, equation 1.
     """
@@ -37,9 +38,9 @@ def scaled_dot_score(query, keys):
 
 
 class MultiplicativeScore(nn.Module):
-    """Score every key by q . (W k), with W learned.
+    """Score every key by q · (W k) with a learned matrix W.
 
-    query (batch, tgt_len, query_dim) and keys (batch, src_len, key_dim) give scores
+    query (batch, tgt_len, query_dim) and keys (batch, src_len, key_dim). Returns scores
     (batch, tgt_len, src_len). Luong et al. 2015, equation 8, "general".
     """
 
@@ -52,19 +53,19 @@ class MultiplicativeScore(nn.Module):
         return self.from_projected(query, self.project_keys(keys))
 
     def project_keys(self, keys):
-        """Give W k, (batch, src_len, query_dim): the part of the score that no query changes."""
+        """Return W k, (batch, src_len, query_dim), which is the same for every query."""
         _check("keys", keys, batch=None, src_len=None, key_dim=self.key_proj.in_features)
         return self.key_proj(keys)  # (batch, src_len, query_dim)
 
-    def from_projected(self, query, projected):
-        """Score keys that `project_keys` has projected already; a step-by-step decoder does so once."""
-        return dot_score(query, projected)
+    def from_projected(self, query, projected_keys):
+        """Score keys that `project_keys` has already projected, as a step-by-step decoder does."""
+        return dot_score(query, projected_keys)
 
 
 class AdditiveScore(nn.Module):
-    """Score every key by v . tanh(W q + U k), with W, U and v learned.
+    """Score every key by v · tanh(W q + U k) with learned W, U, and v.
 
-    query (batch, tgt_len, query_dim) and keys (batch, src_len, key_dim) give scores
+    query (batch, tgt_len, query_dim) and keys (batch, src_len, key_dim). Returns scores
     (batch, tgt_len, src_len). Bahdanau et al. 2015, appendix A.1.2.
     """
 
@@ -78,94 +79,97 @@ class AdditiveScore(nn.Module):
         return self.from_projected(query, self.project_keys(keys))
 
     def project_keys(self, keys):
-        """Give U k, (batch, src_len, attn_dim): the part of the score that no query changes."""
+        """Return U k, (batch, src_len, attn_dim), which is the same for every query."""
         _check("keys", keys, batch=None, src_len=None, key_dim=self.key_proj.in_features)
         return self.key_proj(keys)  # (batch, src_len, attn_dim)
 
-    def from_projected(self, query, projected):
-        """Score keys that `project_keys` has projected already; a step-by-step decoder does so once.
-
-        Where (batch, tgt_len, src_len, attn_dim) would be more than `AT_ONCE` numbers, they are made for some
-        target words after the other, and made again on the way back (Chen et al. 2016, "Training Deep Nets
-        with Sublinear Memory Cost"): less memory, and there less time too. Where no gradient is wanted, they
-        are made for some sentences after the other: three times as fast out of a core's own cache.
-        """
+    def from_projected(self, query, projected_keys):
+        """Score keys that `project_keys` has already projected, as a step-by-step decoder does."""
         _check_query(query, self.query_proj.in_features)
-        _check("projected", projected, batch=query.shape[0], src_len=None, attn_dim=self.v.in_features)
-        batch, tgt_len, _ = query.shape
-        numbers = batch * tgt_len * projected.shape[1] * projected.shape[2]
-        if not torch.is_grad_enabled() and query.device.type == "cpu" and batch > 1 and numbers > CACHED:
-            sentences = max(1, CACHED * batch // numbers)
-            parts = zip(query.split(sentences), projected.split(sentences), strict=True)
-            return torch.cat([self.from_projected(*part) for part in parts])
-        if numbers <= AT_ONCE:
-            return self.all_at_once(query, projected)
-        words = max(1, PART * tgt_len // numbers)
-        parts = [
-            checkpoint(self.all_at_once, part, projected, use_reentrant=False, preserve_rng_state=False)
-            for part in query.split(words, dim=1)
-        ]
-        return torch.cat(parts, dim=1)  # (batch, tgt_len, src_len)
+        _check("projected_keys", projected_keys, batch=len(query), src_len=None, attn_dim=self.v.in_features)
+        return _in_chunks(self.sum_of_tanh, self.query_proj(query), projected_keys)
 
-    def all_at_once(self, query, projected):
-        """Score as `from_projected` does, holding (batch, tgt_len, src_len, attn_dim) whatever its size."""
-        query = self.query_proj(query)  # (batch, tgt_len, attn_dim)
-        hidden = query.unsqueeze(2) + projected.unsqueeze(1)  # (batch, tgt_len, src_len, attn_dim)
+    def sum_of_tanh(self, projected_query, projected_keys):
+        """Return the scores of projected queries (batch, tgt_len, attn_dim) and projected keys."""
+        # (batch, tgt_len, src_len, attn_dim)
+        hidden = projected_query.unsqueeze(2) + projected_keys.unsqueeze(1)
         return self.v(hidden.tanh_()).squeeze(-1)  # (batch, tgt_len, src_len)
 
 
-def make_score(name, query_dim, key_dim, attn_dim=None):
-    """Make the score function called `name`: "dot", "scaled", "multiplicative" or "additive".
+def _in_chunks(function, query, keys):
+    """Call `function(query, keys)` on chunks if its (batch, tgt_len, src_len, attn_dim) tensor is large.
 
-    The result is called as score(query, keys). The two dot products learn nothing and need
-    query_dim == key_dim; only "additive" has an attn_dim, the width of its hidden layer.
+    With gradients, chunks of target positions are computed again in the backward pass, which bounds the
+    memory (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"). Without gradients on a CPU,
+    chunks of sentences fit into the cache, which is about three times as fast.
+    """
+    batch, tgt_len, attn_dim = query.shape
+    size = batch * tgt_len * keys.shape[1] * attn_dim
+    if not torch.is_grad_enabled() and query.device.type == "cpu" and batch > 1 and size > CACHE_CHUNK:
+        sentences = max(1, CACHE_CHUNK * batch // size)
+        chunks = zip(query.split(sentences), keys.split(sentences), strict=True)
+        return torch.cat([_in_chunks(function, *chunk) for chunk in chunks])
+    if size <= MAX_HIDDEN:
+        return function(query, keys)
+    chunks = query.split(max(1, CHUNK * tgt_len // size), dim=1)
+    recompute = {"use_reentrant": False, "preserve_rng_state": False}
+    return torch.cat([checkpoint(function, chunk, keys, **recompute) for chunk in chunks], dim=1)
+
+
+def make_score(name, query_dim, key_dim, attn_dim=None):
+    """Make the score function called `name`: "dot", "scaled", "multiplicative", or "additive".
+
+    The result is called as score(query, keys). The two dot products have no parameters and need
+    query_dim == key_dim. Only "additive" uses attn_dim, the size of its hidden layer. Raises `ValueError`
+    for other names and for sizes that don't fit.
     """
     if name in ("dot", "scaled"):
         if query_dim != key_dim:
             raise ValueError(
-                f"the {name!r} score needs query_dim == key_dim, but they are {query_dim} and {key_dim}: "
-                f"choose 'multiplicative' or 'additive', or make the two sizes equal"
+                f"the {name!r} score needs query_dim == key_dim, got {query_dim} and {key_dim}: "
+                "choose 'multiplicative' or 'additive', or make the two sizes equal"
             )
         return dot_score if name == "dot" else scaled_dot_score
     if name == "multiplicative":
         return MultiplicativeScore(query_dim, key_dim)
     if name == "additive":
         if attn_dim is None:
-            raise ValueError("the 'additive' score needs attn_dim, a number: the width of its hidden layer")
+            raise ValueError("the 'additive' score needs attn_dim, the size of its hidden layer")
         return AdditiveScore(query_dim, key_dim, attn_dim)
-    raise ValueError(f"no score is called {name!r}: choose 'dot', 'scaled', 'multiplicative' or 'additive'")
+    raise ValueError(f"expected 'dot', 'scaled', 'multiplicative', or 'additive', got {name!r}")
 
 
 def masked_softmax(scores, mask):
-    """Turn scores into weights: softmax over the keys that are real tokens, exactly 0 for the others.
+    """Turn scores into weights: softmax over the real tokens, exactly 0 for padding.
 
-    scores (batch, tgt_len, src_len); mask bool, (batch, src_len) or (batch, tgt_len, src_len), or None
-    where every key is real. Each row of the weights sums to 1; a row with nothing to attend to is all
-    zeros and its gradient is zero. Bahdanau et al. 2015, equation 6, with padding left out of the sum.
+    scores (batch, tgt_len, src_len); mask bool, (batch, src_len) or (batch, tgt_len, src_len), or None if
+    every key is a real token. Returns weights of the shape of the scores. Each row sums to 1; a row with
+    nothing to attend to is all zeros, and so is its gradient. Raises `ValueError` for a mask that isn't bool
+    or doesn't fit. Bahdanau et al. 2015, equation 6, without padding in the sum.
     """
     _check("scores", scores, batch=None, tgt_len=None, src_len=None)
     if mask is None:
         return torch.softmax(scores, dim=-1)
     if mask.dtype != torch.bool:
-        raise ValueError(f"mask must be bool, True = a real token, but is {mask.dtype}: use mask.bool()")
+        raise ValueError(f"expected a bool mask, True = a real token, got {mask.dtype}: use mask.bool()")
     batch, tgt_len, src_len = scores.shape
     if mask.dim() == 2:
         _check("mask", mask, batch=batch, src_len=src_len)
         mask = mask.unsqueeze(1)  # (batch, 1, src_len)
     else:
         _check("mask", mask, batch=batch, tgt_len=tgt_len, src_len=src_len)
-    empty = ~mask.any(-1, keepdim=True)  # softmax of -inf alone is NaN: such a row gets 0 for a while
+    empty = ~mask.any(-1, keepdim=True)  # the softmax of a row of -inf is NaN, so give such rows zeros first
     weights = torch.softmax(scores.masked_fill(~mask, -math.inf).masked_fill(empty, 0.0), dim=-1)
     return weights.masked_fill(~mask, 0.0)
 
 
 def attend(query, keys, values, mask, score):
-    """Look up the values by how well their keys fit the query; give (context, weights).
+    """Average the values, weighted by how well their keys match the query.
 
-    `score` is any function of (query, keys) that gives (batch, tgt_len, src_len). A decoder that goes
-    step by step with an `AdditiveScore` projects its keys once: it passes score.project_keys(keys) as
-    keys and score.from_projected as score. Masks as in `masked_softmax`. Bahdanau et al. 2015,
-    equations 5 and 6.
+    `score` is a function of (query, keys) that returns scores (batch, tgt_len, src_len); mask as in
+    `masked_softmax`. Returns context (batch, tgt_len, value_dim) and weights (batch, tgt_len, src_len).
+    A step-by-step decoder projects its keys once: it passes `score.project_keys(keys)` as keys and
+    `score.from_projected` as score. Bahdanau et al. 2015, equations 5 and 6.
     """
     _check_query(query)
     _check("keys", keys, batch=query.shape[0], src_len=None, key_dim=None)
@@ -174,36 +178,15 @@ def attend(query, keys, values, mask, score):
     return weights @ values, weights  # context (batch, tgt_len, value_dim)
 
 
-def attend_shared(look, query, owner, owners):
-    """Let several rows of queries look at the keys and values of one sentence, which are not copied for them.
-
-    query (batch, 1, query_dim); owner (batch,), ascending: which of the `owners` sentences a row looks at, or
-    None where each row has its own. `look` is an attention with everything but its query given. It is called
-    with queries (owners, tgt_len, query_dim), where the rows of a sentence stand as its target words, and
-    gives context and weights (owners, ..., tgt_len, src_len). Returns those of the rows, in their order.
-    """
-    if owner is None:
-        return look(query)
-    if owners == 1:  # no table is needed: all rows in their order
-        context, weights = look(query.transpose(0, 1))
-        return context.transpose(0, 1), weights[0].movedim(-2, 0).unsqueeze(-2)
-    place = torch.arange(len(owner), device=owner.device) - torch.searchsorted(owner, owner)
-    table = query.new_zeros(owners, int(place.max()) + 1, query.shape[2])
-    table[owner, place] = query[:, 0]
-    context, weights = look(table)
-    weights = weights.movedim(-2, 1)[owner, place].unsqueeze(-2)  # (batch, ..., 1, src_len)
-    return context[owner, place].unsqueeze(1), weights  # context (batch, 1, value_dim)
-
-
 def _check_query(query, query_dim=None):
     _check("query", query, batch=None, tgt_len=None, query_dim=query_dim)
 
 
 def _check(name, tensor, **axes):
-    """Raise ValueError unless the tensor has these axes; a size of None stands for any."""
-    wanted = f"({', '.join(axes)})"
+    """Raise `ValueError` unless the tensor has these axes; a size of None matches any size."""
+    expected = f"({', '.join(axes)})"
     if tensor.dim() != len(axes):
-        raise ValueError(f"{name} must be {wanted}, but has {tensor.dim()} axes: {tuple(tensor.shape)}")
+        raise ValueError(f"expected {name} of shape {expected}, got {tuple(tensor.shape)}")
     for (axis, size), found in zip(axes.items(), tensor.shape, strict=True):
         if size is not None and found != size:
-            raise ValueError(f"{name} must be {wanted} with {axis} {size}, but its {axis} is {found}")
+            raise ValueError(f"expected {name} of shape {expected} with {axis} {size}, got {axis} {found}")

@@ -1,180 +1,181 @@
-"""Search for a good translation, greedily or by beam, with any model that predicts one token at a time."""
+"""Beam search over many sentences at once, for any model that predicts one token at a time."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+from torch import nn
 
-NOT_NUMBERS = (
-    "the model's probabilities are not numbers: its training has diverged, so train it again with a lower "
-    "learning rate"
+from utils.text import BOS_ID, EOS_ID, PAD_ID
+
+DIVERGED = (
+    "the model's probabilities are NaN or all zero, so its training has diverged: train it again with a "
+    "lower learning rate"
 )
 
 
-class Shared:
-    """Tensors with a row for each sentence, in a state with a row for each hypothesis, and no row copied.
+@dataclass
+class DecodingState:
+    """What a search carries from one decoding step to the next.
 
-    It is indexed like a tensor of the state. `owner` (hypotheses,), ascending, says which row of `tensors`
-    each hypothesis has; None: each has its own, in order. Rows that nobody owns any more leave when they are
-    half of all. Tensors other than the first may be None, as a mask is where nothing is hidden.
+    `hypotheses` are tensors (batch, beam, ...) with one row per hypothesis, such as the decoder state.
+    `source` are tensors (batch, ...), or None, that all hypotheses of a sentence share, such as projected
+    keys and the mask. They are never copied for a hypothesis.
     """
 
-    def __init__(self, *tensors, owner=None):
-        self.tensors, self.owner = tensors, owner
+    hypotheses: tuple
+    source: tuple = ()
 
-    def __getitem__(self, rows):
-        owner = rows if self.owner is None else self.owner[rows]
-        left, place = owner.unique_consecutive(return_inverse=True)
-        if 2 * len(left) > len(self.tensors[0]):
-            return Shared(*self.tensors, owner=owner)
-        tensors = (tensor if tensor is None else tensor[left] for tensor in self.tensors)
-        return Shared(*tensors, owner=None if len(left) == len(owner) else place)
+    def select(self, sentences, parents):
+        """Return the state of some sentences, and of each one the hypotheses to continue.
 
-    def copied(self):
-        """The same, with a row of its own for each hypothesis."""
-        if self.owner is None:
-            return self
-        return Shared(*(tensor if tensor is None else tensor[self.owner] for tensor in self.tensors))
+        sentences (kept,) are row indices, or None to keep all; parents (kept, beam) index the hypotheses.
+        """
+        source = self.source
+        if sentences is None:
+            sentences = torch.arange(len(parents), device=parents.device)
+        else:
+            source = tuple(part if part is None else part[sentences] for part in source)
+        return DecodingState(tuple(part[sentences[:, None], parents] for part in self.hypotheses), source)
+
+
+class Translations(NamedTuple):
+    """The best hypothesis of every sentence.
+
+    ids (batch, steps) have an end token after each hypothesis that has ended, and end tokens from there on;
+    one that reached the maximum length has none. scores (batch,); weights (batch, steps, src_len), a row
+    for each token up to and including the end token, or None if the model has no attention.
+    """
+
+    ids: torch.Tensor
+    scores: torch.Tensor
+    weights: torch.Tensor | None
 
 
 @torch.no_grad()
-def greedy_search(step, state, bos_id, eos_id, max_len):
-    """Decode many sentences at once by the likeliest token at each step.
+def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty=1.0):
+    """Find the best hypothesis of every sentence by beam search; a `beam_size` of 1 is greedy decoding.
 
-    `step(tokens, state)` is as in `beam_search`, but that logits (sentences, vocab) will do, and that it may
-    return a third tensor, what there is to show for this step: attention weights (sentences, src_len).
+    `step(tokens, state)` continues hypotheses: tokens (batch, beam) are the last ids and `state` is a
+    `DecodingState`. It returns log-probabilities (batch, beam, vocab) of the next token, the new state, and
+    attention weights (batch, beam, src_len) or None. The search starts with one hypothesis per sentence,
+    `bos_id`, so `state` has a beam of 1.
 
-    Returns ids (sentences, steps), the end token included, and what was shown, (sentences, steps, ...) or
-    None. Stops when every sentence has ended, or at `max_len`. A sentence that has ended is carried along
-    until half of all have: then they leave, and have end tokens and zeros from there on.
-    """
-    sentences, device = len(state[0]), state[0].device
-    row = torch.arange(sentences, device=device)
-    tokens, ended = torch.full_like(row, bos_id), torch.zeros_like(row, dtype=torch.bool)
-    count, counts = sentences, []
-    rows, ids, shown = [], [], []
-    while len(ids) < max_len and (going_on := ended.tolist().count(False)):
-        if 2 * going_on <= count:
-            left, count = (~ended).nonzero()[:, 0], going_on
-            row, tokens, ended = row[left], tokens[left], ended[left]
-            state = tuple(part[left] for part in state)
-        logits, state, *show = step(tokens, state)
-        tokens = logits.argmax(-1)
-        ended |= tokens == eos_id
-        counts.append(count)
-        rows.append(row)
-        ids.append(tokens)
-        shown += show
-    steps = torch.arange(len(ids)).repeat_interleave(torch.tensor(counts))
-    place = torch.cat(rows), steps.to(device)
+    At each step, all hypotheses of a sentence are extended by all tokens, and the candidates with the
+    largest sums of log-probabilities fill the beam. A candidate that ends in `eos_id` is finished: it keeps
+    its place in the beam and isn't extended. The search stops once every place is finished, or after
+    `max_len` tokens, the end token included. The score of a hypothesis is its sum of log-probabilities
+    divided by length ** `length_penalty`, so 0 compares sums and 1 compares means; the length includes the
+    end token. The best finished hypothesis is returned, or the best unfinished one if none has finished.
 
-    def lay_out(parts, otherwise):
-        whole = parts[0].new_full((sentences, len(ids), *parts[0].shape[1:]), otherwise)
-        whole[place] = torch.cat(parts)
-        return whole
-
-    return lay_out(ids, eos_id), lay_out(shown, 0) if shown else None
-
-
-@torch.no_grad()
-def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty):
-    """Decode one sentence by beam search: the ids of the best hypothesis found, and its score.
-
-    `step(tokens, state)` continues hypotheses: tokens (hypotheses,) are the last id of each, `state` is
-    a tuple of tensors with one row a hypothesis on axis 0. It returns log-probabilities
-    (hypotheses, vocab) of the next token and the new state, rows in the same order. The search begins
-    with one hypothesis, `bos_id`, whose state of one row is the argument `state`.
-
-    The beam has `beam_size` places. At each step all hypotheses in it are continued by all tokens, and
-    the likeliest of these candidates, by their sum of log-probabilities, take the places; each goes on
-    with the state of its parent. A candidate that ends in `eos_id` is finished: it keeps its place for
-    good, so that there is one place less to fill, and it is not continued. The search stops when every
-    place is finished, or after `max_len` tokens, the end token counted. Where there are fewer candidates
-    than places, all of them are taken; one of probability 0 has the sum -inf and comes last.
-
-    The score of a hypothesis is its sum of log-probabilities divided by length ** `length_penalty`: with
-    0 the sum, with 1 the mean. The length counts the tokens of the sum: with the end token, without the
-    begin token. The best finished hypothesis is returned; only where none has finished, the best of the
-    unfinished ones. Its ids, a list of int, have no begin and no end token; the score is a float.
-    A `beam_size` of 1 is greedy decoding. A `beam_size` or `max_len` below 1 is a ValueError, and so are
-    probabilities that are not numbers.
-
-    That finished hypotheses leave the beam is from Sutskever et al. 2014, section 3.2; the penalty is
-    the simpler of the two in Wu et al. 2016, section 7 (equation 14 is the other).
+    Returns `Translations`. Raises `ValueError` if `beam_size` or `max_len` is below 1, or if probabilities
+    are NaN. Finished hypotheses leave the beam as in Sutskever et al. 2014, section 3.2; the penalty is the
+    simpler one of Wu et al. 2016, section 7 (equation 14 is the other).
     """
     if beam_size < 1 or max_len < 1:
-        raise ValueError(f"beam_size and max_len are at least 1, not {beam_size} and {max_len}")
-    written, finished = [[]], []
-    tokens = torch.tensor([bos_id], device=state[0].device)
-    sums = torch.zeros(1, device=state[0].device)
+        raise ValueError(f"beam_size and max_len must be at least 1, got {beam_size} and {max_len}")
+    batch, device = len(state.hypotheses[0]), state.hypotheses[0].device
+    rows = torch.arange(batch, device=device)  # the sentences that are still searched
+    tokens = torch.full((batch, 1), bos_id, device=device)
+    sums = torch.zeros(batch, 1, device=device)
+    places = torch.full((batch, 1), beam_size, device=device)  # not yet taken by finished hypotheses
+    best, trace = _Best(batch, device), []
     for length in range(1, max_len + 1):
-        log_probs, state = step(tokens, state)
-        if log_probs.isnan().any():
-            raise ValueError(NOT_NUMBERS)
-        candidates = (sums.unsqueeze(1) + log_probs).flatten()  # (hypotheses * vocab,)
-        places = min(beam_size - len(finished), len(candidates))
-        sums, chosen = candidates.topk(places)
-        parents, tokens = chosen // log_probs.shape[1], chosen % log_probs.shape[1]
-        written = [[*written[p], token] for p, token in zip(parents.tolist(), tokens.tolist(), strict=True)]
-        scored = list(zip(written, (sums / length**length_penalty).tolist(), strict=True))
-        finished += [(ids[:-1], score) for ids, score in scored if ids[-1] == eos_id]
-
-        going_on = tokens != eos_id
-        written = [ids for ids in written if ids[-1] != eos_id]
-        tokens, sums = tokens[going_on], sums[going_on]
-        state = tuple(part[parents[going_on]] for part in state)
-        if not written:
+        log_probs, state, weights = step(tokens, state)
+        vocab = log_probs.shape[-1]
+        candidates = (sums.unsqueeze(-1) + log_probs).flatten(1)  # (rows, beam * vocab)
+        sums, chosen = candidates.topk(min(beam_size, candidates.shape[1]))
+        if sums.isnan().any():
+            raise ValueError(DIVERGED)
+        parents, tokens = chosen // vocab, chosen % vocab  # (rows, beam)
+        trace.append((rows, tokens, parents, weights))
+        live = (torch.arange(sums.shape[1], device=device) < places) & (sums != -math.inf)
+        ended = live & (tokens == eos_id)
+        live = live & ~ended
+        scores = sums / length**length_penalty
+        best.update(rows, scores.masked_fill(~ended, -math.inf), length)
+        if length == max_len:
+            best.update(rows, scores.masked_fill(~live | best.found(rows), -math.inf), length)
+        places = places - ended.sum(1, keepdim=True)
+        sums = sums.masked_fill(~live, -math.inf)
+        unfinished = live.any(1)
+        remaining = int(unfinished.sum())
+        if remaining == 0:
             break
-    return max(finished or scored, key=lambda pair: pair[1])
+        kept = None
+        if 2 * remaining <= len(rows):  # drop finished sentences once they are half of all rows
+            kept = unfinished.nonzero()[:, 0]
+            rows, tokens, sums, places, parents = (x[kept] for x in (rows, tokens, sums, places, parents))
+        if kept is not None or beam_size > 1:
+            state = state.select(kept, parents)
+    if not best.found(torch.arange(batch, device=device)).all():
+        raise ValueError(DIVERGED)
+    return _trace_back(trace, best, eos_id)
 
 
-@torch.no_grad()
-def beam_search_batch(step, state, bos_id, eos_id, beam_size, max_len, length_penalty):
-    """Decode many sentences by beam search at once: what `beam_search` gives for each, in a list.
+class _Best:
+    """The best hypothesis of every sentence so far: its score, its length, and its place in the beam."""
 
-    All is as in `beam_search`, but that the state has one row a sentence at the start. Each call of `step`
-    continues the hypotheses of all sentences that are still searched for, those of a sentence one after the
-    other. It may return a third tensor, (hypotheses, ...), what there is to show for this step: then each of
-    the list has a third part too, (steps, ...), a row for each token of its sum. A token must have a
-    probability above 0; which of two equal candidates gets the last place is left open, as it is there.
+    def __init__(self, batch, device):
+        self.scores = torch.full((batch,), -math.inf, device=device)
+        self.lengths, self.places = (torch.zeros(batch, dtype=torch.long, device=device) for _ in range(2))
+
+    def found(self, rows):
+        return (self.lengths[rows] > 0)[:, None]
+
+    def update(self, rows, scores, length):
+        """Take the best of scores (rows, beam) where it beats what was known."""
+        scores, places = scores.max(1)
+        better = scores > self.scores[rows]
+        rows = rows[better]
+        self.scores[rows], self.places[rows], self.lengths[rows] = scores[better], places[better], length
+
+
+def _trace_back(trace, best, eos_id):
+    """Follow the parents of the best hypotheses back from their last tokens: `Translations`."""
+    batch, steps = len(best.scores), int(best.lengths.max())
+    ids = torch.full((batch, steps), eos_id, device=best.scores.device)
+    first = trace[0][3]
+    maps = None if first is None else first.new_zeros(batch, steps, first.shape[-1])
+    places = best.places.clone()
+    for position in reversed(range(steps)):
+        rows, tokens, parents, weights = trace[position]
+        at = (best.lengths[rows] > position).nonzero()[:, 0]
+        rows = rows[at]
+        place = places[rows]
+        ids[rows, position] = tokens[at, place]
+        places[rows] = parents[at, place]
+        if maps is not None:
+            maps[rows, position] = weights[at, places[rows]]
+    return Translations(ids, best.scores, maps)
+
+
+class Translator(nn.Module):
+    """A model that can be searched. Subclasses define `config`, `start`, and `step`.
+
+    `config` is a dict of the arguments that made the model.
+    `start(src, src_lengths)` reads the source, ids (batch, src_len) and lengths (batch,), and returns a
+    `DecodingState` with a beam of 1. `step(tokens, state)` takes tokens (batch, beam) and returns logits
+    (batch, beam, vocab), the new state, and weights (batch, beam, src_len) or None.
     """
-    if beam_size < 1 or max_len < 1:
-        raise ValueError(f"beam_size and max_len are at least 1, not {beam_size} and {max_len}")
-    sentences, device = len(state[0]), state[0].device
-    finished, unfinished = [[] for _ in range(sentences)], [[] for _ in range(sentences)]
-    owner = torch.arange(sentences, device=device)  # the sentence of each hypothesis, in ascending order
-    free = torch.full_like(owner, beam_size)  # places of a sentence that no finished hypothesis has
-    written, shown = owner.new_empty(sentences, 0), []  # (hypotheses, length) each, and more axes
-    tokens, sums = torch.full_like(owner, bos_id), torch.zeros(sentences, device=device)
-    for length in range(1, max_len + 1):
-        log_probs, state, *show = step(tokens, state)
-        vocab = log_probs.shape[1]
-        left, group, counts = owner.unique_consecutive(return_inverse=True, return_counts=True)
-        first = counts.cumsum(0) - counts  # the row of the first hypothesis of each sentence
-        place = torch.arange(len(owner), device=device) - first[group]
-        candidates = log_probs.new_full((len(left), int(counts.max()), vocab), -torch.inf)
-        candidates[group, place] = sums.unsqueeze(1) + log_probs
-        candidates = candidates.flatten(1)
-        sums, chosen = candidates.topk(min(beam_size, candidates.shape[1]))  # (sentences left, places)
-        room = torch.arange(sums.shape[1], device=device) < free[left].unsqueeze(1)
-        taken = group, _ = (room & sums.isfinite()).nonzero(as_tuple=True)
-        owner, sums, chosen = left[group], sums[taken], chosen[taken]
-        parents, tokens = first[group] + chosen // vocab, chosen % vocab
-        written = torch.cat([written[parents], tokens.unsqueeze(1)], dim=1)
-        show = [part.unsqueeze(1) for part in show]  # none or one, (hypotheses, 1, ...)
-        shown = [torch.cat([*shown, *show], dim=1)[parents]] if show else []
 
-        ends = tokens == eos_id
-        over = (ends | (length == max_len)).nonzero()[:, 0]
-        if len(over):
-            columns = [part[over].tolist() for part in (owner, ends, written, sums / length**length_penalty)]
-            for i, end, ids, score, *show in zip(*columns, *(part[over] for part in shown), strict=True):
-                (finished if end else unfinished)[i].append((ids[:-1] if end else ids, score, *show))
-            free = free - torch.bincount(owner[ends], minlength=sentences)
-            left = (~ends).nonzero()[:, 0]
-            hypotheses = owner, parents, tokens, sums, written, *shown
-            owner, parents, tokens, sums, written, *shown = (part[left] for part in hypotheses)
-        if not len(owner):
-            break
-        state = tuple(part[parents] for part in state)
-    candidates = [done or other for done, other in zip(finished, unfinished, strict=True)]
-    if not all(candidates):
-        raise ValueError(NOT_NUMBERS)
-    return [max(found, key=lambda one: one[1]) for found in candidates]
+    @torch.no_grad()
+    def search(self, src, src_lengths, max_len, beam_size=1, length_penalty=1.0):
+        """Translate by `beam_search`: `Translations`. Padding and begin tokens are never produced."""
+
+        def step(tokens, state):
+            logits, state, weights = self.step(tokens, state)
+            logits[..., [PAD_ID, BOS_ID]] = -math.inf
+            return logits.log_softmax(-1), state, weights
+
+        state = self.start(src, src_lengths)
+        return beam_search(step, state, BOS_ID, EOS_ID, beam_size, max_len, length_penalty)
+
+    def greedy(self, src, src_lengths, max_len):
+        """Translate by the likeliest token at each step.
+
+        Returns ids (batch, steps) and weights (batch, steps, src_len) or None, as in `Translations`.
+        """
+        found = self.search(src, src_lengths, max_len)
+        return found.ids, found.weights

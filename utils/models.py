@@ -1,32 +1,69 @@
-"""Recurrent translators: an encoder, a plain decoder, and two decoders with attention."""
+"""Recurrent translators: one encoder, one decoder whose context can be chosen, and Bahdanau's decoder."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from utils.attention import AdditiveScore, MultiplicativeScore, attend, attend_shared, make_score
-from utils.decoding import Shared, beam_search_batch, greedy_search
-from utils.text import BOS_ID, EOS_ID, PAD_ID, lengths_to_mask, pad
+from utils.attention import AdditiveScore, attend, make_score
+from utils.decoding import DecodingState, Translator
+from utils.text import EOS_ID, PAD_ID, lengths_to_mask, pad
 
-ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive", "bahdanau")
+CONTEXTS = ("initial", "fixed", "dot", "scaled", "multiplicative", "additive")
+RECURRENT = (*CONTEXTS, "bahdanau")
+EMBEDDING_STD = 0.5
+
+
+def initialize(model):
+    """Initialize all parameters of a translator in place.
+
+    Weight matrices are Xavier uniform (Glorot and Bengio 2010), for a GRU one per gate. The recurrent
+    matrices of a GRU are orthogonal, one per gate (Saxe et al. 2014). Biases are zero, and a LayerNorm starts
+    as the identity. Embeddings are normal with a standard deviation of `EMBEDDING_STD`, and zero for padding.
+    Bahdanau et al. 2015, appendix B.1, draw from narrower normal distributions instead of Xavier's.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=EMBEDDING_STD)
+            with torch.no_grad():
+                module.weight[module.padding_idx] = 0.0
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear | nn.RNNBase | nn.RNNCellBase):
+            for name, parameter in module.named_parameters():
+                _initialize_parameter(name, parameter, gates=1 if isinstance(module, nn.Linear) else 3)
+
+
+def _initialize_parameter(name, parameter, gates):
+    if parameter.dim() == 1:
+        nn.init.zeros_(parameter)
+        return
+    for matrix in parameter.data.chunk(gates):
+        if name.startswith("weight_hh"):
+            nn.init.orthogonal_(matrix)
+        else:
+            nn.init.xavier_uniform_(matrix)
 
 
 class Encoder(nn.Module):
-    """Read a sentence in both directions with a GRU (Cho et al. 2014; Bahdanau et al. 2015, section 3.2).
+    """Read a sentence in both directions with a GRU.
 
-    forward(src, src_lengths): ids (batch, src_len), lengths (batch,) on the CPU. Returns
-    encoder_states (batch, src_len, hidden), zero at padding, and decoder_state (batch, hidden):
-    the decoder's first state, made of the last state of each direction. `hidden_dim` must be even.
+    forward(src, src_lengths): ids (batch, src_len), lengths (batch,) on the CPU. Returns encoder_states
+    (batch, src_len, hidden), which are zero at padding, and decoder_state (batch, hidden), the decoder's
+    first state: tanh of a linear layer of the last state of each direction. Each direction has half of
+    `hidden_dim`, which must be even.
+
+    Cho et al. 2014 (the GRU); Bahdanau et al. 2015, section 3.2. Bahdanau's decoder starts from the last
+    state of the backward direction only.
     """
 
     def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0):
         super().__init__()
         if hidden_dim % 2:
-            raise ValueError(f"hidden_dim is shared by two directions: make it even, not {hidden_dim}")
+            raise ValueError(f"hidden_dim: expected an even number, for two directions, got {hidden_dim}")
         self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
         self.rnn = nn.GRU(embed_dim, hidden_dim // 2, batch_first=True, bidirectional=True)
         self.to_decoder = nn.Linear(hidden_dim, hidden_dim)
@@ -34,7 +71,7 @@ class Encoder(nn.Module):
 
     def forward(self, src, src_lengths):
         embedded = self.dropout(self.embedding(src))
-        if src_lengths.min() == src.shape[1]:  # no padding to leave out: the same, and sooner
+        if src_lengths.min() == src.shape[1]:  # without padding there is nothing to pack, which is faster
             encoder_states, last = self.rnn(embedded)
         else:
             packed = pack_padded_sequence(embedded, src_lengths, batch_first=True, enforce_sorted=False)
@@ -44,58 +81,100 @@ class Encoder(nn.Module):
         return encoder_states, torch.tanh(self.to_decoder(both_ends))
 
 
-class Decoder(nn.Module):
-    """Write a sentence from one vector (Sutskever et al. 2014).
+class _Decoder(nn.Module):
+    """What both decoders share: `source`, `start` and `step` for a search, and what they attend with."""
 
-    forward(tgt_in, decoder_state): ids (batch, tgt_len), state (batch, hidden). Returns logits
-    (batch, tgt_len, vocab) and the state after the last token.
+    def source(self, encoder_states, src_mask):
+        """Return what every decoding step looks at, a tuple: here keys, values and the mask."""
+        keys = encoder_states
+        if hasattr(self.score, "project_keys"):
+            keys = self.score.project_keys(encoder_states)
+        return keys, encoder_states, src_mask
+
+    def look(self, query, source):
+        """Return the context (batch, tgt_len, hidden) of queries (batch, tgt_len, hidden), and weights."""
+        keys, values, mask = source
+        return attend(query, keys, values, mask, getattr(self.score, "from_projected", self.score))
+
+    def start(self, decoder_state, encoder_states, src_mask):
+        """Return the `DecodingState` that a search begins with."""
+        return DecodingState((decoder_state.unsqueeze(1),), self.source(encoder_states, src_mask))
+
+
+class Decoder(_Decoder):
+    """Write a sentence; `context` chooses what each step sees of the source.
+
+    Every step is state = GRU(token, state), logits = out(tanh(combine([context; state]))). The context is
+
+    - "initial": zeros. The source is only in the first state (Sutskever et al. 2014);
+    - "fixed": the last encoder state of each direction, the same vector at every step (Cho et al. 2014);
+    - "dot", "scaled", "multiplicative", "additive": attention over all encoder states, with the state as
+      the query and the score of `utils.attention.make_score` (Luong et al. 2015, section 3, equation 5).
+
+    Apart from the score, all have the same parameters. forward(tgt_in, decoder_state, encoder_states,
+    src_mask): ids (batch, tgt_len), state (batch, hidden), states (batch, src_len, hidden), mask
+    (batch, src_len), True = a real token. Returns logits (batch, tgt_len, vocab), the state after the last
+    token, and weights (batch, tgt_len, src_len), or None without attention. Because no cell waits for a
+    context, all steps of a known target run in one call.
+
+    It departs from the papers: Luong et al. use LSTMs and also feed the last output into the cell, and the
+    fixed context of Cho et al. also goes into the cell. Here only the output sees the context, so that only
+    the context differs.
     """
 
-    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0):
+    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0, context="multiplicative"):
         super().__init__()
+        if context not in CONTEXTS:
+            raise ValueError(f"expected a context out of {', '.join(CONTEXTS)}, got {context!r}")
+        self.context = context
         self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
         self.rnn = nn.GRU(embed_dim, hidden_dim, batch_first=True)
-        self.out = nn.Linear(hidden_dim, vocab_size)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, tgt_in, decoder_state):
-        states, last = self.rnn(self.dropout(self.embedding(tgt_in)), decoder_state[None])
-        return self.out(self.dropout(states)), last[0]
-
-
-class LuongDecoder(nn.Module):
-    """Attend after the cell: its new state is the query (Luong et al. 2015, section 3, equation 5).
-
-    forward(tgt_in, decoder_state, encoder_states, src_mask, owner=None): ids (batch, tgt_len), state
-    (batch, hidden), states (batch, src_len, hidden), mask (batch, src_len), True = a real token.
-    Returns logits (batch, tgt_len, vocab), the state after the last token, and weights
-    (batch, tgt_len, src_len). The cell never waits for a context, so all steps of a known target
-    run in one call and attend in one product. `score` is a name of `utils.attention.make_score`.
-    Hypotheses that share a source name their row of it in `owner`, as in `utils.attention.attend_shared`.
-    """
-
-    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0, score="multiplicative"):
-        super().__init__()
-        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
-        self.rnn = nn.GRU(embed_dim, hidden_dim, batch_first=True)
-        self.score = make_score(score, hidden_dim, hidden_dim, hidden_dim)
+        if context not in ("initial", "fixed"):
+            self.score = make_score(context, hidden_dim, hidden_dim, hidden_dim)
         self.combine = nn.Linear(2 * hidden_dim, hidden_dim, bias=False)
         self.out = nn.Linear(hidden_dim, vocab_size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tgt_in, decoder_state, encoder_states, src_mask, owner=None):
-        query, last = self.rnn(self.dropout(self.embedding(tgt_in)), decoder_state[None])
-        look = partial(attend, keys=encoder_states, values=encoder_states, mask=src_mask, score=self.score)
-        context, weights = attend_shared(look, query, owner, len(encoder_states))
-        attentional = torch.tanh(self.combine(torch.cat([context, query], dim=-1)))
-        return self.out(self.dropout(attentional)), last[0], weights
+    def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
+        states, last = self.rnn(self.dropout(self.embedding(tgt_in)), decoder_state[None])
+        context, weights = self.look(states, self.source(encoder_states, src_mask))
+        return self.predict(states, context), last[0], weights
+
+    def source(self, encoder_states, src_mask):
+        if self.context == "initial":
+            return ()
+        if self.context == "fixed":
+            return (last_states(encoder_states, src_mask).unsqueeze(1),)
+        return super().source(encoder_states, src_mask)
+
+    def look(self, query, source):
+        if self.context == "initial":
+            return torch.zeros_like(query), None
+        if self.context == "fixed":
+            return source[0].expand_as(query), None
+        return super().look(query, source)
+
+    def step(self, tokens, state):
+        """Continue hypotheses by one token each, as `utils.decoding.Translator.step` does."""
+        (decoder_state,) = state.hypotheses  # (batch, beam, hidden)
+        embedded = self.embedding(tokens).flatten(0, 1).unsqueeze(1)  # (batch * beam, 1, embed)
+        new, _ = self.rnn(embedded, decoder_state.flatten(0, 1)[None])
+        new = new.view(decoder_state.shape)
+        context, weights = self.look(new, state.source)  # the beam takes the place of the target positions
+        return self.predict(new, context), DecodingState((new,), state.source), weights
+
+    def predict(self, states, context):
+        """Return the logits of states and their contexts, (batch, tgt_len, hidden) each."""
+        combined = torch.tanh(self.combine(torch.cat([context, states], dim=-1)))
+        return self.out(self.dropout(combined))
 
 
-class BahdanauDecoder(nn.Module):
-    """Attend before the cell: the old state is the query, the context an input (Bahdanau et al. 2015, A.2.2).
+class BahdanauDecoder(_Decoder):
+    """Attend before the cell: the old state is the query, and the context is an input of the cell.
 
-    Same call and results as `LuongDecoder`. Each step waits for the one before; only the keys, which
-    do not change, are projected once for all steps.
+    Same call and results as `Decoder`, with the additive score. Each step waits for the one before; only the
+    keys, which don't change, are projected once. Bahdanau et al. 2015, appendix A.2.2. It departs from the
+    paper in its output layer, a tanh layer of token, state, and context in place of a maxout layer.
     """
 
     def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id, dropout=0.0):
@@ -107,59 +186,78 @@ class BahdanauDecoder(nn.Module):
         self.out = nn.Linear(hidden_dim, vocab_size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tgt_in, decoder_state, encoder_states, src_mask, owner=None):
+    def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
         embedded = self.dropout(self.embedding(tgt_in))
-        keys, score = self.score.project_keys(encoder_states), self.score.from_projected
-        look = partial(attend, keys=keys, values=encoder_states, mask=src_mask, score=score)
-        states, contexts, weights = [], [], []
-        for step in embedded.unbind(1):
-            query = decoder_state[:, None]  # (batch, 1, hidden)
-            context, step_weights = attend_shared(look, query, owner, len(encoder_states))
-            decoder_state = self.cell(torch.cat([step, context[:, 0]], dim=-1), decoder_state)
-            states.append(decoder_state)
-            contexts.append(context[:, 0])
-            weights.append(step_weights)
-        seen = torch.cat([embedded, torch.stack(states, 1), torch.stack(contexts, 1)], dim=-1)
-        return self.out(self.dropout(torch.tanh(self.combine(seen)))), decoder_state, torch.cat(weights, 1)
+        state, source = decoder_state.unsqueeze(1), self.source(encoder_states, src_mask)
+        steps = []
+        for token in embedded.split(1, dim=1):  # (batch, 1, embed)
+            state, context, weights = self._advance(token, state, source)
+            steps.append((state, context, weights))
+        states, contexts, weights = (torch.cat(parts, dim=1) for parts in zip(*steps, strict=True))
+        return self.predict(embedded, states, contexts), state[:, 0], weights
+
+    def step(self, tokens, state):
+        """Continue hypotheses by one token each, as `utils.decoding.Translator.step` does."""
+        embedded = self.embedding(tokens)  # (batch, beam, embed)
+        new, context, weights = self._advance(embedded, *state.hypotheses, state.source)
+        return self.predict(embedded, new, context), DecodingState((new,), state.source), weights
+
+    def _advance(self, embedded, state, source):
+        """Attend, then run the cell: new state, context, and weights, (batch, beam, ...) each."""
+        context, weights = self.look(state, source)
+        inputs = torch.cat([embedded, context], dim=-1)
+        new = self.cell(inputs.flatten(0, 1), state.flatten(0, 1))
+        return new.view(state.shape), context, weights
+
+    def predict(self, embedded, states, contexts):
+        """Return the logits of embedded tokens, new states, and contexts, (batch, tgt_len, ...) each."""
+        combined = torch.tanh(self.combine(torch.cat([embedded, states, contexts], dim=-1)))
+        return self.out(self.dropout(combined))
 
 
-SHARING = (Decoder, LuongDecoder, BahdanauDecoder)  # decoders whose hypotheses can share a source
+def last_states(encoder_states, src_mask):
+    """Return the last state of each direction, (batch, hidden): the forward half's at the last real token
+    and the backward half's at the first.
+
+    encoder_states (batch, src_len, hidden) and src_mask (batch, src_len), or None without padding.
+    """
+    half = encoder_states.shape[2] // 2
+    last = -1 if src_mask is None else src_mask.sum(1) - 1
+    forward = encoder_states[torch.arange(len(encoder_states)), last, :half]
+    return torch.cat([forward, encoder_states[:, 0, half:]], dim=-1)
 
 
-class Seq2Seq(nn.Module):
-    """A translator: `Encoder` and the decoder that `attention` names (one of `ATTENTIONS`).
+class Seq2Seq(Translator):
+    """A recurrent translator: `Encoder`, and a decoder with one of `RECURRENT` as its context.
 
-    "none" is the plain `Decoder`; "dot", "scaled", "multiplicative" and "additive" are a
-    `LuongDecoder` with that score; "bahdanau" is a `BahdanauDecoder`, whose score is additive.
+    "bahdanau" makes a `BahdanauDecoder`, all others a `Decoder`. Raises `ValueError` for other names.
     """
 
-    def __init__(self, src_vocab_size, tgt_vocab_size, attention, embed_dim=64, hidden_dim=64, dropout=0.0):
+    def __init__(self, src_vocab_size, tgt_vocab_size, context, embed_dim=64, hidden_dim=64, dropout=0.0):
         super().__init__()
-        if attention not in ATTENTIONS:
-            raise ValueError(f"attention is one of {', '.join(ATTENTIONS)}, not {attention!r}")
-        self.attention = attention
+        if context not in RECURRENT:
+            raise ValueError(f"expected a context out of {', '.join(RECURRENT)}, got {context!r}")
+        self.config = {
+            "src_vocab_size": src_vocab_size,
+            "tgt_vocab_size": tgt_vocab_size,
+            "context": context,
+            "embed_dim": embed_dim,
+            "hidden_dim": hidden_dim,
+            "dropout": dropout,
+        }
         self.encoder = Encoder(src_vocab_size, embed_dim, hidden_dim, PAD_ID, dropout)
         sizes = (tgt_vocab_size, embed_dim, hidden_dim, PAD_ID, dropout)
-        if attention == "none":
-            self.decoder = Decoder(*sizes)
-        elif attention == "bahdanau":
-            self.decoder = BahdanauDecoder(*sizes)
-        else:
-            self.decoder = LuongDecoder(*sizes, score=attention)
+        self.decoder = BahdanauDecoder(*sizes) if context == "bahdanau" else Decoder(*sizes, context)
+        initialize(self)
 
     def encode(self, src, src_lengths):
-        """Read the source: encoder_states, decoder_state and src_mask."""
+        """Read the source: encoder_states, decoder_state, and src_mask (batch, src_len)."""
         encoder_states, decoder_state = self.encoder(src, src_lengths)
         return encoder_states, decoder_state, lengths_to_mask(src_lengths, src.shape[1]).to(src.device)
 
-    def decode(self, tgt_in, decoder_state, encoder_states, src_mask, *owner):
-        """Run the decoder: logits, decoder_state, and weights, which are None without attention.
-
-        Only hypotheses that share a source have an `owner`, as in `utils.attention.attend_shared`.
-        """
-        if self.attention == "none":
-            return *self.decoder(tgt_in, decoder_state), None
-        return self.decoder(tgt_in, decoder_state, encoder_states, src_mask, *owner)
+    def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
+        """Run the decoder: logits, decoder_state, and weights, which are None without attention."""
+        return self.decoder(tgt_in, decoder_state, encoder_states, src_mask)
 
     def forward(self, src, src_lengths, tgt_in):
         """Predict each next target token, given the true ones before it: logits and weights."""
@@ -167,71 +265,35 @@ class Seq2Seq(nn.Module):
         logits, _, weights = self.decode(tgt_in, decoder_state, encoder_states, src_mask)
         return logits, weights
 
-    @torch.no_grad()
-    def greedy(self, src, src_lengths, max_len):
-        """Translate by the likeliest token at each step.
-
-        Returns ids (batch, steps), the end token and what follows it included, and weights
-        (batch, steps, src_len) or None. Stops when every sentence has ended, or at `max_len`.
-        """
-        with _projecting_once(self):
-            return greedy_search(self.advance, self.start(src, src_lengths), BOS_ID, EOS_ID, max_len)
-
     def start(self, src, src_lengths):
-        """Read the source: the state that a search begins with, a tuple."""
+        """Read the source, as `Translator.start` does."""
         encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
-        return decoder_state, Shared(encoder_states, src_mask)
-
-    def advance(self, tokens, state):
-        """Continue hypotheses by one token: logits, the new state and, with attention, the weights."""
-        decoder_state, source = state
-        if type(self.decoder) not in SHARING or getattr(self.decode, "__func__", None) is not Seq2Seq.decode:
-            source = source.copied()  # what somebody has put in their place knows of no owner
-        owner = () if source.owner is None else (source.owner,)
-        logits, decoder_state, weights = self.decode(
-            tokens.unsqueeze(1), decoder_state, *source.tensors, *owner
-        )
-        weights = () if weights is None else (weights[:, 0],)  # (hypotheses, src_len)
-        return logits[:, 0], (decoder_state, source), *weights
+        return self.decoder.start(decoder_state, encoder_states, src_mask)
 
     def step(self, tokens, state):
-        """Continue hypotheses by one token, as `utils.decoding.beam_search` asks of its `step`."""
-        logits, state, *_ = self.advance(tokens, state)
-        return logits.log_softmax(-1), state
+        """Continue hypotheses by one token each, as `Translator.step` does."""
+        return self.decoder.step(tokens, state)
 
 
 @contextmanager
-def _projecting_once(model):
-    """Let the scores of a model project the same keys once, however many steps ask for it."""
-    scores = [part for part in model.modules() if isinstance(part, (AdditiveScore, MultiplicativeScore))]
-    for score in scores:
-        score.project_keys = _remembering(score.project_keys)
+def evaluating(model):
+    """Put a model into evaluation mode, without gradients, and restore its mode in the end."""
+    was_training = model.training
+    model.eval()
     try:
-        yield
+        with torch.no_grad():
+            yield
     finally:
-        for score in scores:
-            del score.project_keys
-
-
-def _remembering(function):
-    """Call a function of one tensor only when it is another tensor than last time."""
-    last = [None, None]
-
-    def remember(tensor):
-        if last[0] is not tensor:
-            last[:] = tensor, function(tensor)
-        return last[1]
-
-    return remember
+        model.train(was_training)
 
 
 @dataclass
 class Translation:
     """What a model wrote for one sentence.
 
-    `tokens` are the target tokens without the end token. `weights` (tgt_len + 1, src_len + 1) has a
-    row for each of them and one for the end token, a column for each source token and one for its
-    end token; it is None without attention.
+    `tokens` are the target tokens without the end token. `weights` (tgt_len + 1, src_len + 1) has a row for
+    each of them and one for the end token, and a column for each source token and one for its end token. It
+    is None without attention. A translation that was cut at `max_len` has no end token, so no row for it.
     """
 
     src_tokens: list[str]
@@ -240,7 +302,7 @@ class Translation:
 
 
 def _in_batches(model, encoded, src_tokens, batch_size):
-    """Yield rows (the shortest sentences first), src and src_lengths, on the model's device."""
+    """Yield rows (the shortest sentences first), src, and src_lengths, on the model's device."""
     device = next(model.parameters()).device
     order = sorted(range(len(src_tokens)), key=lambda row: len(src_tokens[row]))
     for start in range(0, len(order), batch_size):
@@ -250,69 +312,52 @@ def _in_batches(model, encoded, src_tokens, batch_size):
 
 
 def translate(model, encoded, src_tokens, max_len=None, batch_size=256, beam_size=1, length_penalty=1.0):
-    """Translate tokenised sentences: a list of `Translation`, in the order given.
+    """Translate tokenized sentences.
 
-    `encoded` is the `EncodedCorpus` whose vocabularies the model was trained with. `max_len` bounds
-    a translation in tokens; without it, twice the longest source of the batch and ten more. A `beam_size`
-    of 1 is greedy decoding; with a larger one, and its `length_penalty`, see `utils.decoding.beam_search`.
-    Text in the place of tokens, and a size below 1, are a ValueError.
+    src_tokens is a list of sentences, each a list of tokens; `encoded` is the `EncodedCorpus` whose
+    vocabularies the model was trained with. `max_len` is the largest number of tokens of a translation, by
+    default twice the longest source of the batch plus ten. A `beam_size` of 1 is greedy decoding; for larger
+    ones and for `length_penalty` see `utils.decoding.beam_search`. Returns a list of `Translation` in the
+    order of the sentences. Raises `ValueError` for text instead of tokens and for sizes below 1.
     """
     if isinstance(src_tokens, str) or any(isinstance(sentence, str) for sentence in src_tokens):
         raise ValueError(
-            "translate takes a list of sentences, each a list of tokens, not text: cut each one with "
-            "encoded.tokenize(sentence), or with sentence.split() where words are parted by spaces"
+            "expected a list of sentences, each a list of tokens, got text: tokenize each sentence with "
+            "encoded.tokenize(sentence), or with sentence.split() if spaces separate its tokens"
         )
-    if batch_size < 1 or (max_len is not None and max_len < 1):
-        raise ValueError(f"batch_size and max_len are at least 1, not {batch_size} and {max_len}")
-    was_training = model.training
-    model.eval()
+    if batch_size < 1 or beam_size < 1 or (max_len is not None and max_len < 1):
+        raise ValueError(
+            "batch_size, beam_size and max_len must be at least 1, got "
+            f"{batch_size}, {beam_size} and {max_len}"
+        )
     done = [None] * len(src_tokens)
-    for rows, src, src_lengths in _in_batches(model, encoded, src_tokens, batch_size):
-        longest = 2 * src.shape[1] + 10 if max_len is None else max_len
-        if beam_size == 1:
-            ids, weights = model.greedy(src, src_lengths, longest)
-        else:
-            ids, weights = _beam(model, src, src_lengths, longest, beam_size, length_penalty)
-        for i, row in enumerate(rows):
-            tokens = encoded.tgt_vocab.decode(ids[i].tolist())
-            seen = None if weights is None else weights[i][: len(tokens) + 1, : src_lengths[i]].cpu()
-            done[row] = Translation(src_tokens[row], tokens, seen)
-    model.train(was_training)
+    with evaluating(model):
+        for rows, src, src_lengths in _in_batches(model, encoded, src_tokens, batch_size):
+            longest = 2 * src.shape[1] + 10 if max_len is None else max_len
+            ids, _, weights = model.search(src, src_lengths, longest, beam_size, length_penalty)
+            ids, weights = ids.cpu(), weights if weights is None else weights.cpu()
+            for i, row in enumerate(rows):
+                tokens = encoded.tgt_vocab.decode(ids[i].tolist())
+                seen = None if weights is None else weights[i, : len(tokens) + 1, : src_lengths[i]].clone()
+                done[row] = Translation(src_tokens[row], tokens, seen)
     return done
 
 
-@torch.no_grad()
-def _beam(model, src, src_lengths, max_len, beam_size, length_penalty):
-    """Translate by beam search: ids (batch, longest), and a list of weights (steps, src_len) or None."""
-
-    def step(tokens, state):
-        logits, *rest = model.advance(tokens, state)
-        return logits.log_softmax(-1), *rest
-
-    with _projecting_once(model):
-        state = model.start(src, src_lengths)
-        found = beam_search_batch(step, state, BOS_ID, EOS_ID, beam_size, max_len, length_penalty)
-    weights = [weights for _, _, *rest in found for weights in rest]
-    return pad([[*ids, EOS_ID] for ids, *_ in found]), weights or None
-
-
-@torch.no_grad()
 def forced_weights(model, encoded, split):
-    """Have the model write the reference translations of a split, and return its attention weights.
+    """Return the attention weights of the model while it is fed the reference translations of a split.
 
-    One tensor a pair, (tgt_len, src_len), over the tokens of `encoded.tokens(split, ...)`: the end
-    tokens' row and column are left out, so a row may sum to less than one.
+    Returns one tensor per pair, (tgt_len, src_len), over the tokens of `encoded.tokens(split, ...)`. The row
+    and the column of the end tokens are left out, so a row may sum to less than one. Raises `ValueError` for
+    a model without attention.
     """
-    was_training = model.training
-    model.eval()
     device = next(model.parameters()).device
     done = [None] * len(encoded.corpus[split])
-    for batch in encoded.batches(split):
-        _, weights = model(batch.src.to(device), batch.src_lengths, batch.tgt_in.to(device))
-        if weights is None:
-            raise ValueError("this model has no attention, so it has no weights to show")
-        tgt_lengths = (batch.tgt_in != PAD_ID).sum(1)
-        for i, row in enumerate(batch.rows):
-            done[row] = weights[i, : tgt_lengths[i] - 1, : batch.src_lengths[i] - 1].cpu()
-    model.train(was_training)
+    with evaluating(model):
+        for batch in encoded.batches(split):
+            _, weights = model(batch.src.to(device), batch.src_lengths, batch.tgt_in.to(device))
+            if weights is None:
+                raise ValueError("this model has no attention, so it has no weights to show")
+            tgt_lengths = (batch.tgt_in != PAD_ID).sum(1)
+            for i, row in enumerate(batch.rows):
+                done[row] = weights[i, : tgt_lengths[i] - 1, : batch.src_lengths[i] - 1].cpu()
     return done

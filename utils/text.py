@@ -101,6 +101,11 @@ class Batch:
     tgt_out: torch.Tensor
     rows: list[int]
 
+    @property
+    def target_tokens(self):
+        """The number of real target tokens."""
+        return int((self.tgt_out != PAD_ID).sum())
+
     def to(self, device):
         """Move the tensors to `device`; lengths stay on the CPU, where packing wants them."""
         return Batch(

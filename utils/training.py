@@ -1,4 +1,4 @@
-"""Train a translator: seeds, a loop with a progress bar, early stop, checkpoints, several runs at once."""
+"""Train a translator: configuration, loss, update, trainer, callbacks, checkpoints, several runs at once."""
 
 import copy
 import ctypes
@@ -11,153 +11,163 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import distributed, nn
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from utils.data.download import replacing
+from utils.models import evaluating
 from utils.text import PAD_ID, Batch
+
+WARM_UP = 0.2  # share of the updates in which the learning rate rises
 
 
 def seed_everything(seed):
-    """Seed Python, NumPy and torch, so that the same run gives the same numbers again."""
+    """Seed Python, NumPy, and torch, so that a run can be repeated."""
+    seed %= 2**32  # NumPy accepts no larger seed
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def sequence_loss(logits, targets, pad_id=PAD_ID, label_smoothing=0.0):
-    """Mean cross-entropy over the real tokens, in nats.
+    """Return the mean cross-entropy over the real tokens, in nats.
 
-    logits (batch, tgt_len, vocab), targets (batch, tgt_len). With `label_smoothing`, that share of what is
-    wanted of each token is spread evenly over the whole vocabulary (Szegedy et al. 2016, section 7).
+    logits (batch, tgt_len, vocab), targets (batch, tgt_len). `label_smoothing` is the probability mass that
+    is spread uniformly over the vocabulary (Szegedy et al. 2016, section 7).
     """
     return F.cross_entropy(
         logits.flatten(0, 1), targets.flatten(), ignore_index=pad_id, label_smoothing=label_smoothing
     )
 
 
-class _Losses(torch.autograd.Function):
-    """`sequence_loss` with label smoothing and without, of one softmax, whose gradient takes its place.
+def validation_loss(model, encoded, split="valid"):
+    """Return the mean cross-entropy of a split in nats per token."""
+    device = next(model.parameters()).device
+    total, tokens = 0.0, 0
+    with evaluating(model):
+        for batch in encoded.batches(split):
+            real = batch.target_tokens
+            batch = batch.to(device)
+            logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+            total += sequence_loss(logits, batch.tgt_out).item() * real
+            tokens += real
+    return total / tokens
 
-    A vocabulary of thousands makes the logits by far the largest tensor of a step: what is not allocated anew
-    need not be cleared by the system. Only the first loss has a gradient, which can be asked for once.
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The settings of a training.
+
+    Adam (Kingma and Ba 2015) follows a one-cycle schedule (Smith and Topin 2019): the learning rate rises to
+    `learning_rate` in the first fifth of the `updates`, then falls. `batch_tokens` limits the padded target
+    tokens of a batch. For the first `curriculum` share of the updates, batches have short sentences only: see
+    `Batches`. Gradients are clipped to a norm of `max_norm`. `autocast` names a type to compute in where that
+    is safe, such as "bfloat16". `seed` draws batches and dropout.
+
+    The model is validated every `validate_every` updates (default: five times). With `patience`, training
+    stops after that many validations without a better one. These two may change between a stop and a resume;
+    a change of any other setting raises `ValueError`, because it would change the result.
     """
 
-    @staticmethod
-    def forward(ctx, logits, targets, pad_id, label_smoothing):
-        targets = targets.flatten()
-        log_probs = logits.flatten(0, 1).log_softmax(-1, dtype=torch.float32)  # (tokens, vocab)
-        real = (targets != pad_id) / (targets != pad_id).sum()  # what each token counts
-        loss = -(log_probs.gather(1, targets[:, None])[:, 0] * real).sum()
-        objective = loss.clone()
-        if label_smoothing:
-            objective.lerp_(-(log_probs.mean(1) * real).sum(), label_smoothing)
-        ctx.log_probs, ctx.label_smoothing = log_probs, label_smoothing
-        ctx.shape, ctx.dtype = logits.shape, logits.dtype
-        ctx.save_for_backward(targets, real)
-        ctx.mark_non_differentiable(loss)
-        return objective, loss
+    updates: int
+    batch_tokens: int = 1_500
+    learning_rate: float = 1e-2
+    max_norm: float = 1.0
+    curriculum: float = 0.0
+    seed: int = 0
+    label_smoothing: float = 0.0
+    autocast: str | None = None
+    validate_every: int | None = None
+    patience: int | None = None
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient, _):
-        targets, real = ctx.saved_tensors
-        wrong = ctx.log_probs.exp_().sub_(ctx.label_smoothing / ctx.log_probs.shape[1])
-        right = wrong.new_full((len(targets), 1), ctx.label_smoothing - 1)
-        wrong.scatter_add_(1, targets[:, None], right).mul_((gradient * real)[:, None])
-        return wrong.view(ctx.shape).to(ctx.dtype), None, None, None
+    def __post_init__(self):
+        for name in ("updates", "batch_tokens", "learning_rate", "max_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
+
+    @property
+    def identity(self):
+        """The settings that change the result, as a dict."""
+        return {k: v for k, v in asdict(self).items() if k not in ("validate_every", "patience")}
+
+    @property
+    def validation_interval(self):
+        """The number of updates between two validations."""
+        return self.validate_every or -(-self.updates // 5)
 
 
 @dataclass
 class History:
-    """What happened in training: one dict of numbers every time the model was validated."""
+    """The results of all validations: one dict of numbers each."""
 
     rows: list[dict] = field(default_factory=list)
 
     def column(self, name):
-        """All values of one column, in the order of training."""
+        """Return all values of one column, in the order of training."""
         return [row[name] for row in self.rows]
 
     def write(self, path):
-        """Write the rows as JSON lines, one object a line, the whole file or nothing."""
+        """Write the rows as JSON lines. If writing fails, an older file stays as it was."""
         with replacing(path) as partial:
             partial.write_text("".join(f"{json.dumps(row)}\n" for row in self.rows), "utf-8")
 
     @classmethod
     def read(cls, path):
-        """Read a history that `write` wrote."""
+        """Read a history from a file made by `write`."""
         return cls([json.loads(line) for line in Path(path).read_text("utf-8").splitlines()])
 
 
-@torch.no_grad()
-def validation_loss(model, encoded, split="valid"):
-    """Mean cross-entropy in nats a token on a split."""
-    model.eval()
-    device = next(model.parameters()).device
-    total, tokens = 0.0, 0
-    for batch in encoded.batches(split):
-        batch = batch.to(device)
-        logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-        real = int((batch.tgt_out != PAD_ID).sum())
-        total += sequence_loss(logits, batch.tgt_out).item() * real
-        tokens += real
-    model.train()
-    return total / tokens
-
-
 def save_checkpoint(path, state):
-    """Write a checkpoint whole or not at all: an interrupted write leaves the older one as it was."""
-    # With a file and not its name, a full disk is an OSError.
-    with replacing(path) as partial, open(partial, "wb") as file:
+    """Write a checkpoint. If writing is interrupted, an older file stays as it was."""
+    with replacing(path) as partial, open(partial, "wb") as file:  # given a file, a full disk raises OSError
         torch.save(state, file)
 
 
 def load_checkpoint(path):
-    """Read a checkpoint written by `save_checkpoint`, onto the CPU; nothing in it is executed.
+    """Read a checkpoint onto the CPU without executing anything in it.
 
-    A file that is read and is no checkpoint is a ValueError; one that cannot be read stays what it is, for
-    nothing says that it is broken.
+    Raises `ValueError` for a file that isn't a checkpoint, and `OSError` or `MemoryError` for one that can't
+    be read.
     """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception as error:
-        if "allocate memory" in str(error):  # torch's own MemoryError is a RuntimeError
+        if "allocate memory" in str(error):  # torch raises RuntimeError when it runs out of memory
             raise
         raise ValueError(f"{path} is not a readable checkpoint: delete it and train again") from error
 
 
 class Batches:
-    """The training batch of every update, drawn from a seed: the same update always gets the same batch.
+    """The training batch of every update: the same seed and update always give the same batch.
 
-    In the first `curriculum` share of all updates, batches come from the shorter sentences only, more
-    and more of them (Platanios et al. 2019, with sentence length as difficulty and a linear
-    pace). After that each epoch has every batch once, in an order of its own.
+    In the first `curriculum` share of all updates, batches are drawn from the shortest sentences, and their
+    share of the training split grows linearly from 15% to 100% (Platanios et al. 2019, with sentence length
+    as the difficulty). After that, each epoch has every batch once, in random order.
     """
 
     def __init__(self, encoded, updates, batch_tokens, seed, curriculum):
         self.encoded, self.batch_tokens, self.seed = encoded, batch_tokens, seed
-        self.ramp = round(curriculum * updates)
+        self.curriculum_updates = round(curriculum * updates)
         self.in_epoch = len(encoded.chunks("train", batch_tokens, seed))
         self.epoch = None
 
     def __getitem__(self, update):
-        if update < self.ramp:
+        if update < self.curriculum_updates:
             self._draw(-1)
-            share = 0.15 + 0.85 * update / self.ramp
+            share = 0.15 + 0.85 * update / self.curriculum_updates
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + update)
             index = torch.randint(max(1, int(share * len(self.chunks))), (), generator=generator)
             return self.encoded.batch("train", self.chunks[index])
-        epoch, index = divmod(update - self.ramp, self.in_epoch)
+        epoch, index = divmod(update - self.curriculum_updates, self.in_epoch)
         self._draw(epoch)
         return self.encoded.batch("train", self.chunks[self.order[index]])
 
@@ -169,54 +179,86 @@ class Batches:
             self.order = torch.randperm(len(self.chunks), generator=generator).tolist()
 
 
-def train_step(
-    model, batch, optimizer, pad_id=PAD_ID, max_norm=1.0, guide=None, label_smoothing=0.0, autocast=None
-):
-    """Update the model once with teacher forcing, and give the batch's loss before the update, a float.
+# One update, by one process or by several
 
-    `batch` is a `Batch` on the model's device; its targets' `pad_id` counts for nothing. Gradients that
-    are there already are dropped, the new ones are clipped to a norm of at most `max_norm` in all.
-    `guide(batch, weights)`, if given, is added to the loss for the update and left out of what is given;
-    so is what `label_smoothing` changes, as in `sequence_loss`. `autocast` is a type of numbers, such as
-    torch.bfloat16, that the model then computes in where this is safe.
+
+def train_step(
+    model,
+    batch,
+    optimizer,
+    pad_id=PAD_ID,
+    max_norm=1.0,
+    attention_loss=None,
+    label_smoothing=0.0,
+    autocast=None,
+):
+    """Update the model once with teacher forcing and return the batch's loss before the update, a float.
+
+    `batch` is a `Batch` on the model's device; targets equal to `pad_id` don't count. Old gradients are
+    dropped and new ones are clipped to a norm of at most `max_norm`. `attention_loss(batch, weights)` is
+    added to the loss for the update; like the effect of `label_smoothing`, it isn't part of the returned
+    loss. `autocast` names a type, such as "bfloat16", that the model computes in where that is safe.
     Teacher forcing: Williams and Zipser 1989; clipping: Pascanu et al. 2013, algorithm 1.
 
-    Where several processes train one model (`torch.distributed`), each is given the whole batch, learns
-    from its share of the rows, and gives the loss of the whole. A share counts by its part of the batch's
-    tokens, so that the gradients are those of one process, to rounding.
+    With `torch.distributed`, each process gets the whole batch, learns from its share of the rows, and
+    returns the loss of the whole batch. A share counts by its part of the batch's tokens, so gradients equal
+    those of one process, up to rounding.
     """
+    settings = pad_id, max_norm, attention_loss, label_smoothing, autocast
+    return update(model, batch, optimizer, *settings).item()
+
+
+def update(model, batch, optimizer, pad_id, max_norm, attention_loss, label_smoothing, autocast):
+    """Do what `train_step` does, but return the loss as a tensor, without waiting for the device."""
     share, part = _share(batch, pad_id)
-    with torch.autocast(batch.src.device.type, autocast) if autocast else nullcontext():
+    dtype = getattr(torch, autocast) if autocast else None
+    with torch.autocast(batch.src.device.type, dtype) if autocast else nullcontext():
         logits, weights = model(share.src, share.src_lengths, share.tgt_in)
-    objective, loss = _Losses.apply(logits, share.tgt_out, pad_id, label_smoothing)
-    del logits  # their gradient takes their place
-    if guide is not None:
-        objective = objective + guide(share, weights)
+    logits = logits.float() if autocast else logits
+    loss, objective = _losses(logits, share.tgt_out, pad_id, label_smoothing)
+    if attention_loss is not None:
+        objective = objective + attention_loss(share, weights)
     optimizer.zero_grad(set_to_none=True)
-    (objective * (part * _processes())).backward()  # the mean over the processes is then the sum
+    (objective * (part * _world_size())).backward()  # the mean over the processes is then the sum
     nn.utils.clip_grad_norm_(model.parameters(), max_norm)
     optimizer.step()
-    return _sum_over_processes(loss * part)
+    loss = loss.detach() * part
+    if _world_size() > 1:
+        distributed.all_reduce(loss)
+    return loss
 
 
-def _processes():
-    """How many processes train this model together."""
+def _losses(logits, targets, pad_id, label_smoothing):
+    """Return `sequence_loss` without and with label smoothing, from one softmax."""
+    if not label_smoothing:
+        loss = sequence_loss(logits, targets, pad_id)
+        return loss, loss
+    targets = targets.flatten()
+    log_probs = logits.flatten(0, 1).log_softmax(-1)  # (tokens, vocab)
+    loss = F.nll_loss(log_probs, targets, ignore_index=pad_id)
+    real = targets != pad_id
+    uniform = -(log_probs.mean(1) * real).sum() / real.sum()
+    return loss, torch.lerp(loss, uniform, label_smoothing)
+
+
+def _world_size():
+    """The number of processes that train this model together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def _rank():
-    """The number of this process among those that train together; the first, 0, writes files and bars."""
+    """The number of this process among those that train together. Rank 0 writes files and progress bars."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def _share(batch, pad_id):
-    """This process's rows of a batch, and which part of the batch's target tokens they have.
+    """Return this process's rows of a batch, and their part of the batch's target tokens.
 
-    A process for which there is no row gets the first one, as a part of 0: it must take part in the step.
+    A process without any row gets the first one with a part of 0, because it must take part in the step.
     """
-    if _processes() == 1:
+    if _world_size() == 1:
         return batch, 1.0
-    own = list(range(_rank(), len(batch.rows), _processes()))
+    own = list(range(_rank(), len(batch.rows), _world_size()))
     rows, real = own or [0], batch.tgt_out != pad_id
     part = int(real[own].sum()) / int(real.sum())
     src_len, tgt_len = int(batch.src_lengths[rows].max()), int((batch.tgt_in[rows] != pad_id).sum(1).max())
@@ -229,289 +271,395 @@ def _share(batch, pad_id):
     ), part
 
 
-def _sum_over_processes(value):
-    """Add up one number, a tensor, over all processes: a float."""
-    if _processes() > 1:
-        distributed.all_reduce(value)
-    return value.item()
-
-
-def _from_first(make):
-    """Give every process what `make()` gives in the first one."""
-    if _processes() == 1:
-        return make()
-    made = [make() if _rank() == 0 else None]
-    distributed.broadcast_object_list(made)
-    return made[0]
+def _from_rank_0(function):
+    """Call a function in the process of rank 0 and return its result in all processes."""
+    if _world_size() == 1:
+        return function()
+    result = [function() if _rank() == 0 else None]
+    distributed.broadcast_object_list(result)
+    return result[0]
 
 
 def _random_states(device):
-    """The states of the random generators that dropout draws from: a dict for each process."""
+    """Return the random states that dropout draws from: a dict for each process."""
     own = {"cpu": torch.get_rng_state()}
     if device.type == "cuda":
         own["cuda"] = torch.cuda.get_rng_state(device)
-    states = [own] * _processes()
-    if _processes() > 1:
+    states = [own] * _world_size()
+    if _world_size() > 1:
         distributed.all_gather_object(states, own)
     return states
 
 
-@contextmanager
-def _stop_requests():
-    """Give a list that Ctrl-C and SIGTERM are put into instead of stopping the program at once.
+def _set_random_state(states, device):
+    """Restore this process's random state, unless another number of processes has saved them."""
+    if len(states) == _world_size():
+        torch.set_rng_state(states[_rank()]["cpu"])
+        if device.type == "cuda" and "cuda" in states[_rank()]:
+            torch.cuda.set_rng_state(states[_rank()]["cuda"], device)
 
-    A second Ctrl-C does stop it, but under torchrun, which passes the first one on twice. Only the main
-    thread hears of signals: in another one the list stays empty.
+
+# The trainer
+
+
+class Callback:
+    """Something that happens during training. All methods do nothing unless a subclass defines them."""
+
+    def on_start(self, trainer):
+        """Called before the first update of a call of `Trainer.fit`."""
+
+    def on_update(self, trainer):
+        """Called after every update."""
+
+    def on_validation(self, trainer):
+        """Called after every validation, whose results are `trainer.history.rows[-1]`."""
+
+    def on_save(self, trainer):
+        """Called when progress should be saved: after validations and before a stop."""
+
+    def on_end(self, trainer):
+        """Called when `Trainer.fit` ends, even by an exception."""
+
+
+class Trainer:
+    """Train a model on an `EncodedCorpus` with the settings of a `TrainConfig`.
+
+    `attention_loss(batch, weights)` is added to the loss (see `train_step`). `evaluate(model)` returns a dict
+    that is added to each row of the history. If it has "valid_bleu", the best model is the one with the
+    highest BLEU, otherwise the one with the lowest validation loss. After training, the model has the best
+    weights if `patience` is set or "valid_bleu" is there, otherwise the last ones. `callbacks` are
+    `Callback`s, called in order.
+
+    With `torch.distributed`, all processes make the same trainer and train one model together; only rank 0
+    validates and writes files.
     """
-    asked = []
 
-    def ask(number, _):
-        if asked and number == signal.SIGINT and _processes() == 1:
+    def __init__(self, model, encoded, config, *, attention_loss=None, evaluate=None, callbacks=()):
+        self.model, self.encoded, self.config = model, encoded, config
+        self.attention_loss, self.evaluate, self.callbacks = attention_loss, evaluate, tuple(callbacks)
+        self.device = next(model.parameters()).device
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+        warm_up = WARM_UP if config.updates != 5 else 0.21  # torch divides by WARM_UP * updates - 1
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, config.learning_rate, config.updates, pct_start=warm_up
+        )
+        self.history, self.best, self.stale = History(), None, 0
+        self.update = 0  # updates done so far
+        self.seconds = self.cpu_seconds = 0.0  # spent in updates
+        self.losses, self.tokens = [], 0  # of the updates since the last validation
+        self.stop_signal = None  # the number of the signal that asks for a stop
+
+    @property
+    def finished(self):
+        """Whether all updates are done or patience has run out."""
+        patience = self.config.patience
+        return self.update >= self.config.updates or bool(patience and self.stale >= patience)
+
+    def fit(self, limit=None):
+        """Train to the end, or for at most `limit` more updates, and return the `History`.
+
+        Raises `ValueError` once the loss is no longer a finite number.
+        """
+        batches = Batches(
+            self.encoded,
+            self.config.updates,
+            self.config.batch_tokens,
+            self.config.seed,
+            self.config.curriculum,
+        )
+        model = nn.parallel.DistributedDataParallel(self.model) if _world_size() > 1 else self.model
+        if self.update == 0:
+            seed_everything(self.config.seed + 1_000_003 * _rank())  # each process has its own dropout
+        self.model.train()
+        try:
+            self._call("on_start")
+            end = self.config.updates if limit is None else min(self.config.updates, self.update + limit)
+            self._start_clock()
+            while self.update < end and not self.finished and self.stop_signal is None:
+                self._update(model, batches[self.update])
+                self._after_update(end)
+        finally:
+            self._call("on_end")
+        if "model" in (self.best or {}):
+            self.model.load_state_dict(self.best["model"])
+        self.model.eval()
+        if self.stop_signal is not None:  # everything is saved, so do what the signal asks for
+            signal.raise_signal(self.stop_signal)
             raise KeyboardInterrupt
-        asked.append(number)
+        return self.history
 
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
+    def _update(self, model, batch):
+        self.tokens += batch.target_tokens
+        config = self.config
+        settings = PAD_ID, config.max_norm, self.attention_loss, config.label_smoothing, config.autocast
+        self.losses.append(update(model, batch.to(self.device), self.optimizer, *settings))
+        self.schedule.step()
+        self.update += 1
+
+    def _after_update(self, end):
+        self._call("on_update")
+        interval = self.config.validation_interval
+        validate = self.update % interval == 0 or self.update == self.config.updates
+        if not (validate or self.stop_signal or self.update == end):
+            return
+        self._stop_clock()
+        if validate:
+            self._validate()
+        elif self.losses:
+            self._check_loss(float(self.losses[-1]))
+        self._call("on_save")
+        self._start_clock()
+
+    def _validate(self):
+        earlier = self.history.rows[-1]["target_tokens"] if self.history.rows else 0
+        row = {
+            "update": self.update,
+            "train_loss": float(torch.stack(self.losses).mean()),
+            "valid_loss": _from_rank_0(lambda: validation_loss(self.model, self.encoded)),
+            "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
+            "target_tokens": self.tokens + earlier,
+        }
+        self._check_loss(row["valid_loss"])
+        if self.evaluate:
+            with evaluating(self.model):
+                row |= _from_rank_0(lambda: self.evaluate(self.model))
+        self.history.rows.append(row)
+        self.losses, self.tokens = [], 0
+        self.stale += 1
+        if self.best is None or _quality(row) > _quality(self.best):
+            self.stale, self.best = 0, dict(row)
+            if self.config.patience or "valid_bleu" in row:
+                self.best["model"] = copy.deepcopy(self.model.state_dict())
+        self._call("on_validation")
+
+    def _check_loss(self, loss):
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"training has diverged: after {self.update:,} updates the loss is {loss}. Train again with "
+                f"a learning rate below {self.config.learning_rate:g}, or look for a mistake in the model, "
+                "such as a softmax over scores that are all masked"
+            )
+
+    def _call(self, event):
+        for callback in self.callbacks:
+            getattr(callback, event)(self)
+
+    def _start_clock(self):
+        self.clock = time.perf_counter(), time.process_time()
+
+    def _stop_clock(self):
+        self.seconds += time.perf_counter() - self.clock[0]
+        self.cpu_seconds += time.process_time() - self.clock[1]
+
+    def _identity(self):
+        """All that a resumed training must have in common with the one that was saved."""
+        loss = self.attention_loss
+        return self.config.identity | {
+            "vocabulary": self.encoded.fingerprint,
+            "model": {"class": type(self.model).__name__, **self.model.config},
+            "attention_loss": None if loss is None else getattr(loss, "__qualname__", repr(loss)),
+        }
+
+    def state_dict(self):
+        """Return everything that a resumed training needs. All processes must call this together."""
+        names = ("best", "stale", "update", "seconds", "cpu_seconds", "tokens")
+        return {
+            "identity": self._identity(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "history": self.history.rows,
+            "losses": [float(loss) for loss in self.losses],
+            "random": _random_states(self.device),
+            **{name: getattr(self, name) for name in names},
+        }
+
+    def load_state_dict(self, state):
+        """Continue from a state that `state_dict` has returned.
+
+        Raises `ValueError` if the state belongs to other settings, another vocabulary, or another model.
+        """
+        saved, own = state["identity"], self._identity()
+        differences = ", ".join(
+            f"{name}: saved {saved.get(name)!r}, now {own.get(name)!r}"
+            for name in saved | own
+            if saved.get(name) != own.get(name)
+        )
+        if differences:
+            raise ValueError(f"the saved training has other settings ({differences})")
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ValueError("the saved training belongs to another model") from error
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.history = History(state["history"])
+        self.losses = [torch.tensor(loss, device=self.device) for loss in state["losses"]]
+        for name in ("best", "stale", "update", "seconds", "cpu_seconds", "tokens"):
+            setattr(self, name, state[name])
+        _set_random_state(state["random"], self.device)
 
 
-def tune_process():
-    """Set this process up for training: what costs time and gives nothing for it is left out.
+def _quality(row):
+    """What the best row has most of: BLEU if it is known, otherwise minus the validation loss."""
+    return row.get("valid_bleu", -row["valid_loss"])
 
-    Numbers too small to be held in full (denormal, below about 1e-38), as gradients of a look that is still
-    even may be, count as zero: a processor takes many times as long for them. And the C library of Linux
-    keeps memory that was freed: unless told, it gives large blocks back, and the system clears every page of
-    them before they come again.
+
+class ProgressBar(Callback):
+    """Show the number of updates, the speed, and the last validation."""
+
+    def on_start(self, trainer):
+        total = trainer.config.updates
+        self.bar = tqdm(
+            total=total, initial=trainer.update, unit="update", disable=_rank() > 0, leave=False
+        )
+
+    def on_update(self, trainer):
+        self.bar.update()
+
+    def on_validation(self, trainer):
+        row = trainer.history.rows[-1]
+        shown = {"tokens/s": f"{row['target_tokens'] / max(trainer.seconds, 1e-9):,.0f}"}
+        shown |= {"train": f"{row['train_loss']:.3f}", "valid": f"{row['valid_loss']:.3f}"}
+        shown |= {"bleu": f"{row['valid_bleu']:.1f}"} if "valid_bleu" in row else {}
+        self.bar.set_postfix(shown)
+
+    def on_end(self, trainer):
+        self.bar.close()
+
+
+class LogFile(Callback):
+    """Write the history to a file after every validation; `History.read` reads it."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_start(self, trainer):
+        if _rank() == 0:
+            trainer.history.write(self.path)  # the last stop may have come between checkpoint and log
+
+    def on_validation(self, trainer):
+        self.on_start(trainer)
+
+
+class Checkpoint(Callback):
+    """Save the training to a file and resume from it.
+
+    `on_start` resumes if the file exists, and raises `ValueError` if it belongs to another training. The file
+    is written after every validation, after the last update, and when Ctrl-C or SIGTERM asks for a stop: the
+    training stops after the current update, saves, and then raises the signal again. A second Ctrl-C stops at
+    once. Signals that the process ignores, as a background job ignores Ctrl-C, stay ignored. Only the main
+    thread can listen to signals.
     """
-    torch.set_flush_denormal(True)  # False where the processor cannot
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):  # glibc has it
-        trim_threshold, mmap_threshold = -1, -3
-        library.mallopt(trim_threshold, 2**30)
-        library.mallopt(mmap_threshold, 2**30)
+
+    def __init__(self, path):
+        self.path, self.requests, self.handlers = Path(path), [], {}
+
+    def on_start(self, trainer):
+        state = _from_rank_0(lambda: load_checkpoint(self.path) if self.path.exists() else None)
+        if state:
+            try:
+                trainer.load_state_dict(state)
+            except (ValueError, KeyError) as error:
+                raise ValueError(f"{self.path}: {error}. Delete the file, or name another one") from error
+        self.requests, trainer.stop_signal = [], None
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self.handlers[number] = signal.signal(number, self._request)
+
+    def _request(self, number, _):
+        if self.requests and number == signal.SIGINT and _world_size() == 1:
+            raise KeyboardInterrupt
+        self.requests.append(number)  # torchrun passes one Ctrl-C on twice, so only one process reacts above
+
+    def on_update(self, trainer):
+        asked = bool(self.requests)
+        if _world_size() > 1:  # all processes must stop after the same update
+            if trainer.update % 10:
+                return
+            total = torch.tensor(float(asked), device=trainer.device)
+            distributed.all_reduce(total)
+            asked = bool(total.item())
+        if asked:
+            trainer.stop_signal = self.requests[0] if self.requests else signal.SIGINT
+
+    def on_save(self, trainer):
+        state = trainer.state_dict()
+        if _rank() == 0:
+            save_checkpoint(self.path, state)
+
+    def on_end(self, trainer):
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        self.handlers = {}
+        if self.requests:
+            trainer.stop_signal = self.requests[0]
+
 
 
 def train(
     model,
     encoded,
     updates,
-    batch_tokens=1_500,
-    learning_rate=1e-2,
-    max_norm=1.0,
-    curriculum=0.0,
-    seed=0,
-    validate_every=None,
-    patience=None,
+    *,
+    attention_loss=None,
+    evaluate=None,
     checkpoint=None,
-    guide=None,
-    watch=None,
-    progress=True,
-    label_smoothing=0.0,
     limit=None,
     log=None,
-    autocast=None,
+    progress=True,
+    **settings,
 ):
-    """Train with teacher forcing for a number of updates and return the `History`.
+    """Train a model and return the `History`: a short form of `Trainer` with the usual callbacks.
 
-    Adam (Kingma and Ba 2015) with a one-cycle learning rate that peaks at `learning_rate` (Smith and
-    Topin 2019), gradients clipped to `max_norm`. `batch_tokens`, `curriculum` and `seed` choose the
-    batches: see `EncodedCorpus.chunks` and `Batches`. The model is validated every `validate_every`
-    updates (default: five times in all). `watch(model)`, if given, returns a dict that joins each row of the
-    history. With `patience`, training stops when the validation loss has not fallen for that many
-    validations, and the best weights are put back. Where `watch` gives "valid_bleu", that is to rise in
-    place of the loss, and the best weights are put back without `patience` too. `guide(batch, weights)`, if
-    given, is a further loss on the attention weights; `label_smoothing` and `autocast` are as in
-    `train_step`. `progress` shows a bar, and `log` is a file for the history, which `History.read` reads.
-
-    With `checkpoint`, a file written at each validation, the same call goes on where it was stopped, to
-    the same result as if it had not been; `validate_every`, `patience` and what follows `guide` but
-    `label_smoothing` may then change, and any other change is a ValueError. It is also written when Ctrl-C
-    or SIGTERM stops training, after the update that is under way, and after `limit` updates of this call.
-    Where the loss is no longer a number, training ends in a ValueError and the checkpoint stays as it was.
-
-    Where `torch.distributed` is initialized, all its processes call this with the same arguments and models
-    and train one model together, as in `train_step`. Only the first one reads and writes files.
+    `settings` are those of `TrainConfig`. `attention_loss` and `evaluate` are as in `Trainer`. With
+    `checkpoint`, a file, training can be stopped and the same call resumes it, with the same result as if it
+    had not stopped. `limit` stops after that many updates of this call and needs a checkpoint. `log` is a
+    file for the history, and `progress` shows a progress bar.
     """
     if limit is not None and not checkpoint:
-        raise ValueError("limit stops in the middle of training: name a checkpoint to go on from")
-    settings = dict(
-        updates=updates,
-        batch_tokens=batch_tokens,
-        learning_rate=learning_rate,
-        max_norm=max_norm,
-        curriculum=curriculum,
-        seed=seed,
-        label_smoothing=label_smoothing,
+        raise ValueError("limit stops in the middle of a training: name a checkpoint to resume from")
+    callbacks = [Checkpoint(checkpoint)] if checkpoint else []
+    callbacks += [LogFile(log)] if log else []
+    callbacks += [ProgressBar()] if progress else []
+    config = TrainConfig(updates=updates, **settings)
+    trainer = Trainer(
+        model, encoded, config, attention_loss=attention_loss, evaluate=evaluate, callbacks=callbacks
     )
-    if checkpoint:
-        settings["vocabulary"] = encoded.fingerprint
-    tune_process()
-    validate_every = validate_every or max(1, -(-updates // 5))
-    device = next(model.parameters()).device
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
-    warm_up = 0.2 if updates != 5 else 0.21  # it divides by warm_up * updates - 1
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, updates, pct_start=warm_up)
-    history, best, stale, step, seconds, cpu_seconds = History(), None, 0, 0, 0.0, 0.0
-    losses, tokens = [], 0
-    seed_everything(seed + 1_000_003 * _rank())  # processes have different rows, and different dropout
-
-    saved = _from_first(lambda: checkpoint and Path(checkpoint).exists() and load_checkpoint(checkpoint))
-    if saved:
-        _check_settings(checkpoint, saved["settings"], settings)
-        try:
-            model.load_state_dict(saved["model"])
-        except RuntimeError as error:
-            raise ValueError(
-                f"{checkpoint} belongs to another model: make the model that it was trained with, or name "
-                "another checkpoint"
-            ) from error
-        optimizer.load_state_dict(saved["optimizer"])
-        schedule.load_state_dict(saved["schedule"])
-        history, best, stale = History(saved["history"]), saved["best"], saved["stale"]
-        step, losses, tokens = saved["step"], saved["losses"], saved["tokens"]
-        seconds, cpu_seconds = saved["seconds"], saved.get("cpu_seconds", 0.0)
-        if len(saved["random"]) == _processes():  # else other numbers of processes draw anew
-            torch.set_rng_state(saved["random"][_rank()]["cpu"])
-            if device.type == "cuda" and "cuda" in saved["random"][_rank()]:
-                torch.cuda.set_rng_state(saved["random"][_rank()]["cuda"], device)
-
-    def save():
-        states = _random_states(device)
-        if _rank() == 0:
-            state = {
-                "settings": settings,
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "schedule": schedule.state_dict(),
-                "history": history.rows,
-                "best": best,
-                "stale": stale,
-                "step": step,
-                "seconds": seconds,
-                "cpu_seconds": cpu_seconds,
-                "losses": losses,
-                "tokens": tokens,
-                "random": states,
-            }
-            save_checkpoint(checkpoint, state)
-
-    if log and _rank() == 0:
-        history.write(log)  # a kill may have come between a checkpoint and its log
-    batches = Batches(encoded, updates, batch_tokens, seed, curriculum)
-    learner = nn.parallel.DistributedDataParallel(model) if _processes() > 1 else model
-    model.train()
-    end, stop = updates if limit is None else min(updates, step + limit), False
-    bar = tqdm(total=updates, initial=step, unit="update", disable=not progress or _rank() > 0, leave=False)
-    shown, seen, first = {}, 0, time.perf_counter()
-    started, cpu_started = time.perf_counter(), time.process_time()
-    with _stop_requests() if checkpoint else nullcontext([]) as asked, bar:
-        while step < end and not (patience and stale >= patience) and not stop:
-            batch = batches[step].to(device)
-            losses.append(
-                train_step(
-                    learner,
-                    batch,
-                    optimizer,
-                    max_norm=max_norm,
-                    guide=guide,
-                    label_smoothing=label_smoothing,
-                    autocast=autocast,
-                )
-            )
-            schedule.step()
-            step += 1
-            real = int((batch.tgt_out != PAD_ID).sum())
-            tokens, seen = tokens + real, seen + real
-            shown["tokens/s"] = f"{seen / (time.perf_counter() - first):,.0f}"
-            bar.set_postfix(shown, refresh=False)
-            bar.update()
-            stop = _sum_over_processes(torch.tensor(float(bool(asked)), device=device)) > 0
-            validate = step % validate_every == 0 or step == updates
-            if validate or stop or step == end:
-                seconds += time.perf_counter() - started
-                cpu_seconds += time.process_time() - cpu_started
-            if validate:
-                row = {
-                    "update": step,
-                    "train_loss": sum(losses) / len(losses),
-                    "valid_loss": _from_first(lambda: validation_loss(model, encoded)),
-                    "seconds": seconds,
-                    "cpu_seconds": cpu_seconds,
-                    "target_tokens": tokens + (history.rows[-1]["target_tokens"] if history.rows else 0),
-                }
-                _check_loss(row["valid_loss"], step, learning_rate)
-                if watch:
-                    model.eval()
-                    row |= _from_first(lambda: watch(model))
-                    model.train()
-                history.rows.append(row)
-                shown |= {"train": f"{row['train_loss']:.3f}", "valid": f"{row['valid_loss']:.3f}"}
-                shown |= {"bleu": f"{row['valid_bleu']:.1f}"} if "valid_bleu" in row else {}
-                bar.set_postfix(shown)
-                stale += 1
-                if best is None or _goodness(row) > _goodness(best):
-                    stale, best = 0, dict(row)
-                    if patience or "valid_bleu" in row:
-                        best["model"] = copy.deepcopy(model.state_dict())
-                losses, tokens = [], 0
-            if checkpoint and (validate or stop or step == end):
-                if losses:
-                    _check_loss(losses[-1], step, learning_rate)
-                save()
-            if log and validate and _rank() == 0:
-                history.write(log)
-            if validate:
-                started, cpu_started = time.perf_counter(), time.process_time()
-    if "model" in (best or {}):
-        model.load_state_dict(best["model"])
-    model.eval()
-    if stop or asked:  # now that all is saved, what was asked for
-        signal.raise_signal(asked[0] if asked else signal.SIGINT)
-    return history
+    return trainer.fit(limit)
 
 
-def _check_loss(loss, step, learning_rate):
-    """Raise a ValueError unless the loss is a number."""
-    if not math.isfinite(loss):
-        raise ValueError(
-            f"training has diverged: after {step:,} updates the loss is no longer a number ({loss}). Train "
-            f"anew with a learning rate lower than {learning_rate:g}; or the model has a mistake, such as a "
-            "softmax over scores that are all masked"
-        )
+# Processes
 
 
-def _goodness(row):
-    """What the best row has most of: BLEU where it is known, else the less loss the better."""
-    return row.get("valid_bleu", -row["valid_loss"])
+def tune_process():
+    """Set up this process for fast training. Call it in processes of your own: it affects everything in them.
 
-
-def _check_settings(checkpoint, saved, settings):
-    """Raise a ValueError that names what differs, unless the two are the same."""
-    differ = [name for name in saved | settings if saved.get(name) != settings.get(name)]
-    if differ:
-        told = ", ".join(f"{name} {saved.get(name)} there, {settings.get(name)} here" for name in differ)
-        raise ValueError(
-            f"{checkpoint} belongs to a run with other settings ({told}): delete it, or name another "
-            "checkpoint"
-        )
+    Denormal numbers (below about 1e-38), as in the gradients of attention that is still uniform, count as
+    zero, because a processor needs many times as long for them. On Linux, freed memory stays with the
+    process: by default the C library returns large blocks, and the system clears them before it gives them
+    out again.
+    """
+    torch.set_flush_denormal(True)  # does nothing if the processor can't
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):  # glibc has it
+        trim_threshold, mmap_threshold = -1, -3
+        library.mallopt(trim_threshold, 2**30)
+        library.mallopt(mmap_threshold, 2**30)
 
 
 def in_parallel(function, jobs, workers=None):
-    """Call `function(**job)` for every job, each in a process of one thread, and return results in order.
+    """Call `function(**job)` for every job in worker processes and return the results in order.
 
-    A small model gains nothing from a second thread, so two cores train two such models in the time
-    of one. `function` must be importable: defined in a module or in the running notebook.
+    Each worker has one thread: a small model gains nothing from a second one, so two cores train two such
+    models in the time of one. `function` must be importable, or defined in the running notebook.
     """
     from joblib import Parallel, delayed  # slow to import
 
     workers = min(workers or os.cpu_count() or 1, len(jobs))
     with warnings.catch_warnings(), Parallel(n_jobs=workers, return_as="generator") as pool:
-        # joblib renews a worker whose memory has grown, and says so: nothing is lost by it.
+        # joblib restarts a worker whose memory has grown and warns about it; nothing is lost
         warnings.filterwarnings("ignore", "A worker stopped while some jobs")
         results = pool(delayed(_on_one_thread)(function, job) for job in jobs)
         return list(tqdm(results, total=len(jobs), unit="model", leave=False))
@@ -519,4 +667,5 @@ def in_parallel(function, jobs, workers=None):
 
 def _on_one_thread(function, job):
     torch.set_num_threads(1)
+    tune_process()
     return function(**job)

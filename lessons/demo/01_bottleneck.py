@@ -89,7 +89,7 @@ decoder. How many numbers does the decoder get for the short review, and how man
 
 # %%
 reviews = sorted(encoded.tokens("test", "src"), key=len)
-model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "none", embed_dim=64, hidden_dim=96)
+model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "initial", embed_dim=64, hidden_dim=96)
 
 for tokens in (reviews[0], reviews[-1]):
     src = torch.tensor([encoded.src_vocab.encode(tokens)])
@@ -152,9 +152,9 @@ below has a third seed of each.)
 """
 
 # %%
-jobs = [dict(attention=kind, hidden_dim=96, seed=seed) for kind in ("bahdanau", "none") for seed in range(2)]
+jobs = [dict(context=kind, hidden_dim=96, seed=seed) for kind in ("bahdanau", "initial") for seed in range(2)]
 runs = in_parallel(run, jobs)
-runs = {"bahdanau": runs[:2], "none": runs[2:]}
+runs = {"bahdanau": runs[:2], "initial": runs[2:]}
 
 references = corpus["test"].tgt + corpus["long"].tgt
 words = [len(sentence.split()) for sentence in corpus["test"].src + corpus["long"].src]
@@ -170,7 +170,7 @@ def by(lengths, edges, attention):
 
 # %%
 edges = [3, 9, 17, 25, 32, 39, 51, 66, 81]
-ax = plot_by_length({name: by(words, edges, name) for name in ("bahdanau", "none")}, trained_up_to=38)
+ax = plot_by_length({name: by(words, edges, name) for name in ("bahdanau", "initial")}, trained_up_to=38)
 Figure(
     ax,
     "BLEU against the number of source words. With attention the curve stays high up to 38 words, the "
@@ -187,7 +187,7 @@ The same by clauses, in numbers:
 
 # %%
 bins = [1, 2, 3, 4, 5, 6, 7, 9, 13]
-with_attention, without = by(clauses, bins, "bahdanau"), by(clauses, bins, "none")
+with_attention, without = by(clauses, bins, "bahdanau"), by(clauses, bins, "initial")
 
 print("clauses  sentences   no attention, 2 seeds   attention, 2 seeds")
 for i, ((first, last), score) in enumerate(without[0]):
@@ -213,7 +213,7 @@ How does it fail? Here is one review of five clauses, and what both models of th
 row = clauses.index(5)
 print("source       ", corpus["test"].src[row])
 print("reference    ", references[row])
-print("no attention ", runs["none"][0][1][row])
+print("no attention ", runs["initial"][0][1][row])
 print("attention    ", runs["bahdanau"][0][1][row])
 
 # %% [markdown]
@@ -256,8 +256,8 @@ def mean_of(shares):
 # %%
 found = {
     "bahdanau": mean_of(next_word(model) for model, _ in runs["bahdanau"]),
-    "none": mean_of(next_word(model) for model, _ in runs["none"]),
-    "no attention, another source (control)": mean_of(next_word(model, shift=1) for model, _ in runs["none"]),
+    "initial": mean_of(next_word(model) for model, _ in runs["initial"]),
+    "no attention, another source (control)": mean_of(next_word(model, shift=1) for model, _ in runs["initial"]),
 }
 for name, share in found.items():
     first, next_, rest = share[:3].mean(), share[3:6].mean(), share[6:].mean()
@@ -332,13 +332,13 @@ still hold: those at the beginning, in the middle, at the end, or a little of al
 """
 
 # %%
-untrained = new_model("none", 96, seed=0)
+untrained = new_model("initial", 96, seed=0)
 _, train_words = vectors_and_words(untrained, "train", range(6_000))
 _, test_words = vectors_and_words(untrained, "test", range(len(corpus["test"])))
 commonest = torch.stack([words[words >= 0].mode().values for words in train_words.T])
 frequent = (test_words == commonest).float().masked_fill(test_words < 0, torch.nan)
 found = {
-    "trained": recovered(runs["none"][0][0]),
+    "trained": recovered(runs["initial"][0][0]),
     "untrained (control)": recovered(untrained),
     "most frequent word (control)": frequent,
 }
@@ -401,8 +401,8 @@ def gradients(model):
 reach = {
     "bahdanau": mean_of(gradients(model) for model, _ in runs["bahdanau"]),
     f"{NAMES['bahdanau']}, untrained": gradients(new_model("bahdanau", 96, seed=0)),
-    "none": mean_of(gradients(model) for model, _ in runs["none"]),
-    f"{NAMES['none']}, untrained": gradients(untrained),
+    "initial": mean_of(gradients(model) for model, _ in runs["initial"]),
+    f"{NAMES['initial']}, untrained": gradients(untrained),
 }
 for name, norms in reach.items():
     first, tenth = norms[:3].mean(), norms[9:12].mean()
@@ -464,7 +464,7 @@ def show_recorded(curves):
 
 
 # %%
-widths = {f"{NAMES['none']}, {width} wide": recorded(attention="none", hidden_dim=width)
+widths = {f"{NAMES['initial']}, {width} wide": recorded(attention="initial", hidden_dim=width)
           for width in (24, 48, 96, 192)}  # fmt: skip
 ax = show_recorded(widths | {f"{NAMES['bahdanau']}, 96 wide": recorded(attention="bahdanau")})
 Figure(
@@ -515,7 +515,7 @@ class OneWay(nn.Module):
 
 
 def run_one_way(backwards, hidden_dim, seed):
-    model = new_model("none", hidden_dim, seed)
+    model = new_model("initial", hidden_dim, seed)
     model.encoder = OneWay(model.encoder.embedding, hidden_dim, backwards)
     return learn(model, seed)
 

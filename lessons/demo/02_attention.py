@@ -554,7 +554,7 @@ def learn(attention, guided=False):
     seed_everything(SEED)
     model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, embed_dim=64, hidden_dim=96)
     guide = (lambda batch, weights: link_loss(links, batch, weights)) if guided else None
-    train(model, encoded, UPDATES, curriculum=0.6, seed=SEED, guide=guide, progress=False)
+    train(model, encoded, UPDATES, curriculum=0.6, seed=SEED, attention_loss=guide, progress=False)
     written = [" ".join(t.tokens) for t in translate(model, encoded, encoded.tokens("test", "src"))]
     return model, written, forced_weights(model, encoded, "test")
 
@@ -565,8 +565,8 @@ This is the cell that takes its time: about a minute on two cores.
 """
 
 # %%
-jobs = [dict(attention="bahdanau"), dict(attention="additive"), dict(attention="multiplicative", guided=True)]
-jobs += [dict(attention=attention) for attention in ("multiplicative", "scaled", "dot")]
+jobs = [dict(context="bahdanau"), dict(context="additive"), dict(context="multiplicative", guided=True)]
+jobs += [dict(context=attention) for attention in ("multiplicative", "scaled", "dot")]
 results = in_parallel(learn, jobs)
 names = ["guided multiplicative" if job.get("guided") else NAMES[job["attention"]] for job in jobs]
 learned = dict(reversed(list(zip(names, results, strict=True))))

@@ -102,7 +102,7 @@ this race.)
 """
 
 # %%
-ATTENTIONS = ("none", "dot", "scaled", "multiplicative", "additive")
+ATTENTIONS = ("initial", "dot", "scaled", "multiplicative", "additive")
 SIZES = {"embed_dim": 64, "hidden_dim": 96}
 BUDGET = {"updates": 400, "batch_tokens": 1_500, "learning_rate": 1e-2, "curriculum": 0.6}
 
@@ -145,7 +145,7 @@ time, a minute or so. All five, with several seeds, come further down.
 """
 
 # %%
-LIVE = ("additive", "dot", "none")  # the slowest first, so that no core waits at the end
+LIVE = ("additive", "dot", "initial")  # the slowest first, so that no core waits at the end
 runs = in_parallel(run, [{"attention": attention, "seed": 0} for attention in LIVE])
 learned = dict(reversed([*zip(LIVE, runs, strict=True)]))
 
@@ -229,7 +229,7 @@ references = [test.tgt[row] for row in two]
 for ask in ("anew", "once"):
     written = [" ".join(write(learned["dot"][0], test.src[row], ask)[0]) for row in two]
     print(f"dot, asks {ask:<14}{bleu(written, references)}")
-print(f"{'no attention':<24}{bleu([learned['none'][1][row] for row in two], references)}")
+print(f"{'no attention':<24}{bleu([learned['initial'][1][row] for row in two], references)}")
 
 # %% [markdown]
 r"""

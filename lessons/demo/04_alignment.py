@@ -101,7 +101,7 @@ def learn(seed, kind=Seq2Seq, corpus=encoded_reviews, watch=None):
     model = new(encoded, kind)
     first = {"update": 0, "valid_loss": validation_loss(model, encoded)} | (watch(model) if watch else {})
     every = 50 if watch else BUDGET["updates"]
-    history = train(model, encoded, seed=seed, validate_every=every, watch=watch, progress=False, **BUDGET)
+    history = train(model, encoded, seed=seed, validate_every=every, evaluate=watch, progress=False, **BUDGET)
     return model.eval(), [first, *history.rows]
 
 

@@ -60,7 +60,7 @@ some differ so much that a 95% interval of the mean would reach beyond 0 or 100%
 """
 
 # %%
-ATTENTIONS = ("additive", "none")
+ATTENTIONS = ("additive", "initial")
 SIZES = {"embed_dim": 48, "hidden_dim": 64}
 
 
@@ -180,7 +180,7 @@ source = [*REVIEW.split(), "(end)"]
 rows = []
 for question in ASKED:
     words, weights = ask(pupils["additive"], REVIEW, question)
-    without, _ = ask(pupils["none"], REVIEW, question)
+    without, _ = ask(pupils["initial"], REVIEW, question)
     best = int(weights[0].argmax())
     rows.append(weights[0])
     print(f"{question:<26}{' '.join(words):<14}looks at {source[best]:<12}({best + 1})"
@@ -644,7 +644,7 @@ at for the word "cons"?
 """
 
 # %%
-print("with attention:   ", texts["additive"][row], "\nwithout attention:", texts["none"][row])
+print("with attention:   ", texts["additive"][row], "\nwithout attention:", texts["initial"][row])
 sums = by_sentence(example.weights[:-1], example.src_tokens)
 ax = plot_attention(sums, range(1, 6), example.tokens, colour_bar=False, annotate=True)
 ax.set(xlabel="sentence", ylabel="word of the summary")
