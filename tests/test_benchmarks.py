@@ -33,7 +33,7 @@ from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
 from utils.metrics import alignment_error_rate, hard_alignment
 from utils.models import Seq2Seq, forced_weights
-from utils.runs import Settings, encode_corpus, find_run, make_model
+from utils.runs import RunConfig, encode_corpus, find_run, make_model
 from utils.subwords import map_on_words
 from utils.text import UNK_ID, EncodedCorpus
 
@@ -243,12 +243,12 @@ def test_the_page_of_measurements_shows_every_record_and_names_every_command():
 def test_counted_work_equals_the_arithmetic_of_a_plain_model():
     """Linear layers and GRUs by hand: two operations per weight and position, three times for training."""
     encoded = EncodedCorpus(load_reviews(50, 5, 5, 5))
-    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "none", 6, 10)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "initial", 6, 10)
     batch = encoded.batch("train", range(7))
     src_positions, tgt_positions = int(batch.src_lengths.sum()), batch.tgt_in.numel()
     encoder = 2 * (6 + 5) * 3 * 5 * src_positions
     decoder = (6 + 10) * 3 * 10 * tgt_positions
-    others = 10 * len(encoded.tgt_vocab) * tgt_positions + 10 * 10 * 7
+    others = (10 * len(encoded.tgt_vocab) + 20 * 10) * tgt_positions + 10 * 10 * 7
     assert teacher_forcing.flops_of_products(model, batch) == (6 * (encoder + decoder), 6 * others)
 
 
@@ -271,7 +271,7 @@ def test_teacher_forcing_prints_speed_work_and_ratios(recorded, monkeypatch, enc
     assert {*run["parts"]} == {*profiling.PARTS, "else"}
     assert sum(run["parts"].values()) == pytest.approx(1)
     assert run["parts"]["matrix products"] > 0
-    assert run["parts"]["else"] < 0.6
+    assert run["parts"]["else"] < 0.75
     assert "choosing words" not in text
     small = partial(teacher_forcing.measure, embed=8)
     monkeypatch.setattr(
@@ -302,6 +302,7 @@ def test_attention_prints_time_and_memory_and_all_kinds_agree(recorded):
 def test_decoding_compares_batches_with_one_by_one(recorded, monkeypatch, encoded):
     monkeypatch.setattr(decoding, "encoded_reviews", lambda: encoded)
     monkeypatch.setattr(decoding, "MODELS", ("transformer", "additive"))
+    monkeypatch.setattr(decoding, "MAX_LEN", 12)
     record, text = recorded(decoding, "--sentences 6 --hidden 16 --updates 3")
     _, additive = record["runs"]
     assert additive["same"] == {"greedy": 1, "beam": 1}
@@ -485,7 +486,7 @@ def test_every_experiment_of_the_lessons_runs(recorded, monkeypatch, encoded, na
 
 def test_scores_measures_quality_and_minutes(recorded, monkeypatch, encoded):
     monkeypatch.setattr(scores, "encoded_reviews", lambda: encoded)
-    monkeypatch.setattr(scores, "MODELS", ("none", "dot"))
+    monkeypatch.setattr(scores, "MODELS", ("initial", "dot"))
     monkeypatch.setattr(scores, "TRAINING", scores.TRAINING | {"validate_every": 2})
     record, _ = recorded(scores, "--seeds 1 --updates 4")
     none, dot = record["runs"]
@@ -501,7 +502,7 @@ def test_scores_measures_quality_and_minutes(recorded, monkeypatch, encoded):
     assert of_dot.endswith(" 1.50")
 
 
-TINY = Settings(
+TINY = RunConfig(
     corpus="reviews",
     pairs=300,
     embed_dim=8,
@@ -525,7 +526,7 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
         "TEST": "test",
         "EDGES": (1, 10, 20, 200),
         "BEAM": 2,
-        "MODELS": ("none", "dot"),
+        "MODELS": ("initial", "dot"),
         "DIRECTIONS": (("en", "fr"),),
         "BUDGET": TINY,
         "LONG": replace(TINY, updates=30),
@@ -533,13 +534,13 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
         monkeypatch.setattr(translation, name, value)
     record, text = recorded(translation, "--only budget --seeds 2")
     found = [(run["settings"]["model"], run["settings"]["seed"]) for run in record["runs"]]
-    assert found == [("none", 0), ("dot", 0), ("none", 1), ("dot", 1)]
+    assert found == [("initial", 0), ("dot", 0), ("initial", 1), ("dot", 1)]
     assert all(run["updates"] == 20 and len(run["curve"]) == 2 for run in record["runs"])
     parts = record["runs"][0]["scores"]["greedy"]["by_length"]
     assert sum(part["sentences"] for part in parts) == len(encode_corpus(TINY).corpus["test"])
     texts = [run["scores"]["greedy"]["text"]["score"] for run in record["runs"][::2]]
     middle, low, _ = translation.mean_interval(texts)
-    line = next(line for line in text.splitlines() if line.startswith("en→fr no attention"))
+    line = next(line for line in text.splitlines() if line.startswith("en→fr"))
     assert f"{middle:.1f} ± {middle - low:.1f}" in line
 
     trained = replace(TINY, model="dot").folder / runs.CHECKPOINT
@@ -618,7 +619,7 @@ def test_parliament_measures_alignment_and_length(recorded, tiny_runs, monkeypat
     monkeypatch.setattr(parliament, "SETTINGS", TINY)
     monkeypatch.setattr(parliament, "corpus", corpus)
     monkeypatch.setattr(parliament, "read_gold", lambda _: gold)
-    monkeypatch.setattr(parliament, "MODELS", ("additive", "none"))
+    monkeypatch.setattr(parliament, "MODELS", ("additive", "initial"))
     record, _ = recorded(parliament, "--updates 20 --seeds 1")
     assert 0 < record["baselines"]["IBM model 1, intersection"][0] < record["baselines"]["diagonal"][0] < 1
     run = find_run(replace(TINY, model="additive"))

@@ -21,10 +21,10 @@ from grading.checks.translator import BLEU, ERROR, SIZE
 from grading.drives.translator import reviews
 from utils.data import new_reviews
 from utils.metrics import translation_scores
-from utils.models import ATTENTIONS
 from utils.text import encoded_reviews
 
 LESSON = ROOT / "lessons" / "exercises" / "03_translator.py"
+ATTENTIONS = ("initial", "dot", "scaled", "multiplicative", "additive", "bahdanau")
 CHOSEN, UPDATES = "dot", 400  # by the solution
 FEW = 100  # updates that show soon whether something is wrong
 

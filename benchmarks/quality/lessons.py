@@ -112,10 +112,10 @@ def beyond_translation(names, seed, task, attention):
         texts = [" ".join(done.tokens) for done in names["write"](model)]
         run["overall"] = names["score"](texts)
         run["by_sentences"] = [names["score"](texts, n)[0] for n in range(1, 6)]
-    if attention != "none" and task == "questions":
+    if attention != "initial" and task == "questions":
         run["pointing"], run["table"] = names["pointing"](model)
         run["covered"] = names["covered"](model)
-    elif attention != "none":
+    elif attention != "initial":
         run["fed"] = names["feeding"](model)
     return run
 
@@ -167,7 +167,7 @@ EXPERIMENTS = {
     "01_bottleneck": Experiment(
         bottleneck,
         lambda names: [
-            *({"attention": "none", "hidden_dim": width} for width in WIDTHS),
+            *({"attention": "initial", "hidden_dim": width} for width in WIDTHS),
             {"attention": "bahdanau", "hidden_dim": 96},
             *({"backwards": backwards, "hidden_dim": 96} for backwards in (False, True)),
         ],

@@ -45,13 +45,13 @@ from utils.ibm_model1 import IBMModel1
 from utils.metrics import alignment_error_interval, diagonal_links, hard_alignment
 from utils.models import Translation
 from utils.plotting import NAMES
-from utils.runs import Settings, encode_corpus, train_run
+from utils.runs import RunConfig, encode_corpus, train_run
 from utils.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, pad
 
 SHARED = ROOT.parent / "shared" / "data"
-MODELS = ("additive", "bahdanau", "none")
-WITHOUT_MAPS = ("none",)
-SETTINGS = Settings(
+MODELS = ("additive", "bahdanau", "initial")
+WITHOUT_MAPS = ("initial", "fixed")
+SETTINGS = RunConfig(
     corpus="wmt14", subwords=4_000, max_tokens=60, embed_dim=256, hidden_dim=256, dropout=0.2,
     label_smoothing=0.1, batch_tokens=800, validate_every=1_000, patience=0,
 )  # fmt: skip

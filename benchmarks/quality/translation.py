@@ -19,16 +19,17 @@ from benchmarks.profiling import multiplies_bf16
 from benchmarks.quality.scores import minutes_to
 from utils.metrics import bleu_by_length, mean_interval
 from utils.plotting import NAMES
-from utils.runs import Settings, evaluate, train_run
+from utils.runs import RunConfig, evaluate, train_run
 
 TEST = "test_2016_flickr"
 EDGES = (1, 10, 15, 20, 100)
 BEAM = 5
 GOAL = 28.3  # BLEU on tokens of the additive attention that most notebooks start from (Trevett 2018)
 SEEDS = 3
-MODELS = ("none", "dot", "scaled", "multiplicative", "additive", "transformer")
-BUDGET = Settings(updates=1_200, dropout=0.3, validate_every=300, patience=0)
-LONG = Settings(label_smoothing=0.1)
+BASELINE = "initial"  # the model without attention
+MODELS = (BASELINE, "dot", "scaled", "multiplicative", "additive", "transformer")
+BUDGET = RunConfig(updates=1_200, dropout=0.3, validate_every=300, patience=0)
+LONG = RunConfig(label_smoothing=0.1)
 TRANSFORMER = {"hidden_dim": 256, "learning_rate": 1e-3}
 DIRECTIONS = (("de", "en"), ("en", "de"), ("en", "fr"))
 SHOWN = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "updates", "batch_tokens")
@@ -47,14 +48,14 @@ def plan(seeds=SEEDS, quick=False):
     long = [
         replace(LONG, src=src, tgt=tgt, model=model)
         for src, tgt in DIRECTIONS
-        for model in ("additive", "none")
+        for model in ("additive", BASELINE)
     ]
     return {"budget": budget, "long": long}
 
 
 def measure(table, settings):
     """Train with these settings, a dict, or resume the training; return costs and scores of the test set."""
-    run = train_run(Settings(**settings), progress=False, bf16=multiplies_bf16() or None)
+    run = train_run(RunConfig(**settings), progress=False, bf16=multiplies_bf16() or None)
     lengths = [len(run.encoded.words(sentence)) for sentence in run.encoded.tokens(TEST, "src")]
     last, scores = run.history.rows[-1], {}
     for name, beam_size in (("greedy", 1), ("beam", BEAM)):
@@ -62,7 +63,7 @@ def measure(table, settings):
         parts = bleu_by_length(lengths, found.translations, found.references, EDGES, tokenize="13a")
         scores[name] = {
             "text": vars(found.bleu),
-            "tokens": vars(found.tokenised_bleu),
+            "tokens": vars(found.tokenized_bleu),
             "by_length": [{"first": first, "last": last, **vars(score)} for (first, last), score in parts],
         }
     return {

@@ -24,16 +24,16 @@ KINDS = ("scaled dot", "PyTorch", "additive, whole", "additive")
 
 def attention(kind, hidden):
     """Return one of `KINDS`, a function of query, keys and values that returns the context."""
-    if kind == "scaled dot":
-        return lambda query, keys, values: attend(query, keys, values, None, scaled_dot_score)[0]
     if kind == "PyTorch":  # wants a dimension for heads
         return lambda *tensors: nn.functional.scaled_dot_product_attention(*(x[:, None] for x in tensors))
     torch.manual_seed(0)
-    score = AdditiveScore(hidden, hidden, hidden)
-    from_projected = score.all_at_once if kind == "additive, whole" else score.from_projected
-    return lambda query, keys, values: attend(query, score.project_keys(keys), values, None, from_projected)[
-        0
-    ]
+    additive = AdditiveScore(hidden, hidden, hidden)
+
+    def whole(query, keys):
+        return additive.sum_of_tanh(additive.query_proj(query), additive.project_keys(keys))
+
+    score = {"scaled dot": scaled_dot_score, "additive": additive, "additive, whole": whole}[kind]
+    return lambda query, keys, values: attend(query, keys, values, None, score)[0]
 
 
 def measure(length, kind, hidden=64, seconds=1.0, most=6_000):

@@ -17,11 +17,12 @@ from benchmarks import harness
 from benchmarks.profiling import shares_in_words, time_parts
 from utils.models import translate
 from utils.plotting import NAMES
-from utils.runs import Settings, make_model
+from utils.runs import RunConfig, make_model
 from utils.text import encoded_reviews
 from utils.training import train, tune_process
 
-MODELS = ("none", "multiplicative", "additive", "bahdanau", "transformer")
+MODELS = ("initial", "fixed", "multiplicative", "additive", "bahdanau", "transformer")
+MAX_LEN = 60  # tokens of a translation
 BEAM = 5
 BEAMS = {"greedy": 1, "beam": BEAM}
 BATCHES = {"one": 1, "batch": 256}
@@ -30,18 +31,18 @@ BATCHES = {"one": 1, "batch": 256}
 def measure(model, sentences=512, hidden=256, updates=150, turns=2):
     """Return sentences per second by search and batch size, the share of same words, and `time_parts`."""
     encoded = encoded_reviews()
-    settings = Settings(corpus="reviews", model=model, embed_dim=64, hidden_dim=hidden, layers=2, dropout=0.0)
-    trained = make_model(settings, encoded)
+    config = RunConfig(corpus="reviews", model=model, embed_dim=64, hidden_dim=hidden, layers=2, dropout=0.0)
+    trained = make_model(config, encoded)
     train(trained, encoded, updates, learning_rate=5e-3, curriculum=0.6, progress=False)
     src = encoded.tokens("test", "src")[:sentences]
     speed, words = {search: dict.fromkeys(BATCHES, 0.0) for search in BEAMS}, {search: {} for search in BEAMS}
     for _, search, size in product(range(turns), BEAMS, BATCHES):
         started = time.perf_counter()
-        found = translate(trained, encoded, src, 60, BATCHES[size], BEAMS[search])
+        found = translate(trained, encoded, src, MAX_LEN, BATCHES[size], BEAMS[search])
         speed[search][size] = max(speed[search][size], len(src) / (time.perf_counter() - started))
         words[search][size] = [translation.tokens for translation in found]
     parts = {
-        search: time_parts(partial(translate, trained, encoded, src, 60, BATCHES["batch"], beam_size))
+        search: time_parts(partial(translate, trained, encoded, src, MAX_LEN, BATCHES["batch"], beam_size))
         for search, beam_size in BEAMS.items()
         if model == "additive"
     }

@@ -31,7 +31,7 @@ from utils.text import PAD_ID, EncodedCorpus, encoded_reviews, lengths_to_mask
 from utils.training import Batches, seed_everything, sequence_loss, train_step, tune_process
 
 LOOPS = ("tutorial", "step by step")
-MODELS = ("bahdanau", "additive", "multiplicative", "scaled", "dot", "none")
+MODELS = ("bahdanau", "additive", "multiplicative", "scaled", "dot", "fixed", "initial")
 
 
 class StepByStep(nn.Module):
@@ -105,7 +105,7 @@ def flops_of_products(model, batch):
     return 3 * of_grus, 3 * others
 
 
-def gru_flops(embed, hidden, device, autocast):
+def gru_flops(embed, hidden, device, dtype=None):
     """Return the floating-point operations per second of a GRU's products, forward and backward.
 
     It reads 64 sentences of 15 tokens, as in a batch of 900.
@@ -115,7 +115,7 @@ def gru_flops(embed, hidden, device, autocast):
 
     def forward_and_backward():
         gru.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, autocast, enabled=autocast is not None):
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
             states, _ = gru(x)
         states.backward(torch.ones_like(states))
 
@@ -156,11 +156,6 @@ def draw_batches(encoded, count, batch_tokens, device):
     return pairs
 
 
-def count_tokens(batch):
-    """Return the number of target tokens of a batch, without padding."""
-    return int((batch.tgt_out != PAD_ID).sum())
-
-
 def measure(hidden, batch_tokens, embed=256, steps=12, corpus="reviews"):
     """Train all models in turns; return figures per model, the machine's speed and `time_parts`.
 
@@ -168,20 +163,21 @@ def measure(hidden, batch_tokens, embed=256, steps=12, corpus="reviews"):
     flops_per_token, share_of_peak and share_of_limit.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    autocast = torch.bfloat16 if device.type == "cuda" else None
+    autocast = "bfloat16" if device.type == "cuda" else None
+    dtype = torch.bfloat16 if autocast else None
     encoded = encoded_reviews() if corpus == "reviews" else EncodedCorpus(load_multi30k(), 2)
     models, step = make_steps(encoded, embed, hidden, device, autocast)
     pairs = draw_batches(encoded, steps + 1, batch_tokens, device)
     batches = {name: [pair[name == "tutorial"] for pair in pairs] for name in models}
     seconds = dict.fromkeys(models, 0.0)
-    peak, gru_peak = matrix_product_flops(device, autocast), gru_flops(embed, hidden, device, autocast)
+    peak, gru_peak = matrix_product_flops(device, dtype), gru_flops(embed, hidden, device, dtype)
     for turn in range(steps + 1):
         for name in models:
             took = timed(partial(step[name], batch=batches[name][turn]), device)
             seconds[name] += took if turn else 0.0  # the first turn warms up
-    peak = max(peak, matrix_product_flops(device, autocast))
-    gru_peak = max(gru_peak, gru_flops(embed, hidden, device, autocast))
-    tokens = {name: sum(map(count_tokens, batches[name][1:])) for name in models}
+    peak = max(peak, matrix_product_flops(device, dtype))
+    gru_peak = max(gru_peak, gru_flops(embed, hidden, device, dtype))
+    tokens = {name: sum(batch.target_tokens for batch in batches[name][1:]) for name in models}
     speed = {name: tokens[name] / seconds[name] for name in models}
     found = {
         name: {
