@@ -446,8 +446,9 @@ def difference(root, folder, path):
             return f"{path}: cell {number} ({first}) differs from its lesson in {', '.join(unlike)}"
     if demo and any(cell.source and cell.execution_count is None for cell in code_cells(built)):
         return f"{path} was not run to its end with its lesson's claims: make notebooks"
-    for notebook in (built, found):
-        notebook.metadata.get("language_info", {}).pop("version", None)  # JupyterLab writes the reader's
+    language = found.metadata.get("language_info", {})
+    if "version" in language:  # that of the last reader who saved the notebook
+        built.metadata.language_info.version = language.version
     if built.metadata != found.metadata:
         return f"{path}: the notebook's metadata differs from what its lesson gives"
     return None
