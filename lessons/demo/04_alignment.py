@@ -32,7 +32,6 @@ from torch.nn import functional as F
 
 import utils
 from utils.ibm_model1 import IBMModel1
-from utils.attention import attend
 from utils.data import reviews as grammar
 from utils.explorer import explore
 from utils.metrics import (
@@ -46,9 +45,9 @@ from utils.metrics import (
     mean_interval,
     resampled_interval,
 )
-from utils.models import Seq2Seq, forced_weights, translate
+from utils.models import Decoder, Seq2Seq, forced_weights, initialize, translate
 from utils.plotting import PALETTE, Figure, finish, plot_curves, plot_intervals, plot_maps
-from utils.text import BOS_ID, EOS_ID, EncodedCorpus, encoded_reviews, pad
+from utils.text import BOS_ID, EOS_ID, PAD_ID, EncodedCorpus, encoded_reviews, pad
 from utils.training import in_parallel, seed_everything, train, validation_loss
 
 torch.set_num_threads(1)  # models this small are no faster on two
@@ -64,14 +63,20 @@ and two numbers, which are explained below.
 """
 
 # %%
-SIZES = {"attention": "additive", "embed_dim": 64, "hidden_dim": 96}
+SIZES = {"context": "additive", "embed_dim": 64, "hidden_dim": 96}
 BUDGET = {"updates": 400, "batch_tokens": 800, "learning_rate": 1e-2, "curriculum": 0.6}
 CLAUSES = 3
 SENTENCE = "my wife was not tired and my daughter liked the fresh bread"
 
 
-def new(encoded, kind=Seq2Seq):
-    return kind(len(encoded.src_vocab), len(encoded.tgt_vocab), **SIZES)
+def new(encoded, kind=Seq2Seq, decoder=Decoder):
+    """An untrained translator. `kind` and `decoder` are changed further below, to make mistakes on purpose."""
+    model = kind(len(encoded.src_vocab), len(encoded.tgt_vocab), **SIZES)
+    if decoder is not Decoder:
+        sizes = SIZES["embed_dim"], SIZES["hidden_dim"]
+        model.decoder = decoder(len(encoded.tgt_vocab), *sizes, PAD_ID, context=SIZES["context"])
+        initialize(model)
+    return model
 
 
 @torch.no_grad()
@@ -94,21 +99,23 @@ def snapshot(model):
 
 
 # %%
-def learn(seed, kind=Seq2Seq, corpus=encoded_reviews, watch=None):
+def learn(seed, decoder=Decoder, corpus=encoded_reviews, evaluate=None):
     """Train one translator. Return it, and its history from before the first update on."""
     encoded = corpus(CLAUSES)
     seed_everything(seed)
-    model = new(encoded, kind)
-    first = {"update": 0, "valid_loss": validation_loss(model, encoded)} | (watch(model) if watch else {})
-    every = 50 if watch else BUDGET["updates"]
-    history = train(model, encoded, seed=seed, validate_every=every, evaluate=watch, progress=False, **BUDGET)
+    model = new(encoded, decoder=decoder)
+    start = evaluate(model) if evaluate else {}
+    first = {"update": 0, "valid_loss": validation_loss(model, encoded)} | start
+    every = 50 if evaluate else BUDGET["updates"]
+    training = {"seed": seed, "validate_every": every, "evaluate": evaluate, "progress": False}
+    history = train(model, encoded, **training, **BUDGET)
     return model.eval(), [first, *history.rows]
 
 
 encoded = encoded_reviews(CLAUSES)
 test = encoded.corpus["test"]
 english, french = encoded.tokens("test", "src"), encoded.tokens("test", "tgt")
-jobs = [{"seed": 0, "watch": snapshot}, {"seed": 1}]
+jobs = [{"seed": 0, "evaluate": snapshot}, {"seed": 1}]
 (model, history), (other, _) = in_parallel(learn, jobs)
 done = {"seed 0": translate(model, encoded, english), "seed 1": translate(other, encoded, english)}
 for name, translations in done.items():
@@ -233,7 +240,7 @@ columns = {"valid_loss": "loss, nats a word", "error": "alignment error", "entro
 updates = [row["update"] for row in history]
 figure, axes = plt.subplots(1, 3, figsize=(11, 3), layout="constrained")
 for ax, (key, label) in zip(axes, columns.items(), strict=True):
-    plot_curves({SIZES["attention"]: [row[key] for row in history]}, updates, "updates", label, ax)
+    plot_curves({SIZES["context"]: [row[key] for row in history]}, updates, "updates", label, ax)
     ax.set_ylim(0, None)
 print(f"{'updates':>8}" + "".join(f"{label:>20}" for label in columns.values()))
 for row in history:
@@ -305,7 +312,7 @@ reviews = [[[number for word, number in zip(words, row.tolist(), strict=True) if
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 3.4), layout="constrained")
 labels = [f"{name}\nn={counts[name]:,}" for name in CLASSES]
 for ax, values, names in (left, reviews, labels), (right, long, range(1, 21)):
-    values = {SIZES["attention"]: values}
+    values = {SIZES["context"]: values}
     plot_intervals(values, names, "mean entropy, nats", ax, interval=resampled_interval).set_ylim(0, None)
 right.set_xlabel(f"step: the number of the French word ({len(long)} reviews)")
 Figure(left, "Left, mean entropy by word class: adjectives have the lowest, articles and auxiliaries "
@@ -483,25 +490,23 @@ Read the code: each bug is one line.
 
 
 # %%
-class IgnoresContext(Seq2Seq):
-    def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
-        decoder = self.decoder
-        query, last = decoder.rnn(decoder.embedding(tgt_in), decoder_state[None])
-        context, weights = attend(query, encoder_states, encoder_states, src_mask, decoder.score)
-        both = torch.cat([query, query], dim=-1)  # the bug: [context, query] was meant
-        return decoder.out(torch.tanh(decoder.combine(both))), last[0], weights
+class IgnoresContext(Decoder):
+    def predict(self, states, context):
+        return super().predict(states, states)  # the bug: (states, context) was meant
 
 
-class StaleState(Seq2Seq):
-    def decode(self, tgt_in, decoder_state, encoder_states, src_mask):
-        decoder = self.decoder
-        words = decoder.embedding(tgt_in).split(1, dim=1)
-        first = decoder_state[None]
-        states = [decoder.rnn(word, first)[0] for word in words]  # the bug: from the first state each time
-        query = torch.cat(states, dim=1)
-        context, weights = attend(query, encoder_states, encoder_states, src_mask, decoder.score)
-        both = torch.cat([context, query], dim=-1)
-        return decoder.out(torch.tanh(decoder.combine(both))), decoder_state, weights
+class StaleState(Decoder):
+    def step(self, tokens, state):
+        logits, _, weights = super().step(tokens, state)
+        return logits, state, weights  # the bug: the old state is returned, not the new one
+
+    def forward(self, tgt_in, decoder_state, encoder_states, src_mask):
+        state, steps = self.start(decoder_state, encoder_states, src_mask), []
+        for tokens in tgt_in.split(1, dim=1):
+            logits, state, weights = self.step(tokens, state)
+            steps.append((logits, weights))
+        logits, weights = (torch.cat(parts, dim=1) for parts in zip(*steps, strict=True))
+        return logits, decoder_state, weights
 
 
 class BesideLongReview(Seq2Seq):
@@ -525,20 +530,20 @@ the right edge?
 
 
 # %%
-def plant(kind):
-    """The trained model with the bug of a class."""
-    buggy = new(encoded, kind).eval()
+def plant(**bug):
+    """The trained model with a bug."""
+    buggy = new(encoded, **bug).eval()
     buggy.load_state_dict(model.state_dict())
     return buggy
 
 
-kinds = IgnoresContext, StaleState
-trained = [found for found, _ in in_parallel(learn, [{"seed": 0, "kind": kind} for kind in kinds])]
-mended = plant(BesideLongReview)
+jobs = [{"seed": 0, "decoder": decoder} for decoder in (IgnoresContext, StaleState)]
+trained = [found for found, _ in in_parallel(learn, jobs)]
+mended = plant(kind=BesideLongReview)
 mended.masked = True
 suspects = {"context ignored, trained so": trained[0], "state never updated, trained so": trained[1],
-            "state never updated, planted": plant(StaleState), "padding not masked, planted":
-            plant(BesideLongReview), "padding masked": mended, "no bug": model}  # fmt: skip
+            "state never updated, planted": plant(decoder=StaleState), "padding not masked, planted":
+            plant(kind=BesideLongReview), "padding masked": mended, "no bug": model}  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -972,7 +977,7 @@ sentences about it are justified.
   write the same look elsewhere for about one word in six. A map says where a context came from, not why a
   word was written.
 
-**One thing to try.** Set `"attention"` in `SIZES` to `"dot"` and run everything again. Which of the
+**One thing to try.** Set `"context"` in `SIZES` to `"dot"` and run everything again. Which of the
 statements above still hold?
 
 Now measure maps yourself, in **exercise 04**: heat map, links, error rate, entropy and coverage.
