@@ -128,7 +128,7 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8), xlabel="source token (key)", y
 
     `panels` maps a title to the arguments of `plot_attention`: (weights, src_tokens, tgt_tokens) or, with
     gold links, (weights, src_tokens, tgt_tokens, links). `size` is the width and height of one map in
-    inches. A map with the same target tokens as its left neighbor doesn't repeat them. Returns the first
+    inches. A map with the same target tokens as its left neighbor does not repeat them. Returns the first
     Axes.
     """
     rows = -(-len(panels) // columns)

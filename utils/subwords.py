@@ -1,4 +1,4 @@
-"""Words cut into pieces, so that no word is unknown; and maps of pieces shown on words."""
+"""Subwords, so that few words are unknown, and attention maps merged from subwords to words."""
 
 import hashlib
 import io
@@ -12,25 +12,24 @@ import torch
 
 from utils.data.download import cache_folder, on_disk, replacing
 
-MARK = "▁"  # begins the first piece of every word
-MOST = 2**31 - 4  # pieces: with three of its own, sentencepiece counts them in 32 bits
+MARK = "▁"  # starts the first piece of every word
+MAX_SIZE = 2**31 - 4  # sentencepiece counts pieces, with three of its own, in 32 bits
 
 
 def learn_subwords(sentences, size):
-    """Learn at most `size` pieces from sentences, lists of words, by merging what often stands together.
+    """Learn at most `size` subwords ("pieces") by byte pair encoding and return them as `Subwords`.
 
-    All letters of the text are pieces; then the most frequent pair of neighbours becomes a piece, again and
-    again (byte pair encoding: Sennrich, Haddow and Birch 2016, algorithm 1, as sentencepiece does it). The
-    result, a `Subwords`, is kept in the cache folder under the size and the checksum of all the sentences,
-    and learned only once, or again where the file is damaged. A size below 1, too small to hold every letter,
-    or above what sentencepiece can count is a ValueError; a cache folder that cannot be used is a DataError.
+    `sentences` are lists of words. All letters are pieces. Then the most frequent pair of neighbors becomes
+    a piece, again and again. The model is cached under the size and the checksum of all sentences, and
+    learned again if its file is damaged.
+
+    Raises ValueError if `size` is below 1, too small to hold every letter, or above `MAX_SIZE`, and DataError
+    if the cache folder cannot be used. Sennrich et al. 2016, algorithm 1, as implemented by sentencepiece.
     """
-    import sentencepiece  # slow to import, and only subwords need it
+    import sentencepiece  # slow to import
 
-    if not 1 <= size <= MOST:
-        raise ValueError(
-            f"subwords is the number of pieces, from 1 (8000 is a good start) to {MOST}, not {size}"
-        )
+    if not 1 <= size <= MAX_SIZE:
+        raise ValueError(f"expected 1 to {MAX_SIZE} subwords, got {size}: 8000 is a good start")
     lines = [_line(words) for words in sentences]
     key = hashlib.sha256(f"bpe {size} sentencepiece {sentencepiece.__version__}\n".encode())
     for line in lines:
@@ -44,17 +43,17 @@ def learn_subwords(sentences, size):
             sentence_iterator=iter(lines),
             model_writer=model,
             model_type="bpe",
-            vocab_size=size + 3,  # its unknown, begin and end, which stay unused
+            vocab_size=size + 3,  # its own unknown, begin and end tokens, which stay unused
             character_coverage=1.0,
-            normalization_rule_name="identity",  # the words come as they are to be
+            normalization_rule_name="identity",
             hard_vocab_limit=False,
             num_threads=1,
             minloglevel=2,
         )
     except RuntimeError as error:
         raise ValueError(
-            f"{size} pieces cannot be learned from these {len(lines):,} sentences "
-            f"({' '.join(str(error).split())}): choose more pieces than the text has different letters"
+            f"could not learn {size} subwords from {len(lines):,} sentences "
+            f"({' '.join(str(error).split())}): choose more subwords than the text has different letters"
         ) from error
     with on_disk("subwords could not be stored", path.parent), replacing(path) as partial:
         partial.write_bytes(model.getvalue())
@@ -62,9 +61,10 @@ def learn_subwords(sentences, size):
 
 
 class Subwords:
-    """Cuts words into the pieces of a model that `learn_subwords` made; a damaged one is a RuntimeError.
+    """Cut words into the pieces of a model file written by `learn_subwords`.
 
-    The first piece of a word begins with `MARK`. Put together, the pieces are the words again.
+    The first piece of a word starts with `MARK`. `merge_pieces` is the inverse of `cut`. Raises RuntimeError
+    if the file is damaged.
     """
 
     def __init__(self, path):
@@ -72,13 +72,13 @@ class Subwords:
 
     @property
     def pieces(self):
-        """All pieces that the model knows, each letter of the text it was learned from among them."""
+        """All pieces of the model, which include every letter of the training text."""
         model = self._model
         ids = (i for i in range(len(model)) if not model.is_control(i) and not model.is_unknown(i))
         return [model.id_to_piece(i) for i in ids]
 
     def cut(self, words):
-        """Cut a list of words into a list of pieces; letters that were never seen are pieces too."""
+        """Cut a list of words into a list of pieces. Unseen letters become pieces outside `pieces`."""
         return list(map(intern, self._model.encode(_line(words), out_type=str)))
 
 
@@ -87,26 +87,26 @@ def _load(path):
     import sentencepiece
 
     data = Path(path).read_bytes()
-    if not data:  # for sentencepiece that is a model without pieces
+    if not data:  # sentencepiece would accept it as a model without pieces
         raise RuntimeError(f"{path} is empty")
     return sentencepiece.SentencePieceProcessor(model_proto=data)
 
 
 def _line(words):
-    """Words as one line of text; a mark of their own would look like the begin of a word."""
+    """Join words into a line of text, in which a `MARK` cannot be taken for the start of a word."""
     return " ".join(words).replace(MARK, "_")
 
 
 def word_of_each(pieces):
-    """Number the word that each piece belongs to, from 0: a list of int as long as `pieces`.
+    """Return the index of the word that each piece belongs to, a list as long as `pieces`.
 
-    A word begins at every piece that begins with `MARK`, and at the first piece whatever it is.
+    A word starts at the first piece and at every piece that starts with `MARK`.
     """
     return list(accumulate(int(i > 0 and piece.startswith(MARK)) for i, piece in enumerate(pieces)))
 
 
 def merge_pieces(pieces):
-    """Put pieces together into words, without the marks."""
+    """Merge pieces into words, without the marks."""
     words = []
     for piece in pieces:
         if piece.startswith(MARK) or not words:
@@ -117,18 +117,20 @@ def merge_pieces(pieces):
 
 
 def map_on_words(weights, src_pieces, tgt_pieces):
-    """Show attention weights over pieces on words: the weights, the source words and the target words.
+    """Merge attention weights over pieces into weights over words.
 
-    weights (tgt_len, src_len) are over the pieces; a further row or column, an end token's, stays as it is.
-    A source word has the sum of the weights of its pieces, for that is how much it was looked at; a target
-    word has the mean of the rows of its pieces, for each was one look. So a row that summed to one still
-    does. Other sizes are a ValueError.
+    `weights` is (tgt_len, src_len). A row or column more than there are pieces belongs to an end token and
+    is kept. Returns the weights (tgt_words, src_words), the source words and the target words.
+
+    A source word gets the sum of the weights of its pieces. A target word gets the mean of the rows of its
+    pieces, so rows that sum to one still do. Raises ValueError if the sizes do not fit.
     """
     ends = [size - len(pieces) for size, pieces in zip(weights.shape, (tgt_pieces, src_pieces), strict=True)]
     if not set(ends) <= {0, 1}:
         raise ValueError(
-            f"{len(tgt_pieces)} target and {len(src_pieces)} source pieces do not fit weights of "
-            f"{tuple(weights.shape)}: give the pieces that they were computed for"
+            f"expected one weight per piece, with or without end tokens, got weights of shape "
+            f"{tuple(weights.shape)} for {len(tgt_pieces)} target and {len(src_pieces)} source pieces: pass "
+            f"the pieces that the weights were computed for"
         )
     means = _membership(tgt_pieces, ends[0]).to(weights)  # (tgt_len, tgt_words)
     sums = _membership(src_pieces, ends[1]).to(weights)  # (src_len, src_words)
@@ -137,7 +139,7 @@ def map_on_words(weights, src_pieces, tgt_pieces):
 
 
 def _membership(pieces, ends):
-    """Say which piece belongs to which word: 1 where it does, (pieces + ends, words + ends)."""
+    """Return a matrix (pieces + ends, words + ends) that is 1 where a piece belongs to a word."""
     words = word_of_each(pieces)
     count = words[-1] + 1 if words else 0
     return torch.eye(count + ends)[[*words, *[count] * ends]]

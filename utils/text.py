@@ -1,4 +1,4 @@
-"""Sentences to tokens, tokens to ids, ids to padded batches of similar length."""
+"""From sentences to tokens, from tokens to ids, from ids to padded batches."""
 
 import hashlib
 from collections import Counter
@@ -18,11 +18,12 @@ from utils.subwords import learn_subwords, map_on_words, merge_pieces
 PAD, BOS, EOS, UNK = "<pad>", "<bos>", "<eos>", "<unk>"
 SPECIALS = (PAD, BOS, EOS, UNK)
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
+SIDES = ("src", "tgt")
 
 
 @lru_cache
 def _moses(language):
-    from sacremoses import MosesDetokenizer, MosesTokenizer  # slow to import, and only raw text needs it
+    from sacremoses import MosesDetokenizer, MosesTokenizer  # slow to import
 
     return MosesTokenizer(language), MosesDetokenizer(language)
 
@@ -30,38 +31,36 @@ def _moses(language):
 def tokenize(sentence, tokenization="words", language="en"):
     """Split a sentence into tokens.
 
-    "words" splits at spaces; "moses" lower-cases and applies the Moses tokenizer of `language`. A word is in
-    memory once, however often it comes: that takes less room, and equal ones are compared at once.
+    `tokenization` is "words", which splits at spaces, or "moses", which lowercases the sentence and applies
+    the Moses tokenizer of `language`. Tokens are interned: equal tokens share one string in memory.
     """
     if tokenization == "words":
         return list(map(intern, sentence.split()))
     if tokenization == "moses":
         return list(map(intern, _moses(language)[0].tokenize(sentence.lower(), escape=False)))
-    raise ValueError(f'tokenization is "words" or "moses", not {tokenization!r}')
+    raise ValueError(f'expected tokenization "words" or "moses", got {tokenization!r}')
 
 
 def detokenize(tokens, tokenization="words", language="en"):
-    """Join tokens into a sentence: the way back from `tokenize`, but for upper case."""
+    """Join tokens into a sentence: the inverse of `tokenize`, except for upper case."""
     if tokenization == "words":
         return " ".join(tokens)
     return _moses(language)[1].detokenize(tokens, unescape=False)
 
 
 class Vocabulary:
-    """The tokens a model knows, each with an id; ids 0 to 3 are padding, begin, end and unknown."""
+    """Map tokens to ids and back. Ids 0 to 3 are `PAD_ID`, `BOS_ID`, `EOS_ID` and `UNK_ID`."""
 
     def __init__(self, tokens):
         self.tokens = [*SPECIALS, *tokens]
         self.ids = {token: id_ for id_, token in enumerate(self.tokens)}
         if len(self.ids) != len(self.tokens):
-            twice = [token for token, n in Counter(self.tokens).items() if n > 1]
-            raise ValueError(
-                f"a vocabulary holds each token once, but {twice[:3]} come again: remove the copies"
-            )
+            repeated = [token for token, count in Counter(self.tokens).items() if count > 1]
+            raise ValueError(f"expected distinct tokens, got {repeated[:3]} more than once: remove copies")
 
     @classmethod
     def from_sentences(cls, sentences, min_count=1):
-        """Collect the tokens seen at least `min_count` times, most frequent first (ties: alphabetical)."""
+        """Collect the tokens that occur at least `min_count` times, by frequency, then alphabetically."""
         counts = Counter(token for sentence in sentences for token in sentence)
         return cls(sorted((t for t in counts if counts[t] >= min_count), key=lambda t: (-counts[t], t)))
 
@@ -72,11 +71,11 @@ class Vocabulary:
         return token in self.ids
 
     def encode(self, tokens):
-        """Turn tokens into ids, without begin or end; an unknown token becomes `UNK_ID`."""
+        """Return the ids of tokens, without begin or end token. Unknown tokens become `UNK_ID`."""
         return [self.ids.get(token, UNK_ID) for token in tokens]
 
     def decode(self, ids):
-        """Turn ids into tokens, up to but without the first end token; padding and begin are dropped."""
+        """Return the tokens of ids up to the first end token, without padding and begin tokens."""
         tokens = []
         for id_ in ids:
             if id_ == EOS_ID:
@@ -88,11 +87,12 @@ class Vocabulary:
 
 @dataclass
 class Batch:
-    """Padded ids of some sentence pairs, in the order of `rows`.
+    """Padded ids of sentence pairs, in the order of `rows`.
 
-    src (batch, src_len) ends each sentence with its end token; src_lengths (batch,) counts real
-    tokens. tgt_in (batch, tgt_len) begins with the begin token; tgt_out (batch, tgt_len) is the
-    same sentence one step later and ends with the end token.
+    - src (batch, src_len): each sentence ends with the end token.
+    - src_lengths (batch,): the number of real tokens.
+    - tgt_in (batch, tgt_len): each sentence starts with the begin token.
+    - tgt_out (batch, tgt_len): the same sentences one step later, with the end token.
     """
 
     src: torch.Tensor
@@ -107,22 +107,22 @@ class Batch:
         return int((self.tgt_out != PAD_ID).sum())
 
     def to(self, device):
-        """Move the tensors to `device`; lengths stay on the CPU, where packing wants them."""
+        """Move the tensors to `device`, except for the lengths: packing needs them on the CPU."""
         return Batch(
             self.src.to(device), self.src_lengths, self.tgt_in.to(device), self.tgt_out.to(device), self.rows
         )
 
 
 def pad(sequences, pad_id=PAD_ID):
-    """Stack id sequences of different lengths into (batch, longest), filled up with `pad_id`."""
+    """Stack id sequences of different lengths into one tensor (batch, max_len), padded with `pad_id`."""
     sequences = [torch.as_tensor(ids, dtype=torch.long) for ids in sequences]
     return pad_sequence(sequences, batch_first=True, padding_value=pad_id)
 
 
 class Sequences:
-    """Id sequences of different lengths, one after the other in one tensor: row `i` is a view of it.
+    """Id sequences of different lengths, stored in one tensor. Indexing returns a view of a sequence.
 
-    A tensor for each sentence would take several times the room of its ids.
+    One tensor per sentence would take several times the memory of its ids.
     """
 
     def __init__(self, sequences):
@@ -141,94 +141,93 @@ class Sequences:
         return self.ids[self.starts[row] : self.starts[row + 1]]
 
 
-def part(rows, lengths, batch_tokens):
-    """Part rows, in their order, into batches: as many as fit into `batch_tokens` padded cells, at least one.
+def group_rows(rows, lengths, batch_tokens):
+    """Group rows, in the given order, into batches of at most `batch_tokens` padded target tokens.
 
-    `lengths` has each row's target with its begin and its end token; a batch is given one of the two.
+    `lengths` has the length of each row's target, including its begin and its end token: a batch holds only
+    one of the two. A row that is too long becomes a batch by itself.
     """
-    chunks, chunk, longest = [], [], 0
+    batches, batch, longest = [], [], 0
     for row in rows:
         longest = max(longest, lengths[row] - 1)
-        if chunk and longest * (len(chunk) + 1) > batch_tokens:
-            chunks.append(chunk)
-            chunk, longest = [], lengths[row] - 1
-        chunk.append(row)
-    return [*chunks, chunk] if chunk else chunks
+        if batch and longest * (len(batch) + 1) > batch_tokens:
+            batches.append(batch)
+            batch, longest = [], lengths[row] - 1
+        batch.append(row)
+    return [*batches, batch] if batch else batches
 
 
 def lengths_to_mask(lengths, max_len):
-    """Mark the real tokens: bool (batch, max_len), True where the position is below the length."""
+    """Return a bool mask (batch, max_len), True for real tokens: positions below `lengths` (batch,)."""
     return torch.arange(max_len, device=lengths.device) < lengths[:, None]
 
 
 class EncodedCorpus:
-    """A corpus made ready for training: tokens, the two vocabularies, and batches of ids.
+    """A corpus ready for training: tokens, two vocabularies, and batches of ids.
 
-    The vocabularies hold the tokens that the training split has at least `min_count` times.
-    Training pairs with a side longer than `max_tokens` are left out; other splits stay whole.
+    The vocabularies hold the tokens that occur at least `min_count` times in the training split. Training
+    pairs with more than `max_tokens` tokens on either side are left out. Other splits stay complete.
 
-    With `subwords`, a number, words are cut into pieces, and the pieces are the tokens. Each side learns at
-    most that many from its own half of the training split, and they are its vocabulary: `min_count` is for
-    words. They are learned apart because the two sides share no embeddings, so that of joint pieces each
-    would keep many that are only the other's.
+    With `subwords`, an int, words are cut into subwords, and these are the tokens. Each side learns at most
+    that many from its half of the training split, and they are its vocabulary, whatever `min_count`. The
+    sides do not share subwords because they do not share embeddings: each would keep many it never needs.
 
-    With `prompt_end`, a token that every target has once, a target's words up to it are given and not
-    predicted, like the question before an answer: in `tgt_out` they are padding, which no loss counts.
+    With `prompt_end`, a token that occurs once in each target, the target up to and including this token is
+    given to the model and not predicted, like the question before an answer. It is padding in `tgt_out`.
     """
 
     def __init__(self, corpus: Corpus, min_count=1, max_tokens=None, subwords=None, prompt_end=None):
         self.corpus, self.prompt_end = corpus, prompt_end
-        self._subwords = {}
-        self._tokens = {}
+        self._subwords, self._tokens, self._ids = {}, {}, {}
         src, tgt = self.tokens("train", "src"), self.tokens("train", "tgt")
         if not src:
-            raise ValueError("the training split is empty: give it pairs to learn from")
+            raise ValueError("expected training pairs, got an empty training split: add sentence pairs to it")
         if subwords is not None:
             self._subwords = {"src": learn_subwords(src, subwords), "tgt": learn_subwords(tgt, subwords)}
-            src = self._tokens["train", "src"] = [self._subwords["src"].cut(words) for words in src]
-            tgt = self._tokens["train", "tgt"] = [self._subwords["tgt"].cut(words) for words in tgt]
-        self.train_rows = [
-            row
-            for row in range(len(src))
-            if not max_tokens or max(len(src[row]), len(tgt[row])) <= max_tokens
-        ]
+            src, tgt = ([self.cut(words, side) for words in self.tokens("train", side)] for side in SIDES)
+            self._tokens = {("train", "src"): src, ("train", "tgt"): tgt}
+        lengths = [max(map(len, pair)) for pair in zip(src, tgt, strict=True)]
+        self.train_rows = [row for row, count in enumerate(lengths) if not max_tokens or count <= max_tokens]
         if not self.train_rows:
-            raise ValueError(f"no training pair has at most {max_tokens} tokens: raise max_tokens")
-        if self._subwords:
-            self.src_vocab, self.tgt_vocab = (Vocabulary(cutter.pieces) for cutter in self._subwords.values())
-        else:
-            self.src_vocab = Vocabulary.from_sentences((src[row] for row in self.train_rows), min_count)
-            self.tgt_vocab = Vocabulary.from_sentences((tgt[row] for row in self.train_rows), min_count)
-        self._ids = {}
+            raise ValueError(
+                f"expected training pairs of at most {max_tokens} tokens, but the shortest has "
+                f"{min(lengths)}: raise max_tokens"
+            )
+        self.src_vocab, self.tgt_vocab = (
+            Vocabulary(self._subwords[side].pieces)
+            if self._subwords
+            else Vocabulary.from_sentences((sentences[row] for row in self.train_rows), min_count)
+            for side, sentences in zip(SIDES, (src, tgt), strict=True)
+        )
 
     def _language(self, side):
         return self.corpus.src_lang if side == "src" else self.corpus.tgt_lang
 
     def tokenize(self, sentence, side="src"):
-        """Split a sentence of one side ("src" or "tgt") into the tokens that the vocabulary knows."""
+        """Split a sentence of one side ("src" or "tgt") into tokens of its vocabulary."""
         return self.cut(tokenize(sentence, self.corpus.tokenization, self._language(side)), side)
 
     def cut(self, words, side="src"):
-        """Cut the words of one side into tokens: into pieces, or not at all where words are the tokens."""
+        """Cut the words of one side into subwords, or return them unchanged if words are the tokens."""
         return self._subwords[side].cut(words) if self._subwords else list(words)
 
     def tokens(self, split, side):
-        """All sentences of one side ("src" or "tgt") of a split, as lists of tokens."""
+        """Return all sentences of one side ("src" or "tgt") of a split, as lists of tokens."""
         if (split, side) not in self._tokens:
             sentences = getattr(self.corpus[split], side)
             self._tokens[split, side] = [self.tokenize(sentence, side) for sentence in sentences]
         return self._tokens[split, side]
 
     def words(self, tokens):
-        """Put tokens together into words, where they are pieces of words; else they are words already."""
+        """Merge subwords into words, or return the tokens unchanged if they are words."""
         return merge_pieces(tokens) if self._subwords else list(tokens)
 
     def detokenize(self, tokens, side="tgt"):
-        """Join tokens of one side into a sentence: the way back from `tokenize`, but for upper case."""
+        """Join tokens of one side into a sentence: the inverse of `tokenize`, except for upper case."""
         return detokenize(self.words(tokens), self.corpus.tokenization, self._language(side))
 
     def on_words(self, translation):
-        """Show a `Translation` on words: its tokens put together, its weights as in `map_on_words`."""
+        """Convert a `Translation` from subwords to words, with the weights of `map_on_words`."""
         if not self._subwords:
             return translation
         src, tgt, weights = translation.src_tokens, translation.tokens, translation.weights
@@ -238,7 +237,7 @@ class EncodedCorpus:
 
     @property
     def fingerprint(self):
-        """A checksum of the vocabularies and of how many pairs there are to learn from, as 16 hex digits."""
+        """16 hex digits that identify the vocabularies and the number of training pairs."""
         facts = repr((self.src_vocab.tokens, self.tgt_vocab.tokens, len(self.train_rows)))
         return hashlib.sha256(facts.encode()).hexdigest()[:16]
 
@@ -251,9 +250,9 @@ class EncodedCorpus:
         return self._ids[split]
 
     def chunks(self, split, batch_tokens, seed=None):
-        """Part the rows of a split into batches of similar length, from short to long, as `part` does.
+        """Group the rows of a split into batches of similar length, from short to long, by `group_rows`.
 
-        With `seed`, which pairs of one length share a batch is drawn from it.
+        With `seed`, pairs of equal length are shuffled first, so their batches differ between seeds.
         """
         src, tgt = self._encoded(split)
         rows = self.train_rows if split == "train" else range(len(src))
@@ -261,15 +260,15 @@ class EncodedCorpus:
             generator = torch.Generator().manual_seed(seed)
             rows = [rows[i] for i in torch.randperm(len(rows), generator=generator)]
         rows = sorted(rows, key=lambda row: (src.lengths[row], tgt.lengths[row]))
-        return part(rows, tgt.lengths, batch_tokens)
+        return group_rows(rows, tgt.lengths, batch_tokens)
 
     def batch(self, split, rows):
         """Pad the pairs of these rows into one `Batch`."""
         src, tgt = self._encoded(split)
         tgt_in, tgt_out = pad([tgt[row][:-1] for row in rows]), pad([tgt[row][1:] for row in rows])
         if self.prompt_end is not None:
-            written = (tgt_in == self.tgt_vocab.ids[self.prompt_end]).cumsum(1) > 0
-            tgt_out = tgt_out.masked_fill(~written, PAD_ID)
+            predicted = (tgt_in == self.tgt_vocab.ids[self.prompt_end]).cumsum(1) > 0  # (batch, tgt_len)
+            tgt_out = tgt_out.masked_fill(~predicted, PAD_ID)
         return Batch(
             src=pad([src[row] for row in rows]),
             src_lengths=torch.tensor([src.lengths[row] for row in rows]),
@@ -286,9 +285,9 @@ class EncodedCorpus:
 
 @lru_cache
 def encoded_reviews(clauses=None):
-    """Give the embedded reviews ready for training, made once in each process.
+    """Return the reviews of `load_reviews` as an `EncodedCorpus`, cached per process.
 
-    With `clauses`, only those of at most so many clauses; the split of long reviews is then empty.
+    With `clauses`, reviews with more clauses than that are left out, so the split of long reviews is empty.
     """
     corpus = load_reviews()
     if clauses is None:
@@ -302,11 +301,11 @@ def encoded_reviews(clauses=None):
 
 @lru_cache
 def encoded_questions():
-    """Give the questions about reviews ready for training, made once in each process."""
+    """Return the questions about reviews as an `EncodedCorpus`, cached per process."""
     return EncodedCorpus(load_questions(), prompt_end="?")
 
 
 @lru_cache
 def encoded_summaries():
-    """Give the summaries of reviews ready for training, made once in each process."""
+    """Return the summaries of reviews as an `EncodedCorpus`, cached per process."""
     return EncodedCorpus(load_summaries())

@@ -27,7 +27,7 @@ from benchmarks import harness
 from benchmarks.profiling import fresh_process, resident_memory
 from utils.data import load_multi30k, load_reviews
 from utils.data.download import DataError
-from utils.text import PAD_ID, EncodedCorpus, Vocabulary, part, tokenize
+from utils.text import PAD_ID, EncodedCorpus, Vocabulary, group_rows, tokenize
 
 CORPORA = {"reviews": (load_reviews, 1), "Multi30K": (load_multi30k, 2)}  # loader, minimum count of a word
 BATCH_TOKENS = 1_500
@@ -73,7 +73,7 @@ def padding(encoded, batch_tokens=BATCH_TOKENS, seed=0):
     shuffled = random.Random(seed).sample(encoded.train_rows, len(encoded.train_rows))
     ways = {
         "buckets": encoded.chunks("train", batch_tokens, seed),
-        "random": part(shuffled, lengths, batch_tokens),
+        "random": group_rows(shuffled, lengths, batch_tokens),
     }
     return {way: _empty(encoded, chunks) for way, chunks in ways.items()}
 

@@ -19,56 +19,58 @@ from utils.text import (
 
 
 def make_corpus(lengths):
-    """Sentences of distinct words, so that every row can be told from every other."""
+    """Build a corpus of sentences of distinct words, so every row can be identified."""
     src = [" ".join(f"s{row}_{i}" for i in range(length)) for row, length in enumerate(lengths)]
     tgt = [" ".join(f"t{row}_{i}" for i in range(length + 1)) for row, length in enumerate(lengths)]
     split = Split(src, tgt)
     return Corpus("toy", "en", "fr", {"train": split, "valid": split}, "words", "none", "none")
 
 
-def test_moses_tokens_come_back_as_the_sentence():
-    sentence = "l'été, deux chiens n'aboient pas : voilà !"
-    tokens = tokenize(sentence, "moses", "fr")
-    assert tokens[:4] == ["l'", "été", ",", "deux"] and "n'" in tokens
-    assert detokenize(tokens, "moses", "fr") == sentence
-    assert tokenize("A DOG.", "moses", "en") == ["a", "dog", "."]
-    assert detokenize(tokenize("the dog isn't here.", "moses", "en"), "moses", "en") == "the dog isn't here."
+@pytest.mark.parametrize(
+    ("language", "sentence", "tokens"),
+    [
+        ("fr", "l'été, deux chiens n'aboient pas !", "l' été , deux chiens n' aboient pas !"),
+        ("en", "the dog isn't here.", "the dog isn 't here ."),
+    ],
+)
+def test_moses_tokens_can_be_joined_again(language, sentence, tokens):
+    assert tokenize(sentence, "moses", language) == tokens.split()
+    assert tokenize(sentence.upper(), "moses", language) == tokens.split()
+    assert detokenize(tokens.split(), "moses", language) == sentence
 
 
 @pytest.mark.parametrize("tokenization", ["words", "moses"])
-def test_a_word_is_in_memory_once(tokenization):
-    (_, first), (second, _) = (
-        tokenize("the restaurant", tokenization),
-        tokenize("restaurant was", tokenization),
-    )
-    assert first is second
+def test_equal_tokens_share_memory(tokenization):
+    first, second = tokenize("the restaurant", tokenization), tokenize("restaurant was", tokenization)
+    assert first[1] is second[0]
 
 
-def test_unknown_tokenization_is_named():
-    with pytest.raises(ValueError, match="letters"):
+def test_tokenize_rejects_an_unknown_tokenization():
+    with pytest.raises(ValueError, match='expected tokenization "words" or "moses", got \'letters\''):
         tokenize("a", "letters")
 
 
 def test_vocabulary_encodes_and_decodes():
     vocab = Vocabulary.from_sentences([["b", "a", "b"], ["c", "a", "b"]], min_count=2)
-    assert vocab.tokens[4:] == ["b", "a"]  # by frequency; c is too rare
+    assert vocab.tokens[4:] == ["b", "a"], "by frequency; c is too rare"
     assert vocab.encode(["a", "c", "b"]) == [5, UNK_ID, 4]
     assert vocab.decode([BOS_ID, 5, 4, EOS_ID, 4, PAD_ID]) == ["a", "b"]
-    assert "c" not in vocab and len(vocab) == 6
+    assert "c" not in vocab
+    assert len(vocab) == 6
 
 
-def test_vocabulary_refuses_a_token_twice():
-    with pytest.raises(ValueError, match="once"):
-        Vocabulary(["a", "a"])
+def test_vocabulary_rejects_repeated_tokens():
+    with pytest.raises(ValueError, match=r"got \['a'\] more than once"):
+        Vocabulary(["a", "b", "a"])
 
 
-def test_mask_marks_the_real_tokens():
+def test_lengths_to_mask_marks_real_tokens():
     mask = lengths_to_mask(torch.tensor([3, 0, 2]), 3)
     assert mask.tolist() == [[True, True, True], [False, False, False], [True, True, False]]
 
 
 @pytest.mark.parametrize("batch_tokens", [1, 20, 10_000])
-def test_batches_hold_every_pair_once_and_unpadded_again(batch_tokens):
+def test_batches_cover_every_pair_once(batch_tokens):
     lengths = [2, 11, 5, 3, 7, 2, 13, 5, 5, 3, 1]
     encoded = EncodedCorpus(make_corpus(lengths))
     seen = []
@@ -88,72 +90,74 @@ def test_batches_hold_every_pair_once_and_unpadded_again(batch_tokens):
     assert sorted(seen) == list(range(len(lengths)))
 
 
-def test_buckets_leave_little_padding_and_seeds_change_who_shares_a_batch():
-    lengths = [1 + (7 * i) % 40 for i in range(400)]
-    encoded = EncodedCorpus(make_corpus(lengths))
+def test_batches_have_little_padding_and_depend_on_the_seed():
+    encoded = EncodedCorpus(make_corpus([1 + (7 * i) % 40 for i in range(400)]))
     batches = list(encoded.batches("train", 400))
-    cells = sum(batch.src.numel() for batch in batches)
-    real = sum(int(batch.src_lengths.sum()) for batch in batches)
-    assert 1 - real / cells < 0.08
+    positions = sum(batch.src.numel() for batch in batches)
+    tokens = sum(int(batch.src_lengths.sum()) for batch in batches)
+    assert 1 - tokens / positions < 0.08
     first, again, other = (encoded.chunks("train", 400, seed) for seed in (1, 1, 2))
     assert first == again != other
-    assert [len(chunk) for chunk in first] == [len(chunk) for chunk in other]
+    assert [len(rows) for rows in first] == [len(rows) for rows in other]
 
 
-def test_long_training_pairs_are_left_out_and_other_splits_stay_whole():
+def test_max_tokens_drops_long_pairs_from_training_only():
     encoded = EncodedCorpus(make_corpus([2, 9, 3]), max_tokens=5)
-    assert sorted(row for b in encoded.batches("train", 20) for row in b.rows) == [0, 2]
-    assert sorted(row for b in encoded.batches("valid", 20) for row in b.rows) == [0, 1, 2]
+    assert sorted(row for batch in encoded.batches("train", 20) for row in batch.rows) == [0, 2]
+    assert sorted(row for batch in encoded.batches("valid", 20) for row in batch.rows) == [0, 1, 2]
     assert "s1_0" not in encoded.src_vocab
-    with pytest.raises(ValueError, match="raise max_tokens"):
+
+
+def test_max_tokens_must_leave_a_training_pair():
+    with pytest.raises(ValueError, match="at most 1 tokens, but the shortest has 3: raise max_tokens"):
         EncodedCorpus(make_corpus([2, 9, 3]), max_tokens=1)
 
 
-def test_an_empty_training_split_is_told():
-    for options in ({}, {"max_tokens": 5}, {"subwords": 9}):
-        with pytest.raises(ValueError, match="the training split is empty"):
-            EncodedCorpus(make_corpus([]), **options)
+@pytest.mark.parametrize("options", [{}, {"max_tokens": 5}, {"subwords": 9}])
+def test_training_split_must_not_be_empty(options):
+    with pytest.raises(ValueError, match="got an empty training split"):
+        EncodedCorpus(make_corpus([]), **options)
 
 
-def test_splits_must_be_parallel():
-    with pytest.raises(ValueError, match="src has 2 and tgt has 1"):
-        Split(["a", "b"], ["c"])
-
-
-def test_the_reviews_are_made_ready_once():
+def test_encoded_reviews_are_cached():
     encoded = encoded_reviews()
     assert encoded is encoded_reviews()
-    assert "restaurant" in encoded.src_vocab and "serveur" in encoded.tgt_vocab
-    assert all(set(tokens) <= set(encoded.src_vocab.tokens) for tokens in encoded.tokens("test", "src"))
+    assert "restaurant" in encoded.src_vocab
+    assert "serveur" in encoded.tgt_vocab
 
 
-def test_short_reviews_are_those_of_the_corpus_with_few_clauses():
-    whole, short = encoded_reviews().corpus, encoded_reviews(2)
-    assert short is encoded_reviews(2)
+def test_encoded_reviews_can_be_limited_to_short_ones():
+    corpus, short = encoded_reviews().corpus, encoded_reviews(2)
     for name in ("train", "valid", "test"):
-        split = whole[name]
+        split = corpus[name]
         rows = [row for row, count in enumerate(split.clauses) if count <= 2]
-        assert 0 < len(rows) < len(split) and short.corpus[name] == split[rows]
+        assert 0 < len(rows) < len(split)
+        assert short.corpus[name] == split[rows]
     assert len(short.corpus["long"]) == 0
 
 
-def test_a_prompt_is_given_and_not_predicted():
+def test_prompt_is_an_input_and_not_predicted():
     split = Split(["a b", "c"], ["how was b ? b", "what ? a c"])
     corpus = Corpus("toy", "en", "en", {"train": split}, "words", "none", "none")
     plain, prompted = (EncodedCorpus(corpus, prompt_end=end).batch("train", [0, 1]) for end in (None, "?"))
-    assert torch.equal(prompted.tgt_in, plain.tgt_in) and torch.equal(prompted.src, plain.src)
-    graded = prompted.tgt_out != PAD_ID
-    assert graded.tolist() == [[False] * 4 + [True] * 2, [False] * 2 + [True] * 3 + [False]]
-    assert torch.equal(prompted.tgt_out[graded], plain.tgt_out[graded])
+    assert torch.equal(prompted.tgt_in, plain.tgt_in)
+    assert torch.equal(prompted.src, plain.src)
+    predicted = prompted.tgt_out != PAD_ID
+    assert predicted.tolist() == [[False] * 4 + [True] * 2, [False] * 2 + [True] * 3 + [False]]
+    assert torch.equal(prompted.tgt_out[predicted], plain.tgt_out[predicted])
 
 
-def test_questions_and_summaries_are_made_ready_once():
-    questions, summaries = encoded_questions(), encoded_summaries()
-    assert questions is encoded_questions() and summaries is encoded_summaries()
-    for encoded in questions, summaries:
-        for side, vocab in ("src", encoded.src_vocab), ("tgt", encoded.tgt_vocab):
-            assert all(set(tokens) <= set(vocab.tokens) for tokens in encoded.tokens("test", side))
+@pytest.mark.parametrize("load", [encoded_reviews, encoded_questions, encoded_summaries])
+def test_vocabularies_of_generated_corpora_cover_the_test_split(load):
+    encoded = load()
+    for side, vocab in ("src", encoded.src_vocab), ("tgt", encoded.tgt_vocab):
+        assert all(set(tokens) <= set(vocab.tokens) for tokens in encoded.tokens("test", side))
+
+
+def test_answers_are_predicted_and_questions_are_not():
+    questions = encoded_questions()
+    assert questions is encoded_questions(), "cached"
     batch = next(questions.batches("test"))
-    answers = [questions.tgt_vocab.decode(row[row != PAD_ID].tolist()) for row in batch.tgt_out]
-    wanted = [questions.tokens("test", "tgt")[row] for row in batch.rows]
-    assert answers == [tokens[tokens.index("?") + 1 :] for tokens in wanted]
+    predicted = [questions.tgt_vocab.decode(row[row != PAD_ID].tolist()) for row in batch.tgt_out]
+    targets = [questions.tokens("test", "tgt")[row] for row in batch.rows]
+    assert predicted == [tokens[tokens.index("?") + 1 :] for tokens in targets]
