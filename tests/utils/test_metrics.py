@@ -12,6 +12,7 @@ from utils.metrics import (
     attention_entropy,
     bleu,
     bleu_by_length,
+    compare_systems,
     coverage,
     diagonal_links,
     hard_alignment,
@@ -23,43 +24,120 @@ from utils.metrics import (
     translation_scores,
 )
 
-REFERENCES = [f"the {a} was {b} and the {c} was cold" for a in "abcd" for b in "efg" for c in "hij"]
-HYPOTHESES = [
-    r if i % 3 else r.replace("cold", "hot").replace("and", "but") for i, r in enumerate(REFERENCES)
+REFERENCES = [
+    f"the {food} was {taste} , and the {person} was n't {mood}"
+    for food in ("soup", "tea", "fish", "bread")
+    for taste in ("hot", "cold", "good")
+    for person, mood in (("waiter", "kind"), ("cook", "there"))
 ]
+WORSE = [text.replace("and the", "but a") if i % 2 else text for i, text in enumerate(REFERENCES)]
+ONE_WORD_WORSE = [text.replace("hot", "warm") if i == 7 else text for i, text in enumerate(WORSE)]
 
 
-def test_bleu_is_sacrebleus_with_an_interval_around_it():
-    score = bleu(HYPOTHESES, REFERENCES)
-    assert score.score == sacrebleu.corpus_bleu(HYPOTHESES, [REFERENCES], tokenize="none", force=True).score
+# BLEU
+
+
+def test_bleu_is_that_of_sacrebleu_with_an_interval():
+    score = bleu(WORSE, REFERENCES)
+    assert score.score == sacrebleu.corpus_bleu(WORSE, [REFERENCES], tokenize="none", force=True).score
     assert score.low < score.score < score.high
-    assert score.signature.startswith("nrefs:1|bs:300|") and "tok:none" in score.signature
+    assert score.signature.startswith("nrefs:1|bs:300|")
+    assert "tok:none" in score.signature
     assert bleu(REFERENCES, REFERENCES).score == pytest.approx(100)
-    assert math.isnan(bleu(HYPOTHESES, REFERENCES, n_bootstrap=0).low)
+    assert str(score).endswith(f"{score.high:.1f}] on 24 sentences")
 
 
-def test_bleu_refuses_lists_that_do_not_match():
-    with pytest.raises(ValueError, match="1 hypotheses, 2 references"):
-        bleu(["a"], ["a", "b"])
+def test_bleu_interval_is_optional():
+    assert math.isnan(bleu(WORSE, REFERENCES, n_bootstrap=0).low)
+    narrow, wide = bleu(WORSE, REFERENCES, n_bootstrap=2), bleu(WORSE, REFERENCES)
+    assert wide.low <= narrow.low <= narrow.high <= wide.high
 
 
-@pytest.mark.parametrize("n_bootstrap", [1, -1])
-def test_an_interval_needs_two_resamplings(n_bootstrap):
-    with pytest.raises(ValueError, match="2 or more, or 0 for no interval"):
-        bleu(HYPOTHESES, REFERENCES, n_bootstrap=n_bootstrap)
-    assert bleu(HYPOTHESES, REFERENCES, n_bootstrap=2).low <= bleu(HYPOTHESES, REFERENCES).high
+@pytest.mark.parametrize(
+    ("references", "n_bootstrap", "message"),
+    [
+        (["a", "b"], 300, "got 1 hypotheses and 2 references"),
+        (["a"], 1, "2 or more, or 0 for no interval, got 1"),
+        (["a"], -1, "2 or more, or 0 for no interval, got -1"),
+    ],
+)
+def test_bleu_rejects_invalid_arguments(references, n_bootstrap, message):
+    with pytest.raises(ValueError, match=message):
+        bleu(["a"], references, n_bootstrap=n_bootstrap)
 
 
-def test_bleu_by_length_parts_the_sentences():
-    lengths = [3, 3, 8, 9, 30]
+def test_bleu_by_length_bins_sentences():
     hypotheses = ["a b c d"] * 2 + ["x y z w"] * 2 + ["a b c d"]
-    rows = bleu_by_length(lengths, hypotheses, ["a b c d"] * 5, [1, 5, 10, 20, 40], n_bootstrap=0)
-    assert [bounds for bounds, _ in rows] == [(1, 4), (5, 9), (20, 39)]
-    assert [score.sentences for _, score in rows] == [2, 2, 1]
-    assert [round(score.score) for _, score in rows] == [100, 0, 100]
+    rows = bleu_by_length([3, 3, 8, 9, 30], hypotheses, ["a b c d"] * 5, [1, 5, 10, 20, 40], n_bootstrap=0)
+    scores = [(bounds, round(score.score), score.sentences) for bounds, score in rows]
+    assert scores == [((1, 4), 100, 2), ((5, 9), 0, 2), ((20, 39), 100, 1)]
 
 
-def test_hard_alignment_takes_the_largest_weight_and_shift():
+# Comparison of systems
+
+
+def compare(system_a, system_b, n_samples=200):
+    return compare_systems(REFERENCES, system_a, system_b, n_samples=n_samples)
+
+
+def test_comparison_has_the_scores_and_intervals_of_bleu():
+    found = compare(WORSE, ONE_WORD_WORSE)
+    for name, system in (("a", WORSE), ("b", ONE_WORD_WORSE)):
+        score = bleu(system, REFERENCES, n_bootstrap=200)
+        assert found[f"bleu_{name}"] == pytest.approx(score.score)
+        assert found[f"interval_{name}"] == pytest.approx((score.low, score.high))
+    assert found["difference"] == pytest.approx(found["bleu_b"] - found["bleu_a"])
+
+
+def test_comparison_is_symmetric():
+    found, swapped = compare(WORSE, REFERENCES), compare(REFERENCES, WORSE)
+    assert found["difference"] > 5
+    assert found["difference"] == -swapped["difference"]
+    assert found["p_value"] == swapped["p_value"] < 0.05
+    assert not found["within_noise"]
+    assert not swapped["within_noise"]
+
+
+def test_change_in_one_sentence_is_within_noise():
+    system = [text.replace("the", "a") if i == 3 else text for i, text in enumerate(WORSE)]
+    found = compare(WORSE, system)
+    assert found["difference"] != 0
+    assert found["p_value"] >= 0.05
+    assert found["within_noise"]
+
+
+def test_equal_systems_are_within_noise_despite_their_tiny_p_value():
+    found = compare(WORSE, list(WORSE))
+    assert found["difference"] == 0
+    assert found["p_value"] < 0.05
+    assert found["within_noise"]
+
+
+def test_paired_comparison_finds_a_difference_that_overlapping_intervals_hide():
+    worse = [" ".join(text.split()[: 5 + i % 6]) for i, text in enumerate(REFERENCES)]
+    worst = [text.replace("was hot", "is hot").replace("was good", "is good") for text in worse]
+    found = compare(worst, worse)
+    assert found["interval_a"][1] > found["interval_b"][0]
+    assert not found["within_noise"]
+
+
+def test_comparison_can_tokenize():
+    raw = ["It's cold, isn't it?", "Yes, it is."] * 5
+    worse = ["It's cold isn't it", "Yes it is"] * 5
+    words, tokens = (compare_systems(raw, worse, raw, tokenize, 50)["bleu_a"] for tokenize in ("none", "13a"))
+    assert words < tokens
+
+
+@pytest.mark.parametrize(("size", "size_b"), [(2, 1), (0, 0)])
+def test_comparison_needs_lists_of_equal_length(size, size_b):
+    with pytest.raises(ValueError, match=f"got {size} references, {size} sentences of A and {size_b} of B"):
+        compare_systems(["a"] * size, ["a"] * size, ["a"] * size_b)
+
+
+# Alignments
+
+
+def test_hard_alignment_takes_the_largest_weight():
     weights = torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]])
     assert hard_alignment(weights) == {(1, 0), (0, 1)}
     assert hard_alignment(weights, shift=1) == {(2, 0), (1, 1)}
@@ -67,10 +145,21 @@ def test_hard_alignment_takes_the_largest_weight_and_shift():
     assert hard_alignment(torch.tensor([[0.25, 0.375, 0.375], [0.0, 0.0, 0.0]])) == {(1, 0), (0, 1)}
 
 
-def test_diagonal_goes_from_corner_to_corner():
-    assert diagonal_links(3, 3) == {(0, 0), (1, 1), (2, 2)}
-    assert diagonal_links(2, 4) == {(0, 0), (0, 1), (1, 2), (1, 3)}
-    assert diagonal_links(4, 1) == {(0, 0)}
+@pytest.mark.parametrize(
+    ("sizes", "links"),
+    [
+        ((3, 3), {(0, 0), (1, 1), (2, 2)}),
+        ((2, 4), {(0, 0), (0, 1), (1, 2), (1, 3)}),
+        ((4, 1), {(0, 0)}),
+    ],
+)
+def test_diagonal_links_join_the_corners(sizes, links):
+    assert diagonal_links(*sizes) == links
+
+
+def test_link_map_is_the_inverse_of_hard_alignment():
+    assert link_map({(0, 1), (2, 0), (2, 1)}, 2, 3).tolist() == [[0, 0, 1], [1, 0, 1]]
+    assert hard_alignment(link_map({(0, 1), (2, 0)}, 2, 3)) == {(0, 1), (2, 0)}
 
 
 def test_alignment_error_rate_by_hand():
@@ -81,132 +170,139 @@ def test_alignment_error_rate_by_hand():
     assert alignment_error_rate([{(5, 5)}], sure) == 1
     # over a corpus, links are pooled, not averaged: A = 1 + 1, S = 2 + 1, hits 1 + 0
     assert alignment_error_rate([{(0, 0)}, {(3, 3)}], [*sure, {(1, 1)}]) == pytest.approx(1 - 2 / 5)
-    with pytest.raises(ValueError, match="no link"):
+    with pytest.raises(ValueError, match="expected predicted or gold links, got none"):
         alignment_error_rate([set()], [set()])
 
 
-def test_the_interval_of_the_error_is_of_whole_sentences():
+def test_alignment_error_interval_resamples_sentences():
     predicted, sure = [{(0, 0)}, {(3, 3)}] * 20, [{(0, 0), (1, 1)}, {(1, 1)}] * 20
     rate, low, high = alignment_error_interval(predicted, sure)
     assert rate == pytest.approx(alignment_error_rate(predicted, sure)) == pytest.approx(1 - 2 / 5)
-    assert 0.45 < low < rate - 0.05 and rate + 0.05 < high < 0.75
+    assert 0.45 < low < rate - 0.05
+    assert rate + 0.05 < high < 0.75
     assert alignment_error_interval(sure, sure) == (0, 0, 0)
 
 
-MASK = torch.tensor([[True, True, True], [True, True, False], [False, False, False]])
-ROWS = torch.tensor([[[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]]])
-
-
-def test_entropy_by_hand_in_nats_without_padding():
-    found = attention_entropy(ROWS.expand(3, 2, 3), MASK)
-    by_hand = [[0.0, 1.5 * math.log(2)], [0.0, math.log(2)], [0.0, 0.0]]
-    assert torch.allclose(found, torch.tensor(by_hand))
-    assert torch.equal(attention_entropy(ROWS), found[:1])
-    even = attention_entropy(torch.full((2, 3, 5), 0.2, dtype=torch.float64))
-    assert even.shape == (2, 3) and torch.allclose(even, torch.full_like(even, math.log(5)))
-
-
-def test_coverage_adds_up_what_each_source_token_receives():
-    found = coverage(ROWS.expand(3, 2, 3), MASK)
-    assert found.tolist() == [[1.25, 0.25, 0.5], [1.25, 0.25, 0.0], [0.0, 0.0, 0.0]]
-    assert torch.equal(coverage(ROWS), found[:1])
-    weights = torch.rand(2, 3, 5, dtype=torch.float64).softmax(-1)
-    assert torch.allclose(coverage(weights).sum(-1), torch.tensor(3.0, dtype=torch.float64))
-
-
-def test_maps_count_where_the_translation_is_right_and_without_their_end_tokens():
-    gold = Split(["a b", "c d"], ["w x y z", "w x y z"], [frozenset({(0, 0), (0, 1), (1, 2), (1, 3)})] * 2)
-    source, other = torch.eye(3)[[0, 0, 1, 1, 2]], torch.eye(3)[[2, 0, 1, 0, 2]]
-    other[0] = torch.tensor(
-        [0.1, 0.3, 0.6]
-    )  # most on the end token, and more on the wrong word than the right
-    maps = [source, other]  # all right, and two of four
-    right = ["w x y z", "w x y z"]
-    score, error = translation_scores(right, maps, gold)
-    assert score == pytest.approx(100)
-    assert error == pytest.approx(0.25)
-    score, error = translation_scores(["w x y z", "w x y y"], maps, gold)
-    assert score < 100 and error == 0
-    for without in (translation_scores(right, [], gold), translation_scores(right, [None, None], gold)):
-        assert without[0] == pytest.approx(100) and math.isnan(without[1])
-    assert math.isnan(translation_scores(["w", "w"], maps, gold)[1])
-
-
-def test_recall_counts_wanted_ngrams_that_are_written():
-    written = ["le vin rouge et le vin", "la soupe"]
-    assert ngram_recall(written, [[("vin",), ("vin",), ("pain",)], [("soupe",)]]) == pytest.approx(3 / 4)
-    assert ngram_recall(written, [[("vin", "rouge"), ("rouge", "vin")], []]) == pytest.approx(1 / 2)
-    assert ngram_recall(written, [[("rouge",)], [("soupe",), ("soupe",)]]) == pytest.approx(2 / 3)
-    assert ngram_recall(["", "a"], [[("a",)], [("a", "b")]]) == 0
-
-
-def test_recall_refuses_what_it_cannot_answer():
-    with pytest.raises(ValueError, match="2 sentences, 1 lists"):
-        ngram_recall(["a", "b"], [[("a",)]])
-    with pytest.raises(ValueError, match="0 n-grams"):
-        ngram_recall(["a"], [[]])
-
-
-def test_overlap_is_the_harmonic_mean_of_precision_and_recall():
-    found = ["pros", "view", ";", "cons", "bread", "tea"]
-    wanted = ["pros", "view", ";", "cons", "view", "bread"]
-    precision, recall = 5 / 6, 5 / 6  # tea is too much, the second view is missing
-    assert overlap_f1([found], [wanted]) == pytest.approx(2 * precision * recall / (precision + recall))
-    precision, recall = 1 / 3, 1 / 2
-    one_of_three = 2 * precision * recall / (precision + recall)
-    assert overlap_f1([["a", "b", "c"], []], [["a", "d"], []]) == pytest.approx((one_of_three + 1) / 2)
-    assert overlap_f1([["a"], []], [[], ["a"]]) == 0
-
-
-def test_overlap_refuses_texts_that_do_not_pair_up():
-    for found, wanted in ([["a"]], []), ([], []):
-        with pytest.raises(ValueError, match=f"{len(found)} found, 0 wanted"):
-            overlap_f1(found, wanted)
-
-
-def test_interval_of_a_mean_is_students():
-    mean, low, high = mean_interval([1.0, 2.0, 3.0])
-    assert mean == pytest.approx(2) and (low + high) / 2 == pytest.approx(2)
-    assert high - mean == pytest.approx(4.303 / math.sqrt(3), abs=1e-3)
-    assert mean_interval([7, 7, 7, 7]) == (7, 7, 7)
-    for values in ([], [1.0], [1.0] * 11, [[1.0, 2.0]]):
-        with pytest.raises(ValueError, match="2 to 10"):
-            mean_interval(values)
-
-
-@pytest.mark.parametrize("runs", range(2, 11))
-def test_interval_holds_the_true_mean_as_often_as_it_says(runs):
-    """Integrated under Student's density: 95% of it lies within the quantile that is used."""
-    _, _, high = mean_interval([0.0] * (runs - 1) + [1.0])
-    spread = torch.tensor([0.0] * (runs - 1) + [1.0]).std().item()
-    quantile = (high - 1 / runs) * math.sqrt(runs) / spread
-    freedom, t = runs - 1, torch.linspace(0, quantile, 20_001, dtype=torch.float64)
-    density = (1 + t**2 / freedom) ** (-(freedom + 1) / 2)
-    scale = math.gamma((freedom + 1) / 2) / math.gamma(freedom / 2) / math.sqrt(freedom * math.pi)
-    assert 2 * scale * torch.trapezoid(density, t).item() == pytest.approx(0.95, abs=1e-4)
-
-
-def test_resampling_draws_groups_and_not_their_values():
-    groups = [[0.0] * 50, [1.0] * 50] * 8  # 800 values, but only 16 independent groups
-    mean, low, high = resampled_interval([*groups, []])
-    assert mean == 0.5 and (high - low) / 2 == pytest.approx(1.96 * 0.5 / 4, rel=0.1)
-    assert resampled_interval([group[0] for group in groups]) == (mean, low, high), "one number each"
-    assert resampled_interval([[1.0, 2.0, 3.0], [6.0]])[0] == 3, "each value counts alike"
-    assert resampled_interval([[7.0], [7.0, 7.0]]) == (7, 7, 7)
-    with pytest.raises(ValueError, match="a group with a value"):
-        resampled_interval([[], []])
-
-
-def test_links_come_back_from_their_map():
-    links = {(0, 1), (2, 0), (2, 1)}
-    weights = link_map(links, 2, 3)
-    assert weights.tolist() == [[0, 0, 1], [1, 0, 1]]
-    assert hard_alignment(link_map({(0, 1), (2, 0)}, 2, 3)) == {(0, 1), (2, 0)}
-
-
-def test_errors_at_each_shift_are_those_of_the_shifted_links():
+def test_alignment_errors_shift_the_links():
     maps = [link_map({(1, 0), (2, 1)}, 2, 3), link_map({(0, 0)}, 1, 2)]
     gold = [{(0, 0), (1, 1)}, {(0, 0)}]
     # shift -1 hits both of the first and drops the link of the second: A = 2, S = 3
     assert alignment_errors(maps, gold) == pytest.approx({-1: 1 - 4 / 5, 0: 1 - 2 / 6, 1: 1})
     assert list(alignment_errors(maps, gold, shifts=(0,))) == [0]
+
+
+def test_translation_scores_use_exact_translations_without_end_tokens():
+    gold = Split(["a b", "c d"], ["w x y z", "w x y z"], [frozenset({(0, 0), (0, 1), (1, 2), (1, 3)})] * 2)
+    all_right, half_right = torch.eye(3)[[0, 0, 1, 1, 2]], torch.eye(3)[[2, 0, 1, 0, 2]]
+    half_right[0] = torch.tensor([0.1, 0.3, 0.6])  # most weight on the end token, then on the wrong word
+    maps, exact = [all_right, half_right], ["w x y z", "w x y z"]
+    assert translation_scores(exact, maps, gold) == pytest.approx((100, 0.25))
+    score, error = translation_scores(["w x y z", "w x y y"], maps, gold)
+    assert score < 100
+    assert error == 0
+    for no_maps in ([], [None, None]):
+        assert translation_scores(exact, no_maps, gold) == pytest.approx((100, math.nan), nan_ok=True)
+    assert math.isnan(translation_scores(["w", "w"], maps, gold)[1])
+
+
+# Entropy and coverage
+
+MASK = torch.tensor([[True, True, True], [True, True, False], [False, False, False]])
+ROWS = torch.tensor([[[1.0, 0.0, 0.0], [0.25, 0.25, 0.5]]])
+
+
+def test_entropy_in_nats_ignores_padding():
+    found = attention_entropy(ROWS.expand(3, 2, 3), MASK)
+    by_hand = [[0.0, 1.5 * math.log(2)], [0.0, math.log(2)], [0.0, 0.0]]
+    torch.testing.assert_close(found, torch.tensor(by_hand))
+    assert torch.equal(attention_entropy(ROWS), found[:1])
+    uniform = attention_entropy(torch.full((2, 3, 5), 0.2, dtype=torch.float64))
+    torch.testing.assert_close(uniform, torch.full((2, 3), math.log(5), dtype=torch.float64))
+
+
+def test_coverage_sums_over_target_rows():
+    found = coverage(ROWS.expand(3, 2, 3), MASK)
+    assert found.tolist() == [[1.25, 0.25, 0.5], [1.25, 0.25, 0.0], [0.0, 0.0, 0.0]]
+    assert torch.equal(coverage(ROWS), found[:1])
+
+
+# Recall and F1
+
+
+@pytest.mark.parametrize(
+    ("expected", "recall"),
+    [
+        ([[("vin",), ("vin",), ("pain",)], [("soupe",)]], 3 / 4),
+        ([[("vin", "rouge"), ("rouge", "vin")], []], 1 / 2),
+        ([[("rouge",)], [("soupe",), ("soupe",)]], 2 / 3),
+        ([[("le", "vin", "rouge", "et", "le", "vin", "et")], [("la", "soupe")]], 1 / 2),
+    ],
+)
+def test_recall_counts_expected_ngrams(expected, recall):
+    assert ngram_recall(["le vin rouge et le vin", "la soupe"], expected) == pytest.approx(recall)
+
+
+@pytest.mark.parametrize(
+    ("texts", "ngrams", "message"),
+    [(["a", "b"], [[("a",)]], "got 2 sentences, 1 lists"), (["a"], [[]], "and 0 n-grams")],
+)
+def test_recall_needs_ngrams_for_every_sentence(texts, ngrams, message):
+    with pytest.raises(ValueError, match=message):
+        ngram_recall(texts, ngrams)
+
+
+def test_f1_is_the_harmonic_mean_of_precision_and_recall():
+    found = ["pros", "view", ";", "cons", "bread"]
+    expected = ["pros", "view", ";", "cons", "view", "bread", "tea"]
+    precision, recall = 5 / 5, 5 / 7  # the second view and the tea are missing
+    assert overlap_f1([found], [expected]) == pytest.approx(2 * precision * recall / (precision + recall))
+    assert overlap_f1([["a", "b"], []], [["a", "d"], []]) == pytest.approx((1 / 2 + 1) / 2), "mean over texts"
+    assert overlap_f1([["a"], []], [[], ["a"]]) == 0
+
+
+@pytest.mark.parametrize("found", [[["a"]], []])
+def test_f1_needs_as_many_found_as_expected_lists(found):
+    with pytest.raises(ValueError, match=f"got {len(found)} and 0"):
+        overlap_f1(found, [])
+
+
+# Intervals
+
+
+def test_mean_interval_is_that_of_student():
+    mean, low, high = mean_interval([1.0, 2.0, 3.0])
+    assert mean == pytest.approx(2) == (low + high) / 2
+    assert high - mean == pytest.approx(4.303 / math.sqrt(3), abs=1e-3)
+    assert mean_interval([7, 7, 7, 7]) == (7, 7, 7)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [1.0] * 11, [[1.0, 2.0]]])
+def test_mean_interval_needs_2_to_10_values(values):
+    with pytest.raises(ValueError, match="expected a list of 2 to 10 values"):
+        mean_interval(values)
+
+
+@pytest.mark.parametrize("runs", range(2, 11))
+def test_mean_interval_covers_95_percent_of_the_t_distribution(runs):
+    values = [0.0] * (runs - 1) + [1.0]
+    mean, _, high = mean_interval(values)
+    quantile = (high - mean) * math.sqrt(runs) / torch.tensor(values).std().item()
+    degrees, t = runs - 1, torch.linspace(0, quantile, 20_001, dtype=torch.float64)
+    density = (1 + t**2 / degrees) ** (-(degrees + 1) / 2)
+    scale = math.gamma((degrees + 1) / 2) / math.gamma(degrees / 2) / math.sqrt(degrees * math.pi)
+    assert 2 * scale * torch.trapezoid(density, t).item() == pytest.approx(0.95, abs=1e-4)
+
+
+def test_resampled_interval_draws_whole_groups():
+    groups = [[0.0] * 50, [1.0] * 50] * 8  # 800 values, but only 16 independent groups
+    mean, low, high = resampled_interval([*groups, []])
+    assert mean == 0.5
+    assert (high - low) / 2 == pytest.approx(1.96 * 0.5 / 4, rel=0.1)
+    assert resampled_interval([group[0] for group in groups]) == (mean, low, high), "one number per group"
+    assert resampled_interval([[1.0, 2.0, 3.0], [6.0]])[0] == 3, "every value has the same weight"
+    assert resampled_interval([[7.0], [7.0, 7.0]]) == (7, 7, 7)
+
+
+def test_resampled_interval_needs_a_value():
+    with pytest.raises(ValueError, match="got only empty groups"):
+        resampled_interval([[], []])

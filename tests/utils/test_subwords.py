@@ -111,9 +111,9 @@ def test_size_must_fit_the_text(size, message, tmp_path):
 def test_corpus_can_use_subwords(encoded, encoded_words):
     for split in ("train", "valid"):
         for side in ("src", "tgt"):
-            cut = encoded.tokens(split, side)
-            assert [encoded.words(tokens) for tokens in cut] == encoded_words.tokens(split, side)
-            assert [encoded.detokenize(tokens, side) for tokens in cut] == getattr(encoded.corpus[split], side)
+            pieces, sentences = encoded.tokens(split, side), getattr(encoded.corpus[split], side)
+            assert [encoded.words(tokens) for tokens in pieces] == encoded_words.tokens(split, side)
+            assert [encoded.detokenize(tokens, side) for tokens in pieces] == sentences
     assert len(encoded.src_vocab) <= 94 < len(encoded_words.src_vocab)
     unseen = "the waterway was restful"
     assert not {"waterway", "restful"} & set(encoded_words.src_vocab.tokens)
@@ -158,8 +158,9 @@ def test_models_train_and_translate_with_subwords(encoded):
 
 
 def test_on_words_keeps_missing_weights_and_whole_words(encoded, encoded_words):
-    translation = Translation(encoded.tokenize("the soup was good"), encoded.tokenize("la soupe", "tgt"), None)
-    assert encoded.on_words(translation) == Translation("the soup was good".split(), ["la", "soupe"], None)
+    src, tgt = ["the", "soup"], ["la", "soupe"]
+    translation = Translation(encoded.cut(src), encoded.cut(tgt, "tgt"), weights=None)
+    assert encoded.on_words(translation) == Translation(src, tgt, weights=None)
     assert encoded_words.on_words(translation) is translation
     assert encoded_words.words(["▁a", "b"]) == ["▁a", "b"]
 
