@@ -32,12 +32,11 @@ GOAL = 80.0  # BLEU of the validation reviews
 
 
 class Snapshots(Callback):
-    """Store the model after some updates, with its loss and alignment error."""
+    """Store the model after some updates."""
 
     def __init__(self, context, seed):
         self.context, self.seed = context, seed
         self.updates = SNAPSHOTS.get(context, ()) if seed == 0 else ()
-        self.rows = []
 
     def on_start(self, trainer):
         """Store the untrained model."""
@@ -45,11 +44,13 @@ class Snapshots(Callback):
 
     def on_update(self, trainer):
         """Store the model if a snapshot is due."""
-        if trainer.update not in self.updates:
-            return
-        pretrained.save(trainer.model, self.context, self.seed, trainer.update, BUILD)
-        model = pretrained.load(self.context, self.seed, trainer.update, BUILD)
-        self.rows.append({"update": trainer.update} | judge(model))
+        if trainer.update in self.updates:
+            pretrained.save(trainer.model, self.context, self.seed, trainer.update, BUILD)
+
+    def judge(self):
+        """Return the update, loss, and alignment error of every snapshot."""
+        models = {u: pretrained.load(self.context, self.seed, u, BUILD) for u in self.updates}
+        return [{"update": update} | judge(model) for update, model in models.items()]
 
 
 def judge(model):
@@ -107,7 +108,7 @@ def measure(context, seed):
         "long": by_clauses(model, "long"),
         "error": error,
         "curve": [[row["update"], row["cpu_seconds"], row["bleu"]] for row in trainer.history.rows],
-        "snapshots": snapshots.rows,
+        "snapshots": snapshots.judge(),
     }
 
 
