@@ -273,12 +273,9 @@ def test_teacher_forcing_prints_speed_work_and_ratios(recorded, monkeypatch, enc
     assert run["parts"]["matrix products"] > 0
     assert run["parts"]["else"] < 0.75
     assert "choosing words" not in text
-    small = partial(teacher_forcing.measure, embed=8)
-    monkeypatch.setattr(
-        teacher_forcing, "measure", lambda hidden, size, steps: small(hidden, size, steps=steps)
-    )
-    found = teacher_forcing.figures(steps=1, hidden=8, batch_tokens=(900,))
-    ratio = found["multiplicative, tokens_per_second, 900"] / found["additive, tokens_per_second, 900"]
+    monkeypatch.setattr(teacher_forcing, "measure", lambda *_, steps: run)
+    found = teacher_forcing.figures(batch_tokens=(300,))
+    ratio = found["multiplicative, tokens_per_second, 300"] / found["additive, tokens_per_second, 300"]
     assert found["additive for multiplicative"] == pytest.approx(ratio)
 
 
@@ -529,7 +526,7 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
         "MODELS": ("initial", "dot"),
         "DIRECTIONS": (("en", "fr"),),
         "BUDGET": TINY,
-        "LONG": replace(TINY, updates=30),
+        "LONG": replace(TINY, updates=10),
     }.items():
         monkeypatch.setattr(translation, name, value)
     record, text = recorded(translation, "--only budget --seeds 2")
@@ -546,7 +543,7 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
     trained = replace(TINY, model="dot").folder / runs.CHECKPOINT
     before = trained.stat().st_mtime_ns
     record, _ = recorded(translation, "--seeds 1")
-    assert [run["settings"]["updates"] for run in record["runs"]] == [20, 20, 30, 30]
+    assert [run["settings"]["updates"] for run in record["runs"]] == [20, 20, 10, 10]
     assert trained.stat().st_mtime_ns == before, "a finished training is not repeated"
 
 

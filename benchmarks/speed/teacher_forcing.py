@@ -38,6 +38,7 @@ class StepByStep(nn.Module):
     """Additive attention as a loop over target steps that projects the keys again at every step."""
 
     def __init__(self, src_vocab_size, tgt_vocab_size, embed_dim, hidden_dim, encoder_dim):
+        """Make the layers; `encoder_dim` is the hidden size of the encoder."""
         super().__init__()
         self.encoder = Encoder(src_vocab_size, embed_dim, encoder_dim, PAD_ID)
         self.first_state = nn.Linear(encoder_dim, hidden_dim)
