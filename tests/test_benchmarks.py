@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from benchmarks import harness, profiling, summary
-from benchmarks.quality import lessons, parliament, scores, translation
+from benchmarks.quality import lessons, parliament, pretrained, translation
 from benchmarks.speed import (
     attention,
     data,
@@ -481,22 +481,10 @@ def test_every_experiment_of_the_lessons_runs(recorded, monkeypatch, encoded, na
         assert run.keys() == before.keys(), "what the lesson reads"
 
 
-def test_scores_measures_quality_and_minutes(recorded, monkeypatch, encoded):
-    monkeypatch.setattr(scores, "encoded_reviews", lambda: encoded)
-    monkeypatch.setattr(scores, "MODELS", ("initial", "dot"))
-    monkeypatch.setattr(scores, "TRAINING", scores.TRAINING | {"validate_every": 2})
-    record, _ = recorded(scores, "--seeds 1 --updates 4")
-    none, dot = record["runs"]
-    assert none["error"] is None
-    assert 0 <= dot["error"]["0"] <= 1
-    for run in (none, dot):
-        (_, first, _), (_, second, _) = run["curve"]
-        assert 0 < first < second == pytest.approx(run["cpu_seconds"], abs=0.1), "seconds of training add up"
-    none["curve"] = [[2, 30.0, 12.34], [4, 90.0, 7.0]]
-    dot["curve"] = [[2, 30.0, 79.9], [4, 90.0, 80.0], [6, 120.0, 90.0]]
-    *_, of_none, of_dot = scores.table(record).splitlines()
-    assert of_none.endswith(" (12.3)")
-    assert of_dot.endswith(" 1.50")
+def test_minutes_are_those_until_the_first_validation_with_the_score():
+    curve = [[10, 60.0, 20.0], [20, 120.0, 28.3], [30, 180.0, 25.0]]
+    assert pretrained.minutes_to(curve, 28.3) == 2
+    assert pretrained.minutes_to(curve, 30) is None
 
 
 TINY = RunConfig(

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from benchmarks import harness
-from benchmarks.quality import scores
 from utils import attention as library
 from utils.plotting import NAMES
 
 LESSON = "02_attention"
-FREE = [NAMES[attention] for attention in scores.ATTENTIONS]
+ATTENTIONS = ("dot", "scaled", "multiplicative", "additive", "bahdanau")
+FREE = [NAMES[attention] for attention in ATTENTIONS]
 MODELS = [*FREE, "guided multiplicative"]
 
 
@@ -84,7 +84,7 @@ def test_the_recorded_table_is_shown_as_it_was_measured(shown):
         return [sum(run[kind][at] for run in runs) / len(runs)
                 for kind, at in (("bleu", "1"), ("bleu", "5"), ("error", "0"))]  # fmt: skip
 
-    short, long, error = zip(*map(means, scores.ATTENTIONS), strict=True)
+    short, long, error = zip(*map(means, ATTENTIONS), strict=True)
     assert max(short) - min(short) < 5 < 15 < max(long) - min(long), (
         "close on short reviews, not on five clauses"
     )

@@ -16,7 +16,7 @@ import torch
 
 from benchmarks import harness
 from benchmarks.profiling import multiplies_bf16
-from benchmarks.quality.scores import minutes_to
+from benchmarks.quality.pretrained import minutes_to
 from utils.metrics import bleu_by_length, mean_interval
 from utils.plotting import NAMES
 from utils.runs import RunConfig, evaluate, train_run
