@@ -679,7 +679,7 @@ models of this size learn well.
    largest weight of a French word is *not* on an English word that it renders; 0 is perfect.
 
 All choices were measured with the advice above, on 300 new reviews for each model: ten seeds of the course's
-own, `"dot"`, and four of each other (`python -m benchmarks.exercise_03 --seeds 10 --others 4`).
+own, `"dot"`, and four of each other (`python -m benchmarks.quality.exercise_03 --seeds 10 --others 4`).
 
 | attention | least BLEU | alignment error | passed |
 | --- | --- | --- | --- |
