@@ -297,8 +297,8 @@ for kind in ("none", "additive"):
 # %% [markdown]
 r"""
 This is what `python -m benchmarks.quality.translation` measured with models of this size (a hidden size of
-512, a beam of 5): first all kinds of attention and a small Transformer, German to English, after the same 1,200
-batches, about five minutes of one core each, with three seeds; then up to half an hour with and without
+512, a beam of 5): first all kinds of attention and a small Transformer, German to English, after the same
+1,200 batches, about five minutes of one core each, with three seeds; then up to half an hour with and without
 attention, in three directions.
 
 **Predict.** Which kinds learn most from the same batches? And how does the gap change with the length of a
@@ -422,10 +422,10 @@ have marked which word belongs to which, in **sure** links and in **possible** o
 left out.
 
 `python -m benchmarks.quality.parliament --seeds 1` trains three translators on 16,625 pairs of debates and
-news, German to English, for nine to twenty-two minutes of one core each. That is far too little to translate news:
-validation BLEU stays below 3. But the models can be asked what the chains of captions were asked: how many
-next words (here, pieces of words) are right, given those before? The test is newstest2014; the control is
-once more another sentence's source, of about the same length.
+news, German to English, for nine to twenty-two minutes of one core each. That is far too little to translate
+news: validation BLEU stays below 3. But the models can be asked what the chains of captions were asked: how
+many next words (here, pieces of words) are right, given those before? The test is newstest2014; the control
+is once more another sentence's source, of about the same length.
 
 **Predict.** How does each of the four lines go as sentences grow: with attention, without, and the two
 controls?
