@@ -14,9 +14,12 @@ from nbformat.v4 import new_code_cell
 
 from grading.__main__ import as_text
 from grading.assignments import ROOT, NotGradable, assignments
+from grading.calls import call
 from grading.grade import Limits, grade
+from grading.judge import draw
 from grading.sandbox import Sandbox, Watch, bubblewrap
 from tests.attacks.bank import ATTACKS, HONEST, MARK, MISTAKES, NAME, TESTS, submission
+from tests.grading.remembered import remembered
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 SECRET = "canary-7c1f"
@@ -77,6 +80,8 @@ def field(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADEBOOK_PASSWORD", SECRET)
         patch.setattr(Watch, "GRACE", 2)
+        patch.setattr("grading.grade.draw", remembered(draw))
+        patch.setattr("grading.judge.call", remembered(call))
         with Sandbox(require=True) as sandbox, server:
             field = Field(tmp_path_factory.mktemp("field"), sandbox, server.getsockname()[1])
             assert field.reports["right"][0]["score"] == sum(TESTS.values())

@@ -60,10 +60,8 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("name, answer, message", UNKNOWN)
 def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
-    for seed in range(3):
-        assert examine(name, answer, seed=seed).mistake is None
-        with pytest.raises(AssertionError, match=message):
-            check(name, answer, seed=seed)
+    verdict = examine(name, answer)
+    assert verdict.mistake is None and re.search(message, str(verdict)), verdict
 
 
 def steps_for_words(logits, targets, pad_id):
@@ -116,6 +114,7 @@ def test_translators_are_drawn_until_their_sentences_end_as_the_case_says():
         assert len({tuple(row) for row in ids}) == len(ids) or inputs["max_len"] == 1
 
 
+@pytest.mark.slow
 def test_what_the_lesson_says_of_its_run_is_what_it_shows(capsys):
     """BLEU falls from bin to bin, and the last bin has between a quarter and a third of the first one's."""
     cells = [cell.source for cell in jupytext.read(LESSON).cells if cell.cell_type == "code"]

@@ -191,6 +191,7 @@ def free_port():
         return sock.getsockname()[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_a_worker_elsewhere_dies_and_nothing_is_lost(deployed):
     run = deployed.run()
@@ -205,6 +206,7 @@ def test_a_worker_elsewhere_dies_and_nothing_is_lost(deployed):
     assert agrees(deployed.course)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_the_scheduler_dies_and_the_next_run_does_the_rest(deployed):
     run = deployed.run()

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import operator
 import os
+import re
 
 import numpy as np
 import pytest
@@ -96,9 +97,8 @@ UNKNOWN = [
 
 @pytest.mark.parametrize("name, answer, message", UNKNOWN)
 def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
-    assert examine(name, answer, seed=0).mistake is None
-    with pytest.raises(AssertionError, match=message):
-        check(name, answer, seed=1)
+    verdict = examine(name, answer, cases="visible")
+    assert verdict.mistake is None and re.search(message, str(verdict)), verdict
 
 
 def test_the_machine_of_tables_moves_with_its_state():
@@ -141,12 +141,13 @@ def test_no_case_of_beam_search_is_decided_by_rounding():
 
 @pytest.mark.parametrize("name", ["beam_search", "compare_systems"])
 def test_visible_cases_are_the_same_at_every_draw(name):
+    """They come first, and are drawn before any other."""
+
     def visible(seed):
         drawn = CHECKS[name].draw(np.random.default_rng(seed))
-        return [encode(case) for case in drawn if case.visible]
+        return [encode(case) for case in itertools.takewhile(lambda case: case.visible, drawn)]
 
-    first = visible(0)
-    assert all(visible(seed) == first for seed in range(1, 20))
+    assert len(visible(0)) > 5 and visible(0) == visible(1)
 
 
 @pytest.mark.parametrize("name", ["beam_search", "compare_systems"])

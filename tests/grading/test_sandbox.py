@@ -1,8 +1,8 @@
 """Without bubblewrap: it is said, it is refused where a sandbox is required, and it still grades."""
 
+import contextlib
 import json
 import os
-import subprocess
 import sys
 import time
 
@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from grading import sandbox as module
+from grading.__main__ import main
 from grading.assignments import ROOT, assignments
 from grading.grade import grade
 from grading.sandbox import Sandbox, SandboxError, bubblewrap, shared_sandbox
@@ -18,35 +19,30 @@ from grading.sandbox import Sandbox, SandboxError, bubblewrap, shared_sandbox
 SOLUTION = ROOT / "exercises" / "solution" / "02_attention" / "02_attention.ipynb"
 
 
-def check(*options):
-    """Run the command where no bubblewrap is found."""
-    command = [sys.executable, "-m", "grading", "check", str(SOLUTION), *options]
-    environment = {**os.environ, "PATH": os.path.dirname(sys.executable)}
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
+@pytest.fixture(scope="module")
+def unprotected():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "bubblewrap", lambda: None)
+        with Sandbox(reviews=False) as sandbox:
+            yield sandbox
 
 
-def test_without_bubblewrap_it_is_said_and_graded():
-    found = check("--json")
-    assert found.returncode == 0, found.stderr
-    assert (
-        found.stderr.startswith("NOT SANDBOXED: ") and "Check only notebooks that you trust" in found.stderr
-    )
-    report = json.loads(found.stdout)
+def test_without_bubblewrap_it_is_said_and_graded(unprotected, monkeypatch, capsys):
+    monkeypatch.setattr(module, "Sandbox", lambda *args: contextlib.nullcontext(unprotected))
+    assert main(["check", str(SOLUTION), "--json"]) == 0
+    shown, said = capsys.readouterr()
+    assert said.startswith("NOT SANDBOXED: ") and "Check only notebooks that you trust" in said
+    report = json.loads(shown)
     assert report["sandboxed"] is False and report["score"] == report["max_score"] == 14
     assert report["notes"] == []
 
 
-def test_a_sandbox_that_is_required_is_not_replaced():
-    found = check("--require-sandbox")
-    assert (found.returncode, found.stdout) == (2, "")
-    assert found.stderr.startswith("bubblewrap is needed") and "apt install bubblewrap" in found.stderr
-
-
-@pytest.fixture
-def unprotected(monkeypatch):
-    monkeypatch.setattr(module, "bubblewrap", lambda: None)
-    with Sandbox() as sandbox:
-        yield sandbox
+def test_a_sandbox_that_is_required_is_not_replaced(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+    assert bubblewrap() is None
+    assert main(["check", str(SOLUTION), "--require-sandbox"]) == 2
+    shown, said = capsys.readouterr()
+    assert shown == "" and said.startswith("bubblewrap is needed") and "apt install bubblewrap" in said
 
 
 def with_a_cell(tmp_path, source):
@@ -104,18 +100,9 @@ def test_without_a_sandbox_a_cell_that_ends_the_process_is_left_out(unprotected,
     assert report.notes == ["cell 1 was left out: it ended the process that ran it"]
 
 
-@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
-def test_a_server_that_was_killed_is_started_anew_and_costs_nobody_a_point():
-    with Sandbox(require=True) as sandbox:
-        for process in psutil.Process(sandbox.server.pid).children(recursive=True):
-            process.kill()
-        report = grade(SOLUTION, sandbox)
-        assert (report.score, report.notes) == (14, [])
-
-
 @pytest.mark.skipif(bubblewrap() is None or os.getuid() != 0, reason="needs bubblewrap and root")
 def test_a_sandbox_that_cannot_be_made_is_not_the_students_fault():
-    with Sandbox(require=True) as sandbox:
+    with Sandbox(require=True, reviews=False) as sandbox:
         sandbox._stop()
         sandbox.user = 2**40  # no user can have this number
         with pytest.raises(SandboxError, match="(?s)no sandbox could be made .*OverflowError"):
@@ -145,12 +132,14 @@ def test_workers_share_a_server_and_nothing_else():
 
 
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
-def test_where_the_shared_server_is_gone_a_worker_starts_its_own(tmp_path):
+def test_a_server_that_is_gone_is_started_again_and_costs_nobody_a_point():
     with shared_sandbox(require=True, reviews=False) as shared, Sandbox(True, False, shared) as sandbox:
         for process in (sandbox.server.parent(), sandbox.server):
             process.kill()
         report = grade(SOLUTION, sandbox)
         assert (report.score, report.notes) == (14, [])
-        assert isinstance(sandbox.server, psutil.Popen)
-    with Sandbox(True, False, str(tmp_path / "nothing")) as sandbox:
-        assert grade(SOLUTION, sandbox).score == 14
+        assert isinstance(sandbox.server, psutil.Popen)  # its own, not a fork of the shared one
+        for process in psutil.Process(sandbox.server.pid).children(recursive=True):
+            process.kill()
+        report = grade(SOLUTION, sandbox)
+        assert (report.score, report.notes) == (14, [])

@@ -26,14 +26,6 @@ from utils.text import encoded_reviews
 from utils.training import seed_everything
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def trained():
     """What the lesson's own training cell gives."""
