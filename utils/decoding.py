@@ -127,6 +127,7 @@ class _Best:
     def update(self, rows, scores, length):
         """Take the best of scores (rows, beam) where it beats what was known."""
         scores, places = scores.max(1)
+        self.scores = self.scores.to(scores.dtype)  # that of the model
         better = scores > self.scores[rows]
         rows = rows[better]
         self.scores[rows], self.places[rows], self.lengths[rows] = scores[better], places[better], length

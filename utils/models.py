@@ -268,11 +268,23 @@ class Seq2Seq(Translator):
     def start(self, src, src_lengths):
         """Read the source, as `Translator.start` does."""
         encoder_states, decoder_state, src_mask = self.encode(src, src_lengths)
-        return self.decoder.start(decoder_state, encoder_states, src_mask)
+        if hasattr(self.decoder, "start"):
+            return self.decoder.start(decoder_state, encoder_states, src_mask)
+        return DecodingState((decoder_state.unsqueeze(1),), (encoder_states, src_mask))
 
     def step(self, tokens, state):
-        """Continue hypotheses by one token each, as `Translator.step` does."""
-        return self.decoder.step(tokens, state)
+        """Continue hypotheses by one token each, as `Translator.step` does.
+
+        `decoder` may be another module, of which only `forward` is known: it gets a row per hypothesis.
+        """
+        if hasattr(self.decoder, "step"):
+            return self.decoder.step(tokens, state)
+        (decoder_state,) = state.hypotheses  # (batch, beam, hidden)
+        source = (part.repeat_interleave(tokens.shape[1], dim=0) for part in state.source)
+        logits, new, weights = self.decode(tokens.reshape(-1, 1), decoder_state.flatten(0, 1), *source)
+        new, logits = new.reshape(decoder_state.shape), logits.reshape(*tokens.shape, -1)
+        weights = None if weights is None else weights.reshape(*tokens.shape, -1)
+        return logits, DecodingState((new,), state.source), weights
 
 
 @contextmanager

@@ -6,9 +6,11 @@ Sizes differ within a case wherever they can, and are drawn anew each time; then
 import numpy as np
 import torch
 
+from grading import reference
 from grading.calls import alive, module
 from grading.cases import Case
 from grading.checks.common import PRIMES, draw_parameters
+from grading.drives.bottleneck import two_parts
 from grading.judge import ATOL, checks
 from utils import metrics, models, text, training
 
@@ -149,7 +151,7 @@ def _(rng):
 
 @checks(
     "Decoder",
-    models.Decoder,
+    reference.Decoder,
     {"logits": "batch tgt_len vocab", "decoder_state": "batch hidden"},
 )
 def _(rng):
@@ -164,7 +166,7 @@ def _(rng):
                 "decoder_state": fill((batch, hidden)).astype(dtype),
             },
             sizes=sizes,
-            parameters=_calm_parameters(rng, models.Decoder, sizes, dtype),
+            parameters=_calm_parameters(rng, reference.Decoder, sizes, dtype),
             visible=visible,
         )
 
@@ -185,7 +187,7 @@ def _(rng):
 
 @torch.no_grad()
 def _greedy_decode(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
-    """What `Seq2Seq.greedy` does without attention, for any begin and end token."""
+    """Do what `Seq2Seq.greedy` does, with two parts and for any begin and end token."""
     _, decoder_state = encoder(src, src_lengths)
     token = torch.full((len(src), 1), bos_id, device=src.device)
     ended = torch.zeros_like(token, dtype=torch.bool)
@@ -223,8 +225,8 @@ def _(rng):
 
     def translator(dtype):
         src_vocab, tgt_vocab, embed, half = (int(n) for n in rng.permutation(PRIMES[2:]))
-        names = ("src_vocab_size", "tgt_vocab_size", "attention", "embed_dim", "hidden_dim")
-        sizes = dict(zip(names, (src_vocab, tgt_vocab, "none", embed, 2 * half), strict=True))
+        names = ("src_vocab_size", "tgt_vocab_size", "context", "embed_dim", "hidden_dim")
+        sizes = dict(zip(names, (src_vocab, tgt_vocab, "initial", embed, 2 * half), strict=True))
         parameters = draw_parameters(rng, models.Seq2Seq, sizes, dtype)
         bos_id = int(rng.integers(1, tgt_vocab))
         parameters["decoder.out.bias"][bos_id] = -100  # so that no sentence writes it
@@ -239,12 +241,10 @@ def _(rng):
         while True:
             sizes, parameters, bos_id = translator(dtype)
             with torch.random.fork_rng(devices=[]):
-                model = module(models.Seq2Seq, sizes, parameters)
+                encoder, decoder = two_parts(module(models.Seq2Seq, sizes, parameters))
             lengths = rng.integers(1, width + 1, 60)
             src = _ids(rng, lengths, width, sizes["src_vocab_size"], 0)
-            free = _greedy_decode(
-                model.encoder, model.decoder, alive(src), alive(lengths), bos_id, -1, longest
-            )
+            free = _greedy_decode(encoder, decoder, alive(src), alive(lengths), bos_id, -1, longest)
             others = [token for token in range(1, sizes["tgt_vocab_size"]) if token != bos_id]
             found = [(token, _that_end(free.numpy(), token, ends, rng)) for token in rng.permutation(others)]
             found = [(int(token), rows) for token, rows in found if rows is not None]

@@ -14,7 +14,7 @@ from grading.cases import Case
 from grading.drives.real_translation import compare, decode
 from grading.judge import _close, checks
 from grading.misconceptions.real_translation import MISCONCEPTIONS
-from utils.decoding import beam_search
+from grading.reference import beam_search
 from utils.metrics import compare_systems
 
 TRIES = 1000

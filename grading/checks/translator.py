@@ -99,9 +99,9 @@ def _decoding(rng, module):
     yield case("a sentence with nothing to attend to", sizes, nowhere)
 
 
-@checks("LuongDecoder", models.LuongDecoder, DECODED, WEIGHTS)
+@checks("LuongDecoder", models.Decoder, DECODED, WEIGHTS)
 def _(rng):
-    return _decoding(rng, models.LuongDecoder)
+    return _decoding(rng, models.Decoder)
 
 
 @checks("BahdanauDecoder", models.BahdanauDecoder, DECODED, WEIGHTS)
@@ -171,7 +171,7 @@ def _(rng):
         max_norm,
         pad_id=PAD_ID,
         updates=1,
-        attention="dot",
+        context="dot",
         full=False,
         leftover=0.0,
         visible=False,
@@ -180,7 +180,7 @@ def _(rng):
         sizes = dict(
             src_vocab_size=13,
             tgt_vocab_size=11,
-            attention=attention,
+            context=context,
             embed_dim=embed_dim,
             hidden_dim=2 * half,
         )
@@ -223,8 +223,8 @@ def _(rng):
     yield case("three updates, nothing to clip", (b, t, s, e, h), 100.0, updates=3)
     yield case("padding with another id", (b, t, s, e, h), 100.0, pad_id=EOS_ID)
     yield case("no padding in the target", (b, t, s, e, h), 0.125, full=True)
-    yield case("a Bahdanau decoder", (b, t, s, e, h), 0.25, attention="bahdanau", updates=2)
-    yield case("a model without attention", (b, t, s, e, h), 0.25, attention="none", updates=2)
+    yield case("a Bahdanau decoder", (b, t, s, e, h), 0.25, context="bahdanau", updates=2)
+    yield case("a model without attention", (b, t, s, e, h), 0.25, context="initial", updates=2)
     yield case("one word to write", (b, 1, s, e, h), 0.25)
 
 
@@ -295,11 +295,11 @@ def _translations_of_the_library(model, encoded, sentences, max_len):
 def _(rng):
     src_words, tgt_words = [f"en{i:02}" for i in range(13)], [f"fr{i:02}" for i in range(13)]
 
-    def case(title, lengths, max_len, attention="dot", bias=1.0, unknown=(), visible=False):
+    def case(title, lengths, max_len, context="dot", bias=1.0, unknown=(), visible=False):
         sizes = dict(
             src_vocab_size=len(SPECIALS) + len(src_words),
             tgt_vocab_size=len(SPECIALS) + len(tgt_words),
-            attention=attention,
+            context=context,
             embed_dim=5,
             hidden_dim=14,
         )

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from grading.misconceptions.known import Misconception, with_forward
+from grading.reference import Decoder
 from utils.metrics import bleu
-from utils.models import Decoder, Encoder
+from utils.models import Encoder
 from utils.text import lengths_to_mask
 from utils.training import sequence_loss
 

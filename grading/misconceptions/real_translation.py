@@ -11,7 +11,7 @@ from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest, estimate_ci
 
 from grading.misconceptions.known import Misconception
-from utils.decoding import beam_search
+from grading.reference import beam_search
 from utils.metrics import bleu, compare_systems
 
 # Beam search: one search whose parts can be done in another way.

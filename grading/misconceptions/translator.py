@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from grading.misconceptions.known import Misconception, with_forward
 from utils.attention import attend, masked_softmax
-from utils.models import BahdanauDecoder, LuongDecoder, translate
+from utils.models import BahdanauDecoder, Decoder, translate
 from utils.text import BOS_ID, EOS_ID, PAD_ID, pad
 from utils.training import sequence_loss, train_step
 
@@ -43,7 +43,7 @@ def _luong(
         seen.combined = combine(self, seen, join)
         return answer(write(self, seen.combined), last, weights, seen)
 
-    return with_forward(LuongDecoder, forward)
+    return with_forward(Decoder, forward)
 
 
 def _bahdanau(
@@ -209,7 +209,7 @@ _LUONG = (
         _COMBINED_AS_STATE,
         _luong(answer=lambda logits, last, weights, seen: (logits, seen.combined[:, -1], weights)),
     ),
-    Misconception("combined_as_state", _COMBINED_AS_STATE, with_forward(LuongDecoder, _combined_carried_on)),
+    Misconception("combined_as_state", _COMBINED_AS_STATE, with_forward(Decoder, _combined_carried_on)),
     Misconception(
         "state_before_padding",
         _STATE_BEFORE_PADDING,
@@ -1091,9 +1091,9 @@ def _with_gradients(model, encoded, sentences, max_len):
 
 RIGHT = {
     "LuongDecoder": (
-        with_forward(LuongDecoder, _luong_by_steps),
-        with_forward(LuongDecoder, _luong_in_one_piece),
-        with_forward(LuongDecoder, _luong_time_first),
+        with_forward(Decoder, _luong_by_steps),
+        with_forward(Decoder, _luong_in_one_piece),
+        with_forward(Decoder, _luong_time_first),
         _luong(),
     ),
     "BahdanauDecoder": (

@@ -56,7 +56,6 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from utils.data.reviews import load_reviews
-from utils.models import Seq2Seq
 from utils.text import BOS_ID, EOS_ID, PAD_ID, EncodedCorpus
 from utils.training import seed_everything, train
 
@@ -846,14 +845,15 @@ r"""
 
 5 min · nothing to write, no points
 
-Now let your parts translate. The next cell puts your encoder and your decoder into the course's translator
-and trains it for a short time, on restaurant reviews of up to 20 words, in English and French. `train` is
-the course's: it repeats a call of both parts, the loss of exercise 1.2, and a step of an optimiser, 500
-times. It takes about ten seconds, longer on a busy machine.
+Now let your parts translate. The next cell joins your encoder and your decoder to a translator and trains it
+for a short time, on restaurant reviews of up to 20 words, in English and French. `train` is the course's: it
+repeats a call of both parts, the loss of exercise 1.2, and a step of an optimizer, 500 times. It takes about
+ten seconds, longer on a busy machine.
 
-If one of your parts is not ready, the course's own does its work. For exercises 1.3 and 1.4, leave out the
-line marked "yours". For 1.5, write `ids = model.greedy(batch.src, batch.src_lengths, 60)[0]` in the cell
-after it. For 1.6, put this before the last loop of that cell, which can then stay as it is:
+If one of your parts isn't ready, the course's own can do its work. For exercises 1.3, 1.4 and 1.5, import
+`Seq2Seq` from `utils.models`, write `model = Seq2Seq(src_size, tgt_size, "initial", 64, 128)` in the line
+marked "yours", and `ids = model.greedy(batch.src, batch.src_lengths, 60)[0]` in the cell after it. For 1.6,
+put this before the last loop of that cell:
 
 ```python
 from utils import metrics
@@ -865,15 +865,27 @@ def bleu_by_length(sources, hypotheses, references, edges):
 ```
 """
 
+
 # %%
+class Translator(nn.Module):
+    """An encoder and a decoder without attention: all that passes between them is one vector."""
+
+    def __init__(self, encoder, decoder):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+
+    def forward(self, src, src_lengths, tgt_in):
+        _, decoder_state = self.encoder(src, src_lengths)
+        logits, _ = self.decoder(tgt_in, decoder_state)
+        return logits, None  # there are no attention weights
+
+
 torch.set_num_threads(1)  # a model as small as this gains nothing from a second one
 encoded = EncodedCorpus(load_reviews(train=8_000, valid=50, test=600, long=0), max_tokens=20)
 src_size, tgt_size = len(encoded.src_vocab), len(encoded.tgt_vocab)
 
 seed_everything(0)
-model = Seq2Seq(src_size, tgt_size, attention="none", embed_dim=64, hidden_dim=128)
-model.encoder = Encoder(src_size, 64, 128, PAD_ID)  # yours
-model.decoder = Decoder(tgt_size, 64, 128, PAD_ID)  # yours
+model = Translator(Encoder(src_size, 64, 128, PAD_ID), Decoder(tgt_size, 64, 128, PAD_ID))  # yours
 history = train(model, encoded, updates=500, batch_tokens=500, curriculum=0.6, progress=False)
 print("loss on the training sentences:", [round(loss, 2) for loss in history.column("train_loss")])
 
@@ -979,9 +991,8 @@ r"""
 - Padding is everywhere and must count nowhere: not in the mask, not in the loss, not in the backward reading.
 - One BLEU for all sentences would have hidden the fall. Sorted by the length of the source, it is plain.
 
-**One thing to try.** In "Put it together", make all three 128 into 256, that of `Seq2Seq` and those of your
-two lines, then train and translate again. Which bins gain the largest part of their score? And does the first
-bin, with its short sentences, gain nothing?
+**One thing to try.** In "Put it together", make both 128 into 256, then train and translate again. Which bins
+gain the largest part of their score? And does the first bin, with its short sentences, gain nothing?
 
 <details><summary>What we saw</summary>
 

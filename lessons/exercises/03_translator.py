@@ -657,11 +657,14 @@ r"""
 Put it together: choose an attention, give every batch to `training.train_step` (the course's own, so that a
 mistake in 3.3 costs nothing here), and leave the trained model in the variable `translator`.
 
-`models.Seq2Seq(src_vocab_size, tgt_vocab_size, attention, embed_dim, hidden_dim)` is an encoder with the
-decoder that you name: `"none"`, or Luong's with the score `"dot"`, `"scaled"`, `"multiplicative"` or
-`"additive"`, or `"bahdanau"`. The cell below has made the batches: 400 of them, about 1,000 French tokens
-each. The first ones have only short reviews, and up to batch 240 longer and longer ones are let in (a
-**curriculum**): which word renders which is easier to find out where there are few to choose from.
+`models.Seq2Seq(src_vocab_size, tgt_vocab_size, context, embed_dim, hidden_dim)` is an encoder and a decoder.
+`context` names what the decoder sees of the source: `"dot"`, `"scaled"`, `"multiplicative"` and `"additive"`
+are Luong's decoder with that score, and `"bahdanau"` is Bahdanau's. With `"initial"` there is no attention:
+the decoder starts from the encoder's summary and sees nothing else.
+
+The cell below makes 400 batches of about 1,000 French tokens each. The first ones have only short reviews,
+and up to batch 240 they let in longer and longer ones. This is a **curriculum**: the fewer words there are to
+choose from, the easier it is to find out which word translates which.
 
 **What is asked** is a translator that passes the test below; how you come to it is up to you. This is advice,
 and what the course's own choices are: use each batch once, with Adam, `embed_dim=32`, `hidden_dim=128`, and
@@ -681,14 +684,14 @@ models of this size learn well.
 All choices were measured with the advice above, on 300 new reviews for each model: ten seeds of the course's
 own, `"dot"`, and four of each other (`python -m benchmarks.quality.exercise_03 --seeds 10 --others 4`).
 
-| attention | least BLEU | alignment error | passed |
+| context | least BLEU | alignment error | passed |
 | --- | --- | --- | --- |
 | `"dot"` | 90.5 | 0.130 to 0.194 | 10 of 10 |
 | `"scaled"` | 71.0 | 0.159 to 0.191 | 4 of 4 |
 | `"additive"` | 83.7 | 0.133 to 0.212 | 4 of 4 |
 | `"multiplicative"` | 61.6 | 0.249 to 0.382 | 1 of 4 |
 | `"bahdanau"` | 92.2 | 0.222 to 0.306 | 2 of 4 |
-| `"none"` | 9.2 | none | 0 of 4 |
+| `"initial"` | 9.2 | none | 0 of 4 |
 
 So `"dot"`, `"scaled"` and `"additive"` have room to spare. `"multiplicative"` and `"bahdanau"` translate well
 enough, but look at other words in too many of our trainings; and without attention BLEU is far too low.
@@ -718,7 +721,7 @@ seed_everything(SEED)
 
 ### BEGIN SOLUTION
 translator = models.Seq2Seq(
-    len(encoded.src_vocab), len(encoded.tgt_vocab), attention="dot", embed_dim=32, hidden_dim=128
+    len(encoded.src_vocab), len(encoded.tgt_vocab), context="dot", embed_dim=32, hidden_dim=128
 )
 optimizer = torch.optim.Adam(translator.parameters(), lr=0.01)
 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=UPDATES, pct_start=0.2)

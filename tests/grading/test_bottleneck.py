@@ -8,6 +8,7 @@ import pytest
 import sacrebleu
 import torch
 
+from grading import reference
 from grading.checks import CHECKS, check, examine
 from grading.checks.bottleneck import _bleu_by_length, _greedy_decode
 from grading.judge import draw
@@ -120,7 +121,7 @@ def test_what_the_lesson_says_of_its_run_is_what_it_shows(capsys):
     cells = [cell.source for cell in jupytext.read(LESSON).cells if cell.cell_type == "code"]
     names = {
         "Encoder": models.Encoder,
-        "Decoder": models.Decoder,
+        "Decoder": reference.Decoder,
         "greedy_decode": _greedy_decode,
         "bleu_by_length": _bleu_by_length,
     }
