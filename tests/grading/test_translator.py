@@ -59,11 +59,11 @@ def test_an_untrained_one_fails_its_bleu():
         exec(graded_cell(), {"translator": untrained()})
 
 
-def test_one_whose_training_has_diverged_fails_its_bleu():
+def test_one_whose_training_has_diverged_is_told_so():
     model = untrained()
     for weights in model.parameters():
         weights.data.fill_(torch.nan)
-    with pytest.raises(AssertionError, match="is asked for: it has hardly learned"):
+    with pytest.raises(AssertionError, match="its training has diverged: train it again with a lower"):
         check("translator", model, cases="visible")
 
 
@@ -238,8 +238,8 @@ def test_the_lesson_says_what_was_measured():
         least, low, high, passed, seeds = row.groups()
         span = "none" if low == "nan" else f"{low} to {high}"
         assert f'| `"{name}"` | {least} | {span} | {passed} of {seeds} |' in lesson
-        if name in ("dot", "scaled", "additive"):
-            assert passed == seeds and float(least) >= BLEU + 5 and float(high) <= ERROR - 0.03
+        if name != "initial":
+            assert passed == seeds and float(least) >= BLEU + 5
     few = re.search(rf"^dot, {exercise_03.FEW} updates +(\S+)", scores, re.M)[1]
     assert f"BLEU of at least {few}" in " ".join(lesson.split())
     spans = dict(re.findall(r"(\d+): (\S+)", re.search(r"^dot  .*$", losses, re.M)[0]))
