@@ -155,39 +155,56 @@ def _fault(this, case, expected, got):
 
 def _first_fault(this, case, expected, got):
     if got.error and not got.outputs:
-        kind, message = got.error
-        if kind == "NotImplementedError":
-            return NOT_WRITTEN, NOT_WRITTEN
-        if kind == STOPPED:
-            return message, message
-        if case.elsewhere:
-            return (
-                "it makes a new tensor on the CPU, whatever device its inputs are on, and would fail on a "
-                "GPU: give device=..., or make it from an input, as in x.new_zeros(...)."
-            )
-        return f"it raised {kind}: {message}", "it raised an error on an input that you cannot see."
+        return _error_fault(case, *got.error)
     if len(got.outputs) != len(this.outputs):
         meant = " and ".join(this.outputs)
         return f"it returned {_things(got.outputs)}, where {meant} were meant.", f"{meant} were meant."
     named = dict(zip(this.outputs, got.outputs, strict=True))
+    for faults in (_kind_faults, _input_faults, _property_faults, _value_faults):
+        if sentence := next(filter(None, faults(this, case, expected, got, named)), None):
+            return sentence
+    return None if case.elsewhere else _wrong_gradient(expected, got)
+
+
+def _error_fault(case, kind, message):
+    if kind == "NotImplementedError":
+        return NOT_WRITTEN, NOT_WRITTEN
+    if kind == STOPPED:
+        return message, message
+    if case.elsewhere:
+        return (
+            "it makes a new tensor on the CPU, whatever device its inputs are on, and would fail on a "
+            "GPU: give device=..., or make it from an input, as in x.new_zeros(...)."
+        )
+    return f"it raised {kind}: {message}", "it raised an error on an input that you cannot see."
+
+
+def _kind_faults(this, case, expected, got, named):
     wanted = expected.outputs or [None] * len(named)
     for (name, what), e in zip(this.outputs.items(), wanted, strict=True):
-        if sentence := _unlike(name, what, e, named[name]):
-            return sentence
+        yield _unlike(name, what, e, named[name])
+
+
+def _input_faults(this, case, expected, got, named):
     for name, before in case.inputs.items():
         if not _equal(before, got.inputs.get(name)):
-            return f"{name} was changed in place: work on a new one, the caller still needs the old one."
+            yield f"{name} was changed in place: work on a new one, the caller still needs the old one."
+
+
+def _property_faults(this, case, expected, got, named):
     for broken in this.properties:
-        if sentence := broken(case, named):
-            return sentence
+        yield broken(case, named)
+
+
+def _value_faults(this, case, expected, got, named):
     for name, e in zip(this.outputs, expected.outputs, strict=False):
         if isinstance(e, np.ndarray) and np.isfinite(e).all() and not np.isfinite(named[name]).all():
-            return f"{name} holds NaN or infinity, where every number should be finite."
-        if not _close(e, named[name]):
+            yield f"{name} holds NaN or infinity, where every number should be finite."
+        elif not _close(e, named[name]):
             if isinstance(e, np.ndarray):
-                return f"{name} has the right shape, but not the right numbers."
-            return f"{name} is of the right kind, but not what was expected."
-    return None if case.elsewhere else _wrong_gradient(expected, got)
+                yield f"{name} has the right shape, but not the right numbers."
+            else:
+                yield f"{name} is of the right kind, but not what was expected."
 
 
 def _unlike(name, what, e, g):

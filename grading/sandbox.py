@@ -78,11 +78,7 @@ def _view():
     else:
         options += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
     options += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for folder in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
-        if os.path.islink(folder):
-            options += ["--symlink", os.readlink(folder), folder]
-        elif os.path.isdir(folder):
-            options += ["--ro-bind", folder, folder]
+    options += [part for folder in ("/bin", "/sbin", "/lib", "/lib32", "/lib64") for part in _system(folder)]
     shown = ["/usr", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"]
     shown += [sys.base_prefix, sys.prefix]
     shown += [str(ROOT / "utils"), *(str(ROOT / "grading" / name) for name in FOR_THE_WORKER)]
@@ -102,6 +98,13 @@ def _view():
     for path in (*hidden, "/dev", "/"):
         options += ["--remount-ro", path]
     return [*options, "--chdir", "/tmp"]
+
+
+def _system(folder):
+    """Return the options that show a folder of the system, which may be a link or missing."""
+    if os.path.islink(folder):
+        return ["--symlink", os.readlink(folder), folder]
+    return ["--ro-bind", folder, folder] if os.path.isdir(folder) else []
 
 
 class Sandbox:

@@ -76,38 +76,43 @@ def _decode(data):
     (length,) = struct.unpack_from("<I", data)
     if length > LONGEST:
         raise WireError(f"a text of {length:,} bytes")
-    at = 4 + length
-
-    def array(dtype, shape):
-        nonlocal at
-        if dtype not in DTYPES or len(shape) > 16 or not all(type(n) is int and n >= 0 for n in shape):
-            raise WireError(f"no array is {dtype} {shape}")
-        count = math.prod(shape)
-        end = at + count * np.dtype(dtype).itemsize
-        if end > len(data):
-            raise WireError("it ends in the middle of an array")
-        found = np.frombuffer(data[at:end], dtype).reshape(shape).copy()
-        at = end
-        return np.asarray(found.view("u1") != 0) if dtype == "|b1" else found  # True may not be any byte
-
-    def unpack(value, depth=0):
-        if depth > DEEPEST:
-            raise WireError("it is nested too deeply")
-        if not isinstance(value, dict):
-            if isinstance(value, list):
-                raise WireError("a bare list")
-            return value
-        ((tag, content),) = value.items()
-        if tag == "array":
-            return array(*content)
-        if tag == "dict":
-            return {unpack(key, depth + 1): unpack(item, depth + 1) for key, item in content}
-        if tag in ("list", "tuple", "set"):
-            items = [unpack(item, depth + 1) for item in content]
-            return {"list": list, "tuple": tuple, "set": set}[tag](items)
-        return KINDS[tag](**{name: unpack(item, depth + 1) for name, item in content.items()})
-
-    value = unpack(json.loads(bytes(data[4:at])))
-    if at != len(data):
+    arrays = _Arrays(data, 4 + length)
+    value = _unpack(json.loads(bytes(data[4 : 4 + length])), arrays)
+    if arrays.at != len(data):
         raise WireError("something follows its end")
     return value
+
+
+class _Arrays:
+    """The arrays of a message, which follow its text one after the other."""
+
+    def __init__(self, data, at):
+        self.data, self.at = data, at
+
+    def next(self, dtype, shape):
+        if dtype not in DTYPES or len(shape) > 16 or not all(type(n) is int and n >= 0 for n in shape):
+            raise WireError(f"no array is {dtype} {shape}")
+        end = self.at + math.prod(shape) * np.dtype(dtype).itemsize
+        if end > len(self.data):
+            raise WireError("it ends in the middle of an array")
+        found = np.frombuffer(self.data[self.at : end], dtype).reshape(shape).copy()
+        self.at = end
+        return np.asarray(found.view("u1") != 0) if dtype == "|b1" else found  # True may not be any byte
+
+
+def _unpack(value, arrays, depth=0):
+    if depth > DEEPEST:
+        raise WireError("it is nested too deeply")
+    if isinstance(value, list):
+        raise WireError("a bare list")
+    if not isinstance(value, dict):
+        return value
+    ((tag, content),) = value.items()
+    if tag == "array":
+        return arrays.next(*content)
+    if tag == "dict":
+        return {_unpack(key, arrays, depth + 1): _unpack(item, arrays, depth + 1) for key, item in content}
+    if tag in ("list", "tuple", "set"):
+        items = [_unpack(item, arrays, depth + 1) for item in content]
+        return {"list": list, "tuple": tuple, "set": set}[tag](items)
+    return KINDS[tag](**{name: _unpack(item, arrays, depth + 1) for name, item in content.items()})

@@ -280,18 +280,7 @@ def fork_server(control, isolate, user, notebook):
         if not data:
             os._exit(0)
         if data == b"n":
-            pid = os.fork()
-            if pid == 0:
-                control.close()
-                try:
-                    submission(notebook, [socket.socket(fileno=fd) for fd in descriptors], isolate, user)
-                except BaseException:  # the judge hears of it by a missing greeting, and reads why
-                    traceback.print_exc()
-                finally:
-                    os._exit(0)
-            running[pid] = True
-            for descriptor in descriptors:
-                os.close(descriptor)
+            running[_fork_submission(control, descriptors, isolate, user, notebook)] = True
         elif data == b"s":
             servers += 1
             if os.fork() == 0:
@@ -304,6 +293,22 @@ def fork_server(control, isolate, user, notebook):
                 running.pop(pid, None)
             reap()
             control.sendall(b"e")
+
+
+def _fork_submission(control, descriptors, isolate, user, notebook):
+    """Fork a process for a submission and return its id."""
+    pid = os.fork()
+    if pid == 0:
+        control.close()
+        try:
+            submission(notebook, [socket.socket(fileno=fd) for fd in descriptors], isolate, user)
+        except BaseException:  # the judge notices a missing greeting, and reads why
+            traceback.print_exc()
+        finally:
+            os._exit(0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return pid
 
 
 def submission(notebook, sockets, isolate, user):
@@ -321,17 +326,9 @@ def submission(notebook, sockets, isolate, user):
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # what process 1 does not handle, it cannot be sent
     else:
         os.setsid()
-    cells = os.fork()
-    if cells == 0:
-        with open(os.devnull, "r+") as nowhere:  # the server's own are files that outlive this submission
-            for stream in range(3):
-                os.dup2(nowhere.fileno(), stream)
+    if os.fork() == 0:
         lifeline.close()
-        limit_resources(isolate)
-        os.chdir(tempfile.mkdtemp())
-        serve(Channel.of_socket(sockets[1]), notebook, sockets[2:])
-        while True:  # snapshots may still be at work: the lifeline ends them
-            signal.pause()
+        _run_cells(notebook, sockets[1:], isolate)
     for sock in sockets[1:]:
         sock.close()
     lifeline.settimeout(0.5)
@@ -345,6 +342,18 @@ def submission(notebook, sockets, isolate, user):
     if not isolate:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         os.killpg(0, signal.SIGKILL)
+
+
+def _run_cells(notebook, sockets, isolate):
+    """Serve the cells of a submission, without ever returning."""
+    with open(os.devnull, "r+") as nowhere:  # the server's own streams are files that outlive this submission
+        for stream in range(3):
+            os.dup2(nowhere.fileno(), stream)
+    limit_resources(isolate)
+    os.chdir(tempfile.mkdtemp())
+    serve(Channel.of_socket(sockets[0]), notebook, sockets[1:])
+    while True:  # snapshots may still be at work: the lifeline ends them
+        signal.pause()
 
 
 def reap():
