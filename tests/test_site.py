@@ -1,4 +1,7 @@
-"""The web edition: every page, as a reader finds it, in a browser that is cut off from all other servers."""
+"""The web edition: every page, in a browser that cannot reach any other server.
+
+With --slow, axe checks every page; without it, one of each kind.
+"""
 
 import html
 import subprocess
@@ -24,7 +27,7 @@ VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "met
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The folder of the site, built as `make site` builds it."""
+    """The folder of the site, built by the command of `make site`."""
     folder = tmp_path_factory.mktemp("web")
     command = [sys.executable, str(ROOT / "web" / "build.py"), str(folder)]
     run = subprocess.run(command, capture_output=True, text=True, cwd=folder)
@@ -33,7 +36,7 @@ def site(tmp_path_factory):
 
 
 class Page(HTMLParser):
-    """What a page links to, loads and names, and its text, apart from what is folded."""
+    """A page's links, the files it loads, its ids, and its text, shown and folded."""
 
     def __init__(self, file):
         super().__init__()
@@ -51,13 +54,9 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.inside.append(tag)
 
-    def handle_startendtag(self, tag, attrs):
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
     def handle_endtag(self, tag):
-        assert self.inside.pop() == tag, f"</{tag}> closes what it did not open"
+        if tag not in VOID:
+            assert self.inside.pop() == tag, f"</{tag}> closes another element"
 
     def handle_data(self, data):
         if "h1" in self.inside:
@@ -74,21 +73,20 @@ def pages(site):
     return {file.relative_to(site).as_posix(): Page(file) for file in sorted(site.rglob("*.html"))}
 
 
-# What is there
+# Content
 
 
 def text_of(source):
-    """A text without its white space, which a page may change."""
+    """A text without white space, which a page may change."""
     return "".join(source.split())
 
 
 @pytest.mark.parametrize("file", LESSONS, ids=lambda file: file.stem)
-def test_a_lesson_shows_all_that_it_printed_and_drew(site, pages, file):
+def test_a_lesson_shows_all_its_outputs(site, pages, file):
     page = pages[f"lessons/{file.stem}.html"]
     shown, raw = text_of(page.shown), (site / "lessons" / f"{file.stem}.html").read_text("utf-8")
     cells = nbformat.read(file, 4).cells
-    code = [cell for cell in cells if cell.cell_type == "code"]
-    for cell in code:
+    for cell in (cell for cell in cells if cell.cell_type == "code"):
         assert text_of(cell.source) in shown
         for output in cell.outputs:
             if output.output_type == "stream":
@@ -96,17 +94,17 @@ def test_a_lesson_shows_all_that_it_printed_and_drew(site, pages, file):
             else:
                 assert output.data["text/html"] in raw
     assert page.title.startswith(cells[0].source.splitlines()[0].lstrip("# "))
-    assert [given for given in copies(site, page) if given == file.read_bytes()]
+    assert file.read_bytes() in downloads(site, page)
 
 
-def copies(site, page):
-    """What the page's notebook links give."""
+def downloads(site, page):
+    """The notebooks that a page links to."""
     links = [link for link in page.links if link.endswith(".ipynb")]
     return [(site / "lessons" / unquote(link)).resolve().read_bytes() for link in links]
 
 
 @pytest.mark.parametrize("file", EXERCISES, ids=lambda file: file.stem)
-def test_an_exercise_folds_its_solutions_and_gives_the_starter_away(site, pages, file):
+def test_an_exercise_folds_its_solutions_and_offers_the_starter(site, pages, file):
     page = pages[f"exercises/{file.stem}.html"]
     starter = ROOT / "exercises" / "starter" / file.stem / file.name
     shown, folded = text_of(page.shown), text_of(page.folded)
@@ -124,7 +122,7 @@ def test_an_exercise_folds_its_solutions_and_gives_the_starter_away(site, pages,
             assert len(lines) > 0 and all(line in folded for line in lines)
             assert not [line for line in lines if len(line) > 50 and line in shown]
     assert answers > 1 and page.shown.count("A solution") == answers
-    assert copies(site, page) == [starter.read_bytes()]
+    assert downloads(site, page) == [starter.read_bytes()]
     written = [cell for cell in solved if cell.cell_type == "markdown" and cell.metadata]
     assert page.shown.count("A possible answer, and how it is graded") == len(written)
     assert ("Rubric" in page.folded) == bool(written) and "Rubric" not in page.shown
@@ -137,12 +135,12 @@ def test_every_page_can_be_reached_from_home(pages):
         seen |= new
         targets = (urlsplit(urljoin(name, link)).path for name in new for link in pages[name].links)
         new = {target for target in targets if target in pages} - seen
-    assert seen == set(pages) - {"search.html"}  # the box for searching leads there
+    assert seen == set(pages) - {"search.html"}  # the search box leads there
     assert {f"lessons/{file.stem}.html" for file in LESSONS} < seen
     assert {f"exercises/{file.stem}.html" for file in EXERCISES} < seen
 
 
-def test_every_link_inside_the_site_leads_somewhere(site, pages):
+def test_no_link_inside_the_site_is_broken(site, pages):
     broken, inside = [], 0
     for name, page in pages.items():
         for link in page.links + page.loads:
@@ -155,12 +153,12 @@ def test_every_link_inside_the_site_leads_somewhere(site, pages):
             if not (site / unquote(target)).is_file():
                 broken.append(f"{name}: {link}")
             elif anchor and target in pages and anchor not in pages[target].ids:
-                broken.append(f"{name}: {link}, where nothing has that name")
+                broken.append(f"{name}: {link}, which has no such anchor")
     assert inside > 1000
     assert broken == []
 
 
-def test_a_link_to_a_file_that_is_missing_is_an_error():
+def test_a_link_to_a_missing_file_is_an_error():
     readme = ROOT / "README.md"
     assert relinked("[a](https://a.example/b)", readme, {}) == "[a](https://a.example/b)"
     places = {readme: Path("/pages/README.md"), ROOT / "demo" / "x.ipynb": Path("/pages/lessons/x.ipynb")}
@@ -175,8 +173,8 @@ def test_no_page_names_the_folder_where_it_was_built(site):
         assert [file.name for file in texts if folder.encode() in file.read_bytes()] == []
 
 
-def test_formulas_are_drawn_whole(site, pages):
-    """latex2mathml leaves a command that it does not know in the text."""
+def test_every_formula_is_converted(site, pages):
+    """latex2mathml copies commands that it does not know."""
     displayed = 0
     for name in pages:
         for part in (site / name).read_text("utf-8").split("<math ")[1:]:
@@ -193,14 +191,14 @@ def test_formulas_are_drawn_whole(site, pages):
 
 HOST = "course.example"
 OPEN = "document.querySelectorAll('details').forEach(details => details.open = true)"
-# What a narrow window cuts off, unless it stands in a box of its own that can be scrolled.
+# Elements that a narrow window cuts off, apart from those in a box that scrolls.
 STICKING_OUT = """() => [...document.querySelectorAll(".main *")].filter(one => {
     if (one.getBoundingClientRect().right <= innerWidth + 1 || one.closest(".toc-drawer")) return false;
     for (let box = one.parentElement; !box.matches(".content"); box = box.parentElement)
         if (/auto|scroll/.test(getComputedStyle(box).overflowX)) return false;
     return true;
 }).map(one => one.outerHTML.slice(0, 120))"""
-# Axe takes seconds for the contrast of a page of code: each colour of code stays once, and one formula.
+# Axe needs seconds for the contrast of a page of code: keep each color of code once, and one formula.
 FEWER = """() => { const seen = new Set();
 for (const listing of document.querySelectorAll(".highlight pre")) {
     const where = !!listing.closest(".cell_output") + "" + !!listing.closest("details");
@@ -214,9 +212,14 @@ CONTRAST = {"runOnly": ["color-contrast"], "resultTypes": ["violations"]}
 ALL_ELSE = {"rules": {"color-contrast": {"enabled": False}}, "resultTypes": ["violations"]}
 
 
+# One page of each kind.
+SAMPLE = {"index.html", "measured.html", "api/utils.data.html"}
+SAMPLE |= {"lessons/02_attention.html", "exercises/02_attention.html"}
+
+
 @pytest.fixture(scope="module")
 def reader(site, browser):
-    """A browser's page that finds the site and nothing else; what it asked for in vain is kept."""
+    """A browser page that can reach only the site, with lists of its failed requests and errors."""
     page, elsewhere, missing, errors = browser.new_page(), [], [], []
 
     def serve(route):
@@ -244,11 +247,12 @@ def go(page, name, scheme="light", size=WIDE):
 
 
 @pytest.fixture(scope="module")
-def walk(reader, pages):
-    """What is wrong on each page: what sticks out of a narrow window, and what axe finds, colours apart."""
+def walk(reader, pages, request):
+    """What is wrong on each page: elements cut off by a narrow window, and violations that axe finds."""
     axe, page, found = Axe(), reader.page, {"sticks out": [], "axe": [], "light": [], "dark": []}
+    checked = pages if request.config.getoption("slow") else SAMPLE
 
-    def look(name, kind, options, frame=True):
+    def run_axe(name, kind, options, frame=True):
         for one in axe.run(page, None if frame else ".main", options).response["violations"]:
             found[kind] += [(name, one["id"], node["html"]) for node in one["nodes"]]
 
@@ -257,30 +261,32 @@ def walk(reader, pages):
         found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
         page.evaluate(OPEN)
         found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
-        look(name, "axe", ALL_ELSE)
+        if name not in checked:
+            continue
+        run_axe(name, "axe", ALL_ELSE)
         page.evaluate(FEWER)
         page.set_viewport_size(WIDE)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.wait_for_function(FOLLOWED, arg=scheme == "dark")
-            look(name, scheme, CONTRAST, frame="02_attention" in name)  # the frame of pages is one
+            run_axe(name, scheme, CONTRAST, frame="02_attention" in name)  # all pages share their frame
     return found
 
 
-def test_no_page_asks_another_server_for_anything(walk, reader):
+def test_no_page_sends_a_request_to_another_server(walk, reader):
     assert reader.elsewhere == [] and reader.missing == [] and reader.errors == []
 
 
-def test_nothing_scrolls_sideways_on_a_telephone(walk):
+def test_nothing_is_cut_off_on_a_phone(walk):
     assert walk["sticks out"] == []
 
 
 @pytest.mark.parametrize("kind", ["axe", "light", "dark"])
-def test_axe_finds_nothing_to_mend(walk, kind):
+def test_axe_finds_no_violation(walk, kind):
     assert walk[kind] == []
 
 
-def test_solutions_and_tests_open_when_asked(reader):
+def test_a_folded_solution_opens_on_click(reader):
     go(reader.page, "exercises/02_attention.html")
     assert reader.page.locator("details[open]").count() == 0
     solution = reader.page.locator("details").filter(has_text="A solution").first
@@ -290,7 +296,7 @@ def test_solutions_and_tests_open_when_asked(reader):
     assert listing.is_visible() and "return query @ keys.transpose(1, 2)" in listing.inner_text()
 
 
-def test_searching_finds_a_lesson_and_a_function(reader):
+def test_search_finds_a_lesson_and_a_function(reader):
     page = reader.page
     for word, title in (("highlighter", "02 · The spotlight"), ("masked_softmax", "utils.attention")):
         go(page, "index.html")
@@ -302,24 +308,24 @@ def test_searching_finds_a_lesson_and_a_function(reader):
         assert word in page.locator("article").inner_text()
 
 
-COLOURS = """() => [...document.querySelectorAll("body, article *")].map(element =>
+COLORS = """() => [...document.querySelectorAll("body, article *")].map(element =>
     getComputedStyle(element).color + getComputedStyle(element).backgroundColor)"""
 
 
-def test_light_and_dark_chosen_by_hand_are_those_of_the_system(reader):
+def test_choosing_light_or_dark_looks_like_the_systems_own(reader):
     page, seen = reader.page, {}
     for scheme in ("light", "dark"):
         go(page, "lessons/02_attention.html", scheme)
-        seen[scheme] = page.evaluate(COLOURS)
+        seen[scheme] = page.evaluate(COLORS)
     for chosen in ("light", "dark"):
         while page.evaluate("document.body.dataset.theme") != chosen:
             page.locator(".theme-toggle-content .theme-toggle").click()
-        assert page.evaluate(COLOURS) == seen[chosen], chosen
+        assert page.evaluate(COLORS) == seen[chosen], chosen
     picture = page.locator("figure img").first
     assert picture.evaluate("image => getComputedStyle(image).backgroundColor") == "rgb(255, 255, 255)"
 
 
-def test_what_scrolls_sideways_can_be_reached_with_the_keyboard(reader):
+def test_a_wide_formula_can_be_scrolled_with_the_keyboard(reader):
     go(reader.page, "lessons/02_attention.html", size=NARROW)
     box = reader.page.locator("div.math[tabindex]").first
     box.focus()

@@ -1,8 +1,8 @@
-"""Build the web edition: `make site` puts it into build/site.
+"""Build the web edition into build/site, as `make site` does.
 
-Pages are laid out in build/pages first: the texts beside this file, the lessons with their stored outputs,
-the exercises with their solutions folded, and a page for each module of the code. There they have the names
-and links of the site. Then Sphinx makes HTML of them, and a warning is an error.
+The build first writes the source of every page into build/pages: the texts beside this file, the lessons
+with their stored outputs, the exercises with folded solutions, and a page for each module. Links are changed
+to lead from page to page. Sphinx then makes HTML of them. A warning is an error.
 """
 
 import importlib
@@ -24,80 +24,81 @@ MARKER = re.compile(r"^.*### (BEGIN|END) SOLUTION.*\n?", re.MULTILINE)
 
 
 def main(folder=ROOT / "build"):
-    """Build `folder`/site anew. Return 0, or Sphinx's status where something is wrong."""
+    """Build `folder`/site from scratch. Return 0, or Sphinx's status if something is wrong."""
     folder = Path(folder).resolve()
     for name in ("pages", "site", "doctrees"):
         shutil.rmtree(folder / name, ignore_errors=True)
-    lay_out(folder / "pages")
+    write_pages(folder / "pages")
     options = ["-c", WEB, "-d", folder / "doctrees", "-j", "auto", "-q", "-W", "--keep-going"]
     return build_main([*map(str, options), str(folder / "pages"), str(folder / "site")])
 
 
-def lay_out(pages):
-    """Write the source of every page into a folder, with links that hold there."""
+def write_pages(pages):
+    """Write the source of every page into a folder, with links that work there."""
     places = places_in(pages)
     readme = (ROOT / "README.md").read_text("utf-8")
     exercises = dict(re.findall(r"\(demo/(\w+)\.ipynb\).*\(exercises/starter/(\w+)/", readme))
     for file, place in places.items():
         place.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".md":
-            text = file.read_text("utf-8").replace("- [ ] ", "- ")  # a page would not keep what is ticked
+            text = file.read_text("utf-8").replace("- [ ] ", "- ")  # a page cannot save a ticked box
             place.write_text(relinked(text, file, places), "utf-8")
         elif "starter" not in file.parts:
-            notebook = nbformat.read(file, 4)
-            links = []
-            if "demo" in file.parts:
-                links.append(download("Download this notebook", file, place))
-                if name := exercises.get(file.stem):
-                    links.append(f"[Exercise {name[:2]}](../exercises/{name}.ipynb)")
-            else:
-                starter = ROOT / "exercises" / "starter" / file.stem / file.name
-                links.append(download("Download this exercise", starter, place))
-                links += [f"[Lesson {demo[:2]}](../lessons/{demo}.ipynb)"
-                          for demo, name in exercises.items() if name == file.stem]  # fmt: skip
-                notebook.cells = folded(notebook.cells, nbformat.read(starter, 4).cells)
-            for cell in notebook.cells:
-                if cell.cell_type == "markdown":
-                    cell.source = relinked(cell.source, file, places)
-            notebook.cells.insert(1, new_markdown_cell(" · ".join(links)))
-            nbformat.write(notebook, place)
-    shutil.copytree(ROOT / "benchmarks" / "results", pages / "results")  # what pages include
-    lay_out_api(pages)
+            nbformat.write(notebook_page(file, places, exercises), place)
+    shutil.copytree(ROOT / "benchmarks" / "results", pages / "results")  # pages include parts of these
+    write_api(pages)
 
 
 def places_in(pages):
-    """Where the repository's texts and notebooks stand among the pages."""
+    """Return where each text and notebook of the repository goes among the pages."""
     places = {ROOT / "README.md": pages / "README.md", ROOT / "CONTRIBUTING.md": pages / "contributing.md"}
     places |= {file: pages / file.name for file in sorted(WEB.glob("*.md"))}
     places |= {file: pages / "lessons" / file.name for file in sorted(ROOT.glob("demo/*.ipynb"))}
-    for kind in ("solution", "starter"):  # one page for both
-        files = sorted(ROOT.glob(f"exercises/{kind}/*/*.ipynb"))
-        places |= {file: pages / "exercises" / file.name for file in files}
-    return places
+    files = sorted(ROOT.glob("exercises/*/*/*.ipynb"))  # starter and solution share a page
+    return places | {file: pages / "exercises" / file.name for file in files}
+
+
+def notebook_page(file, places, exercises):
+    """Return the notebook of a lesson's or an exercise's page. `exercises` maps lessons to exercises."""
+    notebook, starter = nbformat.read(file, 4), ROOT / "exercises" / "starter" / file.stem / file.name
+    if "demo" in file.parts:
+        links = [download("Download this notebook", file, places)]
+        if name := exercises.get(file.stem):
+            links.append(f"[Exercise {name[:2]}](../exercises/{name}.ipynb)")
+    else:
+        links = [download("Download this exercise", starter, places)]
+        for lesson in (lesson for lesson, name in exercises.items() if name == file.stem):
+            links.append(f"[Lesson {lesson[:2]}](../lessons/{lesson}.ipynb)")
+        notebook.cells = folded(notebook.cells, nbformat.read(starter, 4).cells)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = relinked(cell.source, file, places)
+    notebook.cells.insert(1, new_markdown_cell(" · ".join(links)))
+    return notebook
 
 
 def relinked(text, file, places):
-    """A text whose links to files of the repository lead to their pages, or else to a copy to download."""
+    """Return a text whose links to files of the repository lead to their pages, or to a copy to download."""
 
-    def there(match):
+    def new_link(match):
         target, anchor = match[1], match[2] or ""
         if not target:  # a section of README is a page of that name, if there is one
             page = places.get(WEB / f"{anchor[1:]}.md")
             return f"]({page.name})" if page else match[0]
         linked = (file.parent / target).resolve()
         if not linked.exists():
-            raise FileNotFoundError(f"{file.relative_to(ROOT)} links to {target}, which is not there")
+            raise FileNotFoundError(f"{file.relative_to(ROOT)} links to {target}, which does not exist")
         return f"]({os.path.relpath(places.get(linked, linked), places[file].parent)}{anchor})"
 
-    return LINK.sub(there, text)
+    return LINK.sub(new_link, text)
 
 
-def download(text, file, place):
-    return f"{{download}}`{text} <{os.path.relpath(file, place.parent)}>`"
+def download(text, file, places):
+    return f"{{download}}`{text} <{os.path.relpath(file, places[file].parent)}>`"
 
 
 def folded(solution, starter):
-    """The cells of an exercise as students get it, each with its solution and tests folded."""
+    """Return the cells of an exercise as students get it, each with its solution and its tests folded."""
     cells, answer = [], None
     for solved, given in zip(solution, starter, strict=True):
         mark = solved.metadata.get("nbgrader")
@@ -123,8 +124,8 @@ def listing(code):
     return f"````python\n{code.strip()}\n````"
 
 
-def lay_out_api(pages):
-    """Write a page for each module, or package of modules, and one that lists them in a sentence each."""
+def write_api(pages):
+    """Write a page for each module, with a package's modules on one page, and a page that lists them all."""
     (pages / "api").mkdir()
     text = "# The code\n"
     for name in ("utils", "grading"):
@@ -141,7 +142,7 @@ def lay_out_api(pages):
 
 
 def modules(name):
-    """The names of a package's modules, in order; none for a module. What only runs is left out."""
+    """Return the names of a package's modules, in order, without `__main__`; none for a module."""
     path = getattr(importlib.import_module(name), "__path__", ())
     return [found.name for found in pkgutil.iter_modules(path, f"{name}.") if found.name[-2:] != "__"]
 

@@ -1,4 +1,4 @@
-"""How Sphinx makes the web edition out of the pages that web/build.py lays out."""
+"""Sphinx's settings for the web edition. Its pages come from web/build.py."""
 
 import re
 
@@ -11,40 +11,40 @@ copyright = f"{author}: code MIT, text CC BY 4.0"
 language = "en"
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.githubpages"]
 
-# Pages and notebooks. Nothing is run: a lesson's outputs are those in its notebook.
+# Pages and notebooks. Nothing is executed: a page shows the outputs stored in its notebook.
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
-exclude_patterns = ["README.md", "results"]  # included in pages, in parts
-suppress_warnings = ["myst.header"]  # in a notebook ### below the title is a size, not a level
+exclude_patterns = ["README.md", "results"]  # other pages include parts of these
+suppress_warnings = ["myst.header"]  # notebooks use ### below the title for a smaller heading
 nitpicky = True
 
 # The API, from docstrings.
 autodoc_member_order = "bysource"
-autodoc_inherit_docstrings = False  # torch's sentences are not ours
+autodoc_inherit_docstrings = False  # leave out torch's docstrings
 autodoc_typehints = "none"
 
-# The look. No font, script or style comes from elsewhere.
-highlight_language = "none"  # a listing without a language may be a drawing
+# Appearance. Fonts, scripts and styles are all part of the site.
+highlight_language = "none"  # code blocks without a language may be drawings
 html_theme = "furo"
 html_static_path, templates_path = ["_static"], ["_templates"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 html_logo = html_favicon = "_static/logo.svg"
 html_copy_source = html_show_sourcelink = False
-html_use_index = html_domain_indices = False  # the search finds more
+html_use_index = html_domain_indices = False  # the search covers more
 html_math_renderer = "mathml"
 
 
-def known(formula):
-    """A formula as latex2mathml gets it right: no \\_ in \\text, room around \\ln and \\log, no \\arg."""
+def supported(formula):
+    """Rewrite what latex2mathml gets wrong: \\_ in \\text, the space around \\ln and \\log, and \\arg."""
     formula = re.sub(r"\\text\{[^{}]*\}", lambda words: words[0].replace(r"\_", "_"), formula)
     formula = re.sub(r"\\(ln|log)\s+(?!\\left)", r"\\,\\\1\\,", formula)
     return re.sub(r"\\arg\b", r"\\operatorname{arg}", formula)
 
 
 def docstring_to_rst(app, what, name, obj, options, lines):
-    """Read a docstring as it was meant: `name` is code, an indented block is a listing, the rest is text."""
+    """Turn a docstring into reStructuredText: `name` is code, an indented block a listing, the rest text."""
     listing, before = False, ""
     for number, line in enumerate(lines):
         if line.strip():
@@ -62,18 +62,18 @@ def docstring_to_rst(app, what, name, obj, options, lines):
 
 
 def mathml(display, element):
-    """Two functions, as Sphinx wants them, that write a formula as MathML, which browsers draw themselves."""
+    """Return the two functions of a Sphinx math renderer that writes MathML, which browsers display."""
 
     def visit(writer, node):
-        formula = convert(known(node.astext()), display=display)
+        formula = convert(supported(node.astext()), display=display)
         writer.body.append(f'<{element} class="math">{formula}</{element}>')
         raise SkipNode
 
     return visit, None
 
 
-def mend(app, pagename, templatename, context, doctree):
-    """Tell screen readers what headings are: captions of the sidebar are, empty corners of tables are not."""
+def correct_headings(app, pagename, templatename, context, doctree):
+    """Correct the markup for screen readers: sidebar captions are headings, empty table corners are not."""
     context["furo_navigation_tree"] = context["furo_navigation_tree"].replace(
         'role="heading"', 'role="heading" aria-level="2"'
     )
@@ -82,6 +82,6 @@ def mend(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    app.connect("html-page-context", mend, priority=900)  # after the theme
+    app.connect("html-page-context", correct_headings, priority=900)  # runs after the theme
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.add_html_math_renderer("mathml", mathml("inline", "span"), mathml("block", "div"))
