@@ -103,7 +103,7 @@ def explain_disk(error, folder):
 
 
 @contextmanager
-def on_disk(failed, folder):
+def disk_errors(failed, folder):
     """Convert an OSError in the block to a DataError. `failed` says what failed, on the disk of `folder`."""
     try:
         yield

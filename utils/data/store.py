@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from utils.data.download import DataError, cache_folder, on_disk
+from utils.data.download import DataError, cache_folder, disk_errors
 
 MAX_CHARACTERS = 2_000  # a longer line is a table, or text that was not split into sentences
 END = struct.Struct("<Q")  # the position in bytes where a line ends
@@ -118,7 +118,7 @@ def cached_pairs(name, languages, pairs, total=None, progress=True):
     if (left_out := _read_left_out(folder)) is not None:
         return folder, left_out
     source = pairs(left_out := Counter())
-    with on_disk(f"{name} could not be stored", folder.parent):
+    with disk_errors(f"{name} could not be stored", folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
             complete = Path(scratch) / "complete"
