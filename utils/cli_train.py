@@ -15,7 +15,7 @@ import os
 import torch
 from torch import distributed
 
-from utils.data.download import DataError, on_disk, replacing
+from utils.data.download import DataError, disk_errors, replacing
 from utils.runs import RunConfig, default_device, encode_corpus, evaluate, setting_types, train_run
 from utils.training import tune_process
 
@@ -102,7 +102,7 @@ def _report(run, args):
         for beam_size in args["beam_size"]:
             result = evaluate(run.model, run.encoded, split, beam_size, args["length_penalty"])
             path = folder / f"{split}.beam-{beam_size}.txt"
-            with on_disk(f"{path.name} could not be stored", folder), replacing(path) as partial:
+            with disk_errors(f"{path.name} could not be stored", folder), replacing(path) as partial:
                 partial.write_text("".join(f"{sentence}\n" for sentence in result.translations), "utf-8")
             print(f"\n{split}, {'greedy' if beam_size == 1 else f'beam size {beam_size}'}, in {path.name}")
             print(f"  text:  {result.bleu}; {result.bleu.signature}")

@@ -24,7 +24,7 @@ import torch
 from torch import distributed, nn
 
 from utils.data import load_multi30k, load_opensubtitles, load_reviews, load_wmt14
-from utils.data.download import cache_folder, on_disk, replacing
+from utils.data.download import cache_folder, disk_errors, replacing
 from utils.metrics import Score, bleu
 from utils.models import RECURRENT, Seq2Seq, translate
 from utils.text import EncodedCorpus
@@ -252,7 +252,7 @@ def find_run(config, device=None):
     can't be read; neither changes the files.
     """
     checkpoint = config.folder / CHECKPOINT
-    with on_disk("the run could not be read", config.folder):
+    with disk_errors("the run could not be read", config.folder):
         if not checkpoint.exists():
             return None
         _check_same(config)
@@ -297,7 +297,7 @@ def train_run(config, limit=None, progress=True, device=None, bf16=None):
     model = make_model(config, encoded).to(device)
     if bf16 is None:
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    stored = on_disk("the run could not be read or stored", config.folder)
+    stored = disk_errors("the run could not be read or stored", config.folder)
     with stored, _locked(config) if first else nullcontext():
         train(
             model,

@@ -10,7 +10,7 @@ from sys import intern
 
 import torch
 
-from utils.data.download import cache_folder, on_disk, replacing
+from utils.data.download import cache_folder, disk_errors, replacing
 
 MARK = "▁"  # starts the first piece of every word
 MAX_SIZE = 2**31 - 4  # sentencepiece counts pieces, with three of its own, in 32 bits
@@ -35,7 +35,7 @@ def learn_subwords(sentences, size):
     for line in lines:
         key.update(f"{line}\n".encode())
     path = cache_folder() / "subwords" / f"{key.hexdigest()[:32]}.model"
-    with on_disk("subwords could not be read", path.parent), suppress(FileNotFoundError, RuntimeError):
+    with disk_errors("subwords could not be read", path.parent), suppress(FileNotFoundError, RuntimeError):
         return Subwords(path)
     model = io.BytesIO()
     try:
@@ -55,7 +55,7 @@ def learn_subwords(sentences, size):
             f"could not learn {size} subwords from {len(lines):,} sentences "
             f"({' '.join(str(error).split())}): choose more subwords than the text has different letters"
         ) from error
-    with on_disk("subwords could not be stored", path.parent), replacing(path) as partial:
+    with disk_errors("subwords could not be stored", path.parent), replacing(path) as partial:
         partial.write_bytes(model.getvalue())
     return Subwords(path)
 

@@ -40,7 +40,7 @@ from benchmarks.harness import ROOT
 from benchmarks.profiling import multiplies_bf16
 from benchmarks.speed.streaming import hub, on_hub, sentences, write
 from utils.data.download import cache_folder
-from utils.data.store import usable
+from utils.data.store import clean_pairs
 from utils.ibm_model1 import IBMModel1
 from utils.metrics import alignment_error_interval, diagonal_links, hard_alignment
 from utils.models import Translation
@@ -70,7 +70,7 @@ def publish(text, folder):
         for split, pairs in parts.items()
     }
     raw = (tuple(side.encode() for side in pair) for pair in parts["train"])
-    kept = sum(1 for _ in usable(raw, Counter(), text))  # the loader drops the others
+    kept = sum(1 for _ in clean_pairs(raw, Counter(), text))  # the loader drops the others
     return on_hub(files), kept, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
 
 

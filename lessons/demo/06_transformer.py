@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 import utils
 from utils.data import Split
-from utils.data.coreference import load_references, make_reference
+from utils.data.coreference import load_coreference, make_sentence
 from utils.metrics import Score, bleu_by_length, mean_interval
 from utils.models import Seq2Seq, translate
 from utils.plotting import NAMES, Figure, plot_by_length, plot_curves, plot_maps
@@ -136,11 +136,13 @@ The model sees the sentence and must write the noun that "it" stands for. Nobody
 """
 
 # %%
-TRAINING, VALIDATION, TESTING = load_references()
+TRAINING, VALIDATION, TESTING = load_coreference()
 VOCAB = Vocabulary.from_sentences(reference.tokens for reference in TRAINING)
 for reference in TESTING[:4]:
-    print(f"{reference.kind:<6} {reference}  ->  {reference.tokens[reference.meant]}")
-pairs = [{frozenset((r.tokens[r.meant], r.tokens[r.other])) for r in some} for some in (TRAINING, TESTING)]
+    print(f"{reference.kind:<6} {reference}  ->  {reference.tokens[reference.antecedent]}")
+pairs = [
+    {frozenset((r.tokens[r.antecedent], r.tokens[r.other])) for r in some} for some in (TRAINING, TESTING)
+]
 print(f"{len(TRAINING):,} sentences to learn, {len(VALIDATION):,} to choose, {len(TESTING):,} to test with")
 print(f"{len(VOCAB)} words; {len(pairs[0] & pairs[1])} pairs of nouns are both in training and in the test")
 
@@ -200,7 +202,7 @@ class for each word of the vocabulary.
 def tensors(references):
     """Ids, the place of "it", and those of the meant and the other noun."""
     ids = pad([VOCAB.encode(reference.tokens) for reference in references])
-    places = torch.tensor([(r.it, r.meant, r.other) for r in references])
+    places = torch.tensor([(r.it, r.antecedent, r.other) for r in references])
     return ids, *places.T
 
 
@@ -320,7 +322,7 @@ def frame(ax, x, y, width, height):
         ax.add_patch(box)
 
 
-PAIR = [make_reference("animal", "cross", "street", adjective) for adjective in ("tired", "wide")]
+PAIR = [make_sentence("animal", "cross", "street", adjective) for adjective in ("tired", "wide")]
 with torch.no_grad():
     logits, maps = readers["two looks"](*tensors(PAIR)[:2])  # maps (2, layers, heads, length, length)
 panels = {}
@@ -404,7 +406,7 @@ for i, reference in enumerate(PAIR):
 ax = plot_maps(panels, columns=2, size=(4.8, 3.0), xlabel="word that is asked (key)",
                ylabel="it, in each reader")  # fmt: skip
 for panel, reference in zip(ax.figure.axes, PAIR, strict=False):
-    frame(panel, reference.meant, 0, 1, len(seeds))
+    frame(panel, reference.antecedent, 0, 1, len(seeds))
 Figure(ax, "Two maps, with tired and with wide: the second look of it in five readers, a row each. "
        "Most rows are brightest in the framed column, that of the noun that is meant. Seed 0 is brightest at "
        "because with tired, and seeds 0 and 3 are brightest at wide with wide.")  # fmt: skip
@@ -492,7 +494,7 @@ didn't catch the cat" is "the cat didn't catch the dog". So a reader without pos
 # %%
 compare("two looks", "two looks, no positions")
 for first, second in ("dog", "cat"), ("cat", "dog"):
-    reference = make_reference(first, "catch", second, "slow")
+    reference = make_sentence(first, "catch", second, "slow")
     print(f"\n{reference}")
     for kind in ("two looks", "two looks, no positions"):
         answer = readers[kind](*tensors([reference])[:2])[0].argmax().item()

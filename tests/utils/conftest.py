@@ -6,7 +6,7 @@ from utils.data import Corpus, Split
 
 
 def make_copy_corpus():
-    """A tiny language: each letter becomes its capital, word by word."""
+    """Build a tiny language whose translation is the sentence in capital letters."""
     rng = random.Random(0)
 
     def split(pairs):
@@ -19,3 +19,11 @@ def make_copy_corpus():
 @pytest.fixture(scope="session")
 def copy_corpus():
     return make_copy_corpus()
+
+
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    """Use an empty cache folder, and no proxy for servers on this machine."""
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("NO_PROXY", "*")
+    return tmp_path / "cache"

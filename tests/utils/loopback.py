@@ -1,4 +1,4 @@
-"""Web servers on this machine that can also fail in the ways that real ones do."""
+"""Local web servers that can fail like real ones."""
 
 import hashlib
 import json
@@ -10,13 +10,18 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 
 class Loopback(ThreadingHTTPServer):
-    """Serve `files`, a dict of names and bytes or paths, in the way that `mode` says.
+    """Serve `files`, a dict from names to bytes or paths, as `mode` says.
 
-    "right", a status to answer with (404), "wrong" bytes, "unsized" without a Content-Length,
-    "short" or "long" with a Content-Length that is too small or too large, "cut" in the middle of
-    the file, "stall" there until released, "silent" without an answer, "together" once two clients
-    are waiting, "whole" without heed to a range that was asked for. `asked` lists the paths that were
-    asked for; `sent` counts bytes of files; `halfway` is set at a stall.
+    - "right": correctly; an int: with this error status
+    - "wrong": with a wrong byte
+    - "unsized": without a Content-Length
+    - "short", "long": with a Content-Length that is too small or too large
+    - "cut", "stall": half of the file, then close the connection, or wait for `released`
+    - "silent": no answer
+    - "together": once two clients wait
+    - "whole": the whole file, even if the request has a range
+
+    `asked` lists the requested paths, `sent` counts the bytes of files, and `halfway` is set at a stall.
     """
 
     def __init__(self, files, handler):
@@ -35,7 +40,7 @@ class Loopback(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_):
-        """Say nothing of a client that hangs up, as one does that has what it needs."""
+        """Ignore clients that close the connection early, once they have what they need."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -47,69 +52,67 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(self.server.files.get(self.path.lstrip("/")))
 
     def answer(self, data, mode=None, **headers):
-        """Send a file, or the part of it that was asked for."""
-        server = self.server
-        mode = mode or server.mode
+        """Send a file, or the requested range of it."""
+        mode = mode or self.server.mode
         if data is None or isinstance(mode, int):
             self.send_error(404 if data is None else mode)
             return
         if mode == "silent":
-            server.released.wait()
+            self.server.released.wait()
             return
         size = data.stat().st_size if isinstance(data, Path) else len(data)
-        part = range(size)
-        if (asked := self.headers.get("Range")) and mode != "whole":
-            first, last = asked.removeprefix("bytes=").split("-")
-            part = part[int(first) : int(last) + 1 if last else None] if first else part[-int(last) :]
-            headers["Content-Range"] = f"bytes {part[0]}-{part[-1]}/{size}"
-        half = len(part) // 2
+        span = range(size)
+        if (requested := self.headers.get("Range")) and mode != "whole":
+            first, last = requested.removeprefix("bytes=").split("-")
+            span = span[int(first) : int(last) + 1 if last else None] if first else span[-int(last) :]
+            headers["Content-Range"] = f"bytes {span[0]}-{span[-1]}/{size}"
         if mode == "together":
-            server.two_clients.wait()
-        self.send_response(206 if "Content-Range" in headers else 200)
+            self.server.two_clients.wait()
         if mode != "unsized":
-            length = {"short": half, "long": len(part) + 1}.get(mode, len(part))
-            self.send_header("Content-Length", str(length))
+            length = {"short": len(span) // 2, "long": len(span) + 1}.get(mode, len(span))
+            headers["Content-Length"] = str(length)
+        self.send_response(206 if "Content-Range" in headers else 200)
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command == "HEAD":
-            return
+        if self.command != "HEAD":
+            self.send_body(data, span, mode)
+
+    def send_body(self, data, span, mode):
+        half = len(span) // 2
+        self.send_bytes(data, span[:half])
         if mode in ("cut", "stall"):
-            self.send_part(data, part[:half])
             self.close_connection = True
             if mode == "stall":
-                server.halfway.set()
-                server.released.wait()
-        elif mode == "wrong":
-            middle = part[half]
-            self.send_part(data, part[:half])
-            self.wfile.write(bytes([self.read(data, part[half : half + 1])[0] ^ 1]))
-            self.send_part(data, range(middle + 1, part.stop))
-        else:
-            self.send_part(data, part)
+                self.server.halfway.set()
+                self.server.released.wait()
+            return
+        if mode == "wrong":
+            self.wfile.write(bytes([self.read(data, span[half : half + 1])[0] ^ 1]))
+            half += 1
+        self.send_bytes(data, span[half:])
 
-    def send_part(self, data, part):
-        for start in range(part.start, part.stop, 2**16):
-            chunk = self.read(data, range(start, min(start + 2**16, part.stop)))
+    def send_bytes(self, data, span):
+        for start in range(span.start, span.stop, 2**16):
+            chunk = self.read(data, range(start, min(start + 2**16, span.stop)))
             self.wfile.write(chunk)
             self.server.sent += len(chunk)
 
     @staticmethod
-    def read(data, part):
+    def read(data, span):
         if isinstance(data, bytes):
-            return data[part.start : part.stop]
+            return data[span.start : span.stop]
         with open(data, "rb") as file:
-            file.seek(part.start)
-            return file.read(len(part))
+            file.seek(span.start)
+            return file.read(len(span))
 
 
 class Hub(Handler):
-    """Speak the part of the Hugging Face hub's protocol that reading a data set needs.
+    """The part of the Hugging Face hub's protocol that is needed to read a data set.
 
-    Names in `files` begin with the repository: "wmt/wmt14/README.md". More ways to fail are attributes
-    of the server: with a `token`, whoever does not show it is refused; with `data_alone`, `mode` is for
-    Parquet files alone; with `failures`, it is for so many requests; and `right_for` is how many bytes
-    are sent before it begins.
+    Names in `files` start with the repository: "wmt/wmt14/README.md". Attributes of the server add ways to
+    fail: a `token` is required from clients. `mode` can be limited to Parquet files (`data_alone`), to a
+    number of requests (`failures`), and to the time after some bytes have been sent (`right_for`).
     """
 
     protocol_version = "HTTP/1.1"
@@ -117,7 +120,8 @@ class Hub(Handler):
     def do_GET(self):
         self.hub(b"")
 
-    do_HEAD = do_GET
+    def do_HEAD(self):
+        self.do_GET()
 
     def do_POST(self):
         self.hub(self.rfile.read(int(self.headers.get("Content-Length", 0))))
@@ -164,25 +168,18 @@ class Hub(Handler):
         if not rest or rest[0] == "revision":
             commit = rest[1] if rest else "0" * 40
             siblings = [{"rfilename": name} for name in names]
-            facts = {
-                "_id": "0",
-                "id": repository.strip("/"),
-                "sha": commit,
-                "private": False,
-                "siblings": siblings,
-            }
-            self.json(facts | {"gated": False, "disabled": False, "tags": [], "downloads": 0, "likes": 0})
+            facts = {"_id": "0", "id": repository.strip("/"), "sha": commit, "siblings": siblings, "tags": []}
+            flags = dict.fromkeys(("private", "gated", "disabled"), False)
+            self.json(facts | flags | {"downloads": 0, "likes": 0})
         elif rest[0] == "tree":
-            folder = "".join(f"{part}/" for part in rest[2:])
+            folder = "".join(f"{name}/" for name in rest[2:])
             inside = [name for name in names if name.startswith(folder)]
-            if (
-                "recursive=true" not in self.path.lower()
-            ):  # else all files: here, what lies directly in the folder
+            if "recursive=true" not in self.path.lower():  # only what is directly in the folder
                 inside = dict.fromkeys(folder + name.removeprefix(folder).split("/")[0] for name in inside)
             self.json([self.entry(repository, names, name) for name in inside])
         elif rest[0] == "paths-info":
-            asked = parse_qs(body.decode()).get("paths") or json.loads(body)["paths"]
-            entries = [self.entry(repository, names, name) for name in asked]
+            requested = parse_qs(body.decode()).get("paths") or json.loads(body)["paths"]
+            entries = [self.entry(repository, names, name) for name in requested]
             self.json([entry for entry in entries if entry])
         else:
             self.refuse(404)
@@ -191,12 +188,8 @@ class Hub(Handler):
         if name in names:
             data = self.server.files[repository + name]
             size = data.stat().st_size if isinstance(data, Path) else len(data)
-            return {
-                "type": "file",
-                "path": name,
-                "size": size,
-                "oid": hashlib.sha1(name.encode()).hexdigest(),
-            }
+            oid = hashlib.sha1(name.encode()).hexdigest()
+            return {"type": "file", "path": name, "size": size, "oid": oid}
         if any(other.startswith(f"{name}/") for other in names):
             return {"type": "directory", "path": name, "size": 0, "oid": "0" * 40}
         return None
@@ -218,7 +211,7 @@ class Hub(Handler):
 
 @contextmanager
 def serve(files, handler=Handler):
-    """Run a Loopback server until the block ends."""
+    """Run a `Loopback` server until the block ends."""
     with Loopback(files, handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         try:

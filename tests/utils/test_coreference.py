@@ -1,21 +1,21 @@
-"""Who "it" is, against sentences judged by hand; and that no two lists share a pair of nouns."""
+"""The antecedent of "it", against sentences judged by hand, and the separation of the three lists."""
 
 import pytest
 
-from utils.data.coreference import ANIMALS, HELD_OUT, PLACES, load_references, make_reference
+from utils.data.coreference import ANIMALS, HELD_OUT, PLACES, load_coreference, make_sentence
 
 
 @pytest.fixture(scope="module")
 def lists():
-    return load_references(train=1_500, valid=300, test=600)
+    return load_coreference(train=1_500, valid=300, test=600)
 
 
-def nouns(reference):
-    return frozenset((reference.tokens[reference.meant], reference.tokens[reference.other]))
+def nouns(sentence):
+    return frozenset((sentence.tokens[sentence.antecedent], sentence.tokens[sentence.other]))
 
 
 @pytest.mark.parametrize(
-    ("first", "verb", "second", "adjective", "meant", "kind"),
+    ("first", "verb", "second", "adjective", "antecedent", "kind"),
     [
         ("animal", "cross", "street", "tired", "animal", "sense"),
         ("animal", "cross", "street", "wide", "street", "sense"),
@@ -27,14 +27,14 @@ def nouns(reference):
         ("cat", "fear", "dog", "small", "dog", "role"),
     ],
 )
-def test_it_is_what_a_reader_takes_it_for(first, verb, second, adjective, meant, kind):
-    reference = make_reference(first, verb, second, adjective, "that night", ("old", ""))
-    assert str(reference) == (
+def test_antecedent_is_the_noun_that_a_reader_would_choose(first, verb, second, adjective, antecedent, kind):
+    sentence = make_sentence(first, verb, second, adjective, "that night", ("old", ""))
+    assert str(sentence) == (
         f"that night the old {first} didn't {verb} the {second} because it was too {adjective}"
     )
-    assert reference.tokens[reference.it] == "it" and reference.kind == kind
-    assert reference.tokens[reference.meant] == meant
-    assert nouns(reference) == {first, second}
+    assert (sentence.tokens[sentence.it], sentence.kind) == ("it", kind)
+    assert sentence.tokens[sentence.antecedent] == antecedent
+    assert nouns(sentence) == {first, second}
 
 
 @pytest.mark.parametrize(
@@ -46,29 +46,31 @@ def test_it_is_what_a_reader_takes_it_for(first, verb, second, adjective, meant,
         ("dog", "sing", "cat", "tired"),
     ],
 )
-def test_what_the_grammar_does_not_know_is_refused(words):
-    with pytest.raises(ValueError, match="no rule for"):
-        make_reference(*words)
+def test_sentences_outside_the_grammar_are_rejected(words):
+    with pytest.raises(ValueError, match="expected a sentence of the grammar, got"):
+        make_sentence(*words)
 
 
-def test_no_pair_of_nouns_is_in_two_lists(lists):
-    train, valid, test = ({nouns(reference) for reference in some} for some in lists)
-    assert not train & valid and not train & test and not valid & test and HELD_OUT in test
-    assert {noun for pair in train for noun in pair} == {*ANIMALS, *PLACES}
-    assert {len(some) for some in lists} == {1_500, 300, 600}
+def test_lists_share_no_pair_of_nouns(lists):
+    train, valid, test = ({nouns(sentence) for sentence in sentences} for sentences in lists)
+    assert train.isdisjoint(valid)
+    assert test.isdisjoint(train | valid)
+    assert HELD_OUT in test
+    assert frozenset.union(*train) == {*ANIMALS, *PLACES}
+    assert [len(sentences) for sentences in lists] == [1_500, 300, 600]
 
 
-def test_neither_place_nor_kind_gives_the_answer_away(lists):
-    for some in lists:
-        assert len({reference.tokens for reference in some}) == len(some)
+def test_order_and_kind_are_no_clue(lists):
+    for sentences in lists:
+        assert len({sentence.tokens for sentence in sentences}) == len(sentences)
         for kind in ("sense", "role"):
-            of_kind = [reference for reference in some if reference.kind == kind]
-            assert len(of_kind) == len(some) / 2
-            first = sum(reference.meant < reference.other for reference in of_kind) / len(of_kind)
-            assert abs(first - 0.5) < 1.5 / len(of_kind) ** 0.5, "within three standard deviations of a coin"
-    assert len({reference.it for reference in lists[0]}) > 3, "it has no fixed place"
+            of_kind = [sentence for sentence in sentences if sentence.kind == kind]
+            assert len(of_kind) == len(sentences) / 2
+            first = sum(sentence.antecedent < sentence.other for sentence in of_kind) / len(of_kind)
+            assert first == pytest.approx(0.5, abs=1.5 / len(of_kind) ** 0.5), "three standard deviations"
+    assert len({sentence.it for sentence in lists[0]}) > 3, "the position of it varies"
 
 
-def test_the_same_seed_gives_the_same_sentences(lists):
-    assert load_references(train=1_500, valid=300, test=600) == lists
-    assert load_references(train=1_500, valid=300, test=600, seed=1) != lists
+def test_lists_depend_on_the_seed_alone(lists):
+    assert load_coreference(train=1_500, valid=300, test=600) == lists
+    assert load_coreference(train=1_500, valid=300, test=600, seed=1) != lists

@@ -16,9 +16,10 @@ from utils.data.download import DataError, cache_folder, fetch
 
 from .loopback import serve
 
+pytestmark = pytest.mark.usefixtures("data_folder")
 ROOT = Path(__file__).parents[2]
 NAME = "numbers.bin"
-DATA = bytes(range(251)) * 800  # larger than one chunk of a download, and than the small disk below
+DATA = bytes(range(251)) * 800  # larger than a chunk of a download, and than the small disk below
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 CHILD = """
@@ -29,13 +30,6 @@ print(fetch(*sys.argv[1:], progress=False).read_bytes()[:4].hex())
 """
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "*")
-    return tmp_path / "cache"
-
-
 @pytest.fixture
 def server():
     with serve({NAME: DATA}) as running:
@@ -44,18 +38,18 @@ def server():
 
 @pytest.fixture
 def mount(tmp_path):
-    """Mount a tmpfs of a given size, or mount it anew with other options."""
+    """Return a function that mounts a tmpfs with the given options, or mounts it again with others."""
     disk = tmp_path / "disk"
     disk.mkdir()
 
     def run(options):
         if shutil.which("mount") is None:
-            pytest.skip("a real disk error needs the command mount, which this system lacks")
+            pytest.skip("a real disk error needs the command mount")
         call = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(disk)], capture_output=True, text=True
         )
         if call.returncode:
-            pytest.skip(f"a real disk error needs the right to mount a tmpfs: {call.stderr.strip()}")
+            pytest.skip(f"a real disk error needs permission to mount a tmpfs: {call.stderr.strip()}")
         return disk
 
     yield run
@@ -67,22 +61,23 @@ def get(server, **options):
     return fetch(NAME, f"{server.url}/{NAME}", SHA256, progress=False, **options)
 
 
-def files(folder):
-    return [path for path in folder.rglob("*") if path.is_file()]
+def files(data_folder):
+    return [path for path in data_folder.rglob("*") if path.is_file()]
 
 
-def check_failure(folder, url, reason, advice):
-    """Fetch `url`, and check the sentence that says why that failed, and that nothing is left."""
+def check_failure(data_folder, url, reason, advice):
+    """Fetch `url`, and check that the error gives the reason and the advice, and that no file is left."""
     with pytest.raises(DataError) as caught:
         fetch(NAME, url, SHA256, progress=False)
     message = str(caught.value)
-    start, _, end = message.rpartition(": ")
-    assert start.startswith(f"{NAME} could not be downloaded because ")
-    assert reason in start
-    assert advice in end
-    assert "\n" not in message and ". " not in message
+    because, _, then = message.rpartition(": ")
+    assert because.startswith(f"{NAME} could not be downloaded because ")
+    assert reason in because
+    assert advice in then
+    assert "\n" not in message
+    assert ". " not in message, "one sentence"
     assert caught.value.__cause__ is not None
-    assert files(folder) == []
+    assert files(data_folder) == []
 
 
 def child(server):
@@ -97,44 +92,44 @@ def child(server):
 
 
 @pytest.mark.parametrize("mode", ["right", "unsized"])
-def test_fetch_downloads_once(server, folder, mode):
+def test_fetch_downloads_once(server, data_folder, mode):
     server.mode = mode
     path = get(server)
-    assert path == folder / NAME
+    assert path == data_folder / NAME
     assert path.read_bytes() == DATA
     assert get(server) == path
     assert server.asked == [f"/{NAME}"]
-    assert files(folder) == [path]
+    assert files(data_folder) == [path]
 
 
-def test_fetch_keeps_files_of_a_corpus_in_their_folder(server, folder):
-    assert get(server, folder="corpus") == folder / "corpus" / NAME
+def test_fetch_can_use_a_subfolder(server, data_folder):
+    assert get(server, folder="corpus") == data_folder / "corpus" / NAME
 
 
-def test_fetch_replaces_a_wrong_file(server, folder):
-    folder.mkdir()
-    (folder / NAME).write_bytes(DATA[:-1])
+def test_fetch_replaces_a_file_with_another_checksum(server, data_folder):
+    data_folder.mkdir()
+    (data_folder / NAME).write_bytes(DATA[:-1])
     assert get(server).read_bytes() == DATA
     assert len(server.asked) == 1
 
 
-def test_fetch_never_returns_a_wrong_file(server, folder):
-    folder.mkdir()
-    (folder / NAME).write_bytes(DATA[:-1])
+def test_fetch_never_returns_a_file_with_another_checksum(server, data_folder):
+    data_folder.mkdir()
+    (data_folder / NAME).write_bytes(DATA[:-1])
     server.mode = 503
     with pytest.raises(DataError, match="answered 503"):
         get(server)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
-def test_a_download_can_be_read_by_others_who_share_the_folder(server):
+def test_downloads_can_be_read_by_other_users(server):
     assert get(server).stat().st_mode & 0o777 == 0o644
 
 
-def test_progress_bar_names_the_file_and_nothing_else_is_said(server, folder, capfd):
+def test_progress_bar_is_the_only_output_and_names_the_file(server, data_folder, capfd):
     get(server)
     assert capfd.readouterr() == ("", "")
-    (folder / NAME).unlink()
+    (data_folder / NAME).unlink()
     fetch(NAME, f"{server.url}/{NAME}", SHA256)
     out, err = capfd.readouterr()
     assert out == ""
@@ -158,26 +153,26 @@ def test_progress_bar_names_the_file_and_nothing_else_is_said(server, folder, ca
         ("wrong", "expected checksum", "run this again"),
     ],
 )
-def test_a_failing_server(server, folder, monkeypatch, mode, reason, advice):
+def test_server_errors_are_explained(server, data_folder, monkeypatch, mode, reason, advice):
     server.mode = mode
     if mode in ("stall", "silent"):
         monkeypatch.setattr(download, "TIMEOUT", 0.2)
-    check_failure(folder, f"{server.url}/{NAME}", reason, advice)
+    check_failure(data_folder, f"{server.url}/{NAME}", reason, advice)
     server.mode = "right"
     assert get(server).read_bytes() == DATA
 
 
-def test_a_server_that_cannot_be_reached(server, folder):
+def test_unreachable_server_is_explained(server, data_folder):
     with serve({}) as closed:
         pass
     for url in (closed.url, "http://a-host-that-cannot-exist.invalid"):
-        check_failure(folder, f"{url}/{NAME}", "cannot be reached", "check your internet connection")
+        check_failure(data_folder, f"{url}/{NAME}", "cannot be reached", "check your internet connection")
     assert get(server).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("url", ["numbers.bin", "http://", "gopher://127.0.0.1/numbers.bin"])
-def test_an_address_that_is_none(folder, url):
-    check_failure(folder, url, "is not an address", "correct that address")
+def test_invalid_address_is_explained(data_folder, url):
+    check_failure(data_folder, url, "is not a valid address", "correct that address")
 
 
 @pytest.mark.parametrize(
@@ -190,19 +185,19 @@ def test_an_address_that_is_none(folder, url):
         (errno.EIO, "cannot be used", "set ATTENTION_DATA"),
     ],
 )
-def test_a_disk_error_while_writing(server, folder, monkeypatch, number, reason, advice):
+def test_disk_errors_are_explained(server, data_folder, monkeypatch, number, reason, advice):
     class Disk(io.FileIO):
         def write(self, chunk):
             super().write(chunk[: len(chunk) // 2])
             raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(download, "open", Disk, raising=False)
-        check_failure(folder, f"{server.url}/{NAME}", reason, advice)
+        patch.setattr(pooch.downloaders, "open", Disk, raising=False)
+        check_failure(data_folder, f"{server.url}/{NAME}", reason, advice)
     assert get(server).read_bytes() == DATA
 
 
-def test_a_disk_that_is_really_full(server, monkeypatch, mount):
+def test_full_disk_is_explained(server, monkeypatch, mount):
     disk = mount("size=64k")
     monkeypatch.setenv("ATTENTION_DATA", str(disk))
     check_failure(disk, f"{server.url}/{NAME}", f"no room left in {disk}", "free some space")
@@ -210,7 +205,7 @@ def test_a_disk_that_is_really_full(server, monkeypatch, mount):
     assert get(server).read_bytes() == DATA
 
 
-def test_a_disk_that_is_really_read_only(server, monkeypatch, mount):
+def test_read_only_disk_is_explained_and_serves_cached_files(server, monkeypatch, mount):
     disk = mount("size=1m")
     monkeypatch.setenv("ATTENTION_DATA", str(disk))
     mount("remount,ro")
@@ -218,42 +213,42 @@ def test_a_disk_that_is_really_read_only(server, monkeypatch, mount):
     mount("remount,rw")
     assert get(server).read_bytes() == DATA
     mount("remount,ro")
-    assert get(server).read_bytes() == DATA  # a folder that others filled serves those who only read it
+    assert get(server).read_bytes() == DATA  # cached by another user
     assert len(server.asked) == 1
 
 
-def test_a_file_where_the_folder_should_be(server, folder, tmp_path, monkeypatch):
+def test_file_instead_of_a_folder_is_explained(server, data_folder, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "file" / "cache"))
-    check_failure(folder, f"{server.url}/{NAME}", "cannot be used", "set ATTENTION_DATA to a folder")
+    check_failure(data_folder, f"{server.url}/{NAME}", "cannot be used", "set ATTENTION_DATA to a folder")
 
 
-def test_two_processes_that_fetch_one_file_at_once(server, folder):
+def test_two_processes_can_fetch_a_file_at_once(server, data_folder):
     server.mode = "together"
     both = [child(server), child(server)]
     for process in both:
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out.strip(), err) == (0, DATA[:4].hex(), "")
     assert len(server.asked) == 2
-    assert files(folder) == [folder / NAME]
-    assert (folder / NAME).read_bytes() == DATA
+    assert files(data_folder) == [data_folder / NAME]
+    assert (data_folder / NAME).read_bytes() == DATA
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send Ctrl-C to one process alone")
-def test_ctrl_c_leaves_nothing(server, folder):
+def test_ctrl_c_leaves_no_file(server, data_folder):
     server.mode = "stall"
     process = child(server)
     while not server.halfway.wait(0.1):
         assert process.poll() is None, process.stderr.read()
-    assert len(files(folder)) == 1
+    assert len(files(data_folder)) == 1
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode != 0
     assert err.strip().endswith("KeyboardInterrupt")
-    assert files(folder) == []
+    assert files(data_folder) == []
 
 
-def test_cache_folder(monkeypatch):
+def test_cache_folder_is_an_environment_variable_or_the_default(monkeypatch):
     monkeypatch.setenv("ATTENTION_DATA", "~/corpora")
     assert cache_folder() == Path.home() / "corpora"
     for unset in (

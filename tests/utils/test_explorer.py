@@ -1,4 +1,4 @@
-"""The explorer in a real browser: its numbers, its keys, its looks, and where it has to live."""
+"""The explorer in a real browser: its numbers, keyboard, layout and host pages."""
 
 import base64
 import io
@@ -46,20 +46,25 @@ def random_map(rows, columns, seed=0):
 
 @pytest.fixture
 def offline(page):
-    """A page from which nothing is asked: what it asks for all the same is refused, and fails the test."""
-    asked, errors = [], []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: errors.append(error))
-    page.route(
-        "**", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort()
-    )
+    """Return a page that may not request anything from the network, nor raise an error."""
+    requests, errors = [], []
+
+    def refuse_network(route):
+        if route.request.url.startswith("file:"):
+            route.continue_()
+        else:
+            requests.append(route.request.url)
+            route.abort()
+
+    page.on("pageerror", errors.append)
+    page.route("**", refuse_network)
     page.set_default_timeout(10_000)
     yield page
-    assert [url for url in asked if not url.startswith("file:")] == [] and errors == []
+    assert requests == errors == []
 
 
 def put(page, *explorers, scheme="light", then=""):
-    """Show a page with some explorers, and give their elements."""
+    """Show a page with these explorers and return their elements."""
     shown = "".join(explorer._repr_html_() for explorer in explorers)
     page.set_content(
         f'<!doctype html><html lang="en"><title>Page</title><style>:root {{ color-scheme: {scheme} }} '
@@ -69,7 +74,7 @@ def put(page, *explorers, scheme="light", then=""):
 
 
 def table(explorer, place=0):
-    """Read the table of numbers of one panel: its column heads, its row heads, and its cells as text."""
+    """Return the column heads, the row heads and the cells, as text, of a panel's table of numbers."""
     details = explorer.locator("details").last
     if details.get_attribute("open") is None:
         details.locator("summary").click()
@@ -81,8 +86,8 @@ def table(explorer, place=0):
     return rows[0][1:], [row[0] for row in rows[1:]], [row[1:] for row in rows[1:]]
 
 
-def written(weights):
-    """What the table must say of these weights."""
+def expected_cells(weights):
+    """Return the cells that the table should have for these weights."""
     entropy = attention_entropy(weights[None])[0]
     rows = [
         [f"{w:.3f}" for w in [*row, h]] for row, h in zip(weights.tolist(), entropy.tolist(), strict=True)
@@ -90,36 +95,35 @@ def written(weights):
     return [*rows, [*(f"{total:.3f}" for total in coverage(weights[None])[0].tolist()), ""]]
 
 
-def colours(weights):
-    """The colours of weights, as bytes of red, green and blue."""
-    return matplotlib.colormaps["viridis"](np.rint(255 * np.asarray(weights)).astype(int), bytes=True)[
-        ..., :3
-    ]
+def colors(weights):
+    """Return the colors of weights, as bytes of red, green and blue."""
+    levels = np.rint(255 * np.asarray(weights)).astype(int)
+    return matplotlib.colormaps["viridis"](levels, bytes=True)[..., :3]
 
 
 def step(explorer):
-    """The words of the step that is looked at."""
+    """Return the token of the selected step."""
     return explorer.locator("[role=option][aria-selected=true]").first.text_content()
 
 
-def test_table_and_labels_give_the_weights_back(offline):
+def test_table_and_labels_have_all_weights(offline):
     (shown,) = put(offline, explore((WEIGHTS, SRC, TGT)))
     heads, rows, cells = table(shown)
     assert (heads, rows) == ([*SRC, "entropy"], [*TGT, "coverage"])
-    assert cells == written(WEIGHTS)
+    assert cells == expected_cells(WEIGHTS)
     assert shown.locator(".src span").all_text_contents() == SRC
     assert shown.locator("[role=option]").all_text_contents() == TGT
     (shown,) = put(offline, explore(([[0.0, 1.0], [0.25, 0.75]], ["a", "b"], ["c", "d"])))
     assert [row[-1] for row in table(shown)[2]] == ["0.000", "0.562", ""]
 
 
-def test_drawn_cells_are_the_weights_beside_their_labels(offline):
+def test_cells_are_drawn_at_their_labels(offline):
     (shown,) = put(offline, explore((WEIGHTS, SRC, TGT), links=GOLD))
     drawn = shown.locator(".map canvas").evaluate(
         "c => [c.width, c.height, ...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
     )
     assert drawn[:2] == [5, 7]
-    assert (np.array(drawn[2:]).reshape(7, 5, 4)[..., :3] == colours(WEIGHTS)).all()
+    assert (np.array(drawn[2:]).reshape(7, 5, 4)[..., :3] == colors(WEIGHTS)).all()
 
     picture = np.array(Image.open(io.BytesIO(offline.screenshot())).convert("RGB")).astype(int)
     rows = [option.bounding_box() for option in shown.locator("[role=option]").all()]
@@ -128,40 +132,39 @@ def test_drawn_cells_are_the_weights_beside_their_labels(offline):
     )
     for i, row in enumerate(rows):
         for j, x in enumerate(across):
-            quarter = row["height"] / 4  # not the middle, so that cells that run into each other are seen
+            quarter = row["height"] / 4  # near the corner, to find cells that blend into each other
             seen = picture[round(row["y"] + quarter), round(x - quarter)]
-            assert abs(seen - colours(WEIGHTS)[i, j]).max() <= 2, (i, j)
+            assert abs(seen - colors(WEIGHTS)[i, j]).max() <= 2, (i, j)
 
     boxes = [link.bounding_box() for link in shown.locator(".link").all()]
     cell = shown.locator(".map canvas").bounding_box()
-    places = {
+    cells = {
         (int((b["x"] + b["width"] / 2 - cell["x"]) / (cell["width"] / 5)),
          int((b["y"] + b["height"] / 2 - cell["y"]) / (cell["height"] / 7)))
         for b in boxes
     }  # fmt: skip
-    assert places == GOLD and len(boxes) == len(GOLD)
-    look = shown.locator(".link").first.evaluate(
-        "l => [getComputedStyle(l).borderColor, getComputedStyle(l).outlineColor]"
-    )
-    assert look == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+    assert cells == GOLD
+    assert len(boxes) == len(GOLD)
+    style = "l => [getComputedStyle(l).borderColor, getComputedStyle(l).outlineColor]"
+    assert shown.locator(".link").first.evaluate(style) == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
 
 
-def test_each_step_tells_its_row_and_what_was_looked_at_so_far(offline):
+def test_step_shows_its_row_and_the_coverage_so_far(offline):
     offline.emulate_media(reduced_motion="reduce")
     (shown,) = put(offline, explore((WEIGHTS, SRC, TGT)))
     total = coverage(WEIGHTS[None])[0]
     for i, token in enumerate(TGT):
         shown.locator("[role=option]").nth(i).click()
         row, far = WEIGHTS[i], coverage(WEIGHTS[None, : i + 1])[0]
-        said = shown.locator(".reading span").all_text_contents()
-        assert said[0] == f"{token} · step {i + 1} of 7"
-        for text, what, numbers in ((said[1], "now", row), (said[2], "so far", far)):
+        reading = shown.locator(".reading span").all_text_contents()
+        assert reading[0] == f"{token} · step {i + 1} of 7"
+        for text, what, numbers in ((reading[1], "now", row), (reading[2], "so far", far)):
             best = numbers.argsort(descending=True)[:3].tolist()
             assert text == f"{what}: " + ", ".join(
                 f"{SRC[j]} {numbers[j]:.2f}" for j in best if numbers[j] >= 0.005
             )
         assert (
-            said[3]
+            reading[3]
             == f"entropy: {attention_entropy(row[None, None]).item():.2f} of at most {np.log(5):.2f} nats"
         )
         assert shown.locator(".src .top").text_content() == SRC[row.argmax()]
@@ -172,7 +175,8 @@ def test_each_step_tells_its_row_and_what_was_looked_at_so_far(offline):
             )
             assert heights == pytest.approx(numbers.tolist(), abs=0.01), strip
         frame, option = (shown.locator(what).bounding_box() for what in (".frame", "[aria-selected=true]"))
-        assert frame["y"] == pytest.approx(option["y"], abs=0.1) and frame["height"] == option["height"]
+        assert frame["y"] == pytest.approx(option["y"], abs=0.1)
+        assert frame["height"] == option["height"]
     widths = shown.locator(".entropies").evaluate(
         "all => [...all.children].map(bar => parseFloat(getComputedStyle(bar, '::before').width)"
         " / bar.getBoundingClientRect().width)"
@@ -180,19 +184,19 @@ def test_each_step_tells_its_row_and_what_was_looked_at_so_far(offline):
     assert widths == pytest.approx((attention_entropy(WEIGHTS[None])[0] / np.log(5)).tolist(), abs=0.02)
 
 
-def test_epochs_choose_the_map_of_all_panels_that_have_them(offline):
+def test_epoch_slider_selects_the_maps_of_all_panels(offline):
     (shown,) = put(offline, explore(THREE, links={"trained": GOLD}, epochs="updates"))
     slider = shown.get_by_label("updates")
     for label, (weights, *_) in reversed(THREE["trained"].items()):
         assert slider.get_attribute("aria-valuetext") == str(label)
         assert shown.locator(".value").first.text_content() == str(label)
-        assert table(shown, 1)[2] == written(weights), label
-        assert table(shown, 0)[2] == written(THREE["untrained"][0])
+        assert table(shown, 1)[2] == expected_cells(weights), label
+        assert table(shown, 0)[2] == expected_cells(THREE["untrained"][0])
         slider.press("ArrowLeft")
     assert [panel.locator(".link").count() for panel in shown.locator("section").all()] == [0, 0, len(GOLD)]
 
 
-def test_temperature_is_that_of_the_softmax(offline):
+def test_temperature_divides_the_scores_of_the_softmax(offline):
     (shown,) = put(offline, explore((WEIGHTS, SRC, TGT)))
     slider = shown.get_by_label("temperature")
     for key, temperature in (("Home", 0.25), ("End", 4.0)):
@@ -200,28 +204,29 @@ def test_temperature_is_that_of_the_softmax(offline):
         assert shown.locator(".value").last.text_content() == f"{temperature:.2f}"
         cells = np.array([row[:-1] for row in table(shown)[2][:-1]], dtype=float)
         assert cells == pytest.approx((SCORES / temperature).softmax(-1).numpy(), abs=6e-4)
-    part = WEIGHTS[:, :-1]  # without the end token's column
-    (shown,) = put(offline, explore((part, SRC[:-1], TGT)))
+    incomplete = WEIGHTS[:, :-1]  # without the end token's column
+    (shown,) = put(offline, explore((incomplete, SRC[:-1], TGT)))
     shown.get_by_label("temperature").press("End")
     cells = np.array([row[:-1] for row in table(shown)[2][:-1]], dtype=float)
-    assert cells.sum(1) == pytest.approx(part.sum(1).numpy(), abs=3e-3)
+    assert cells.sum(1) == pytest.approx(incomplete.sum(1).numpy(), abs=3e-3)
 
 
-def test_a_translation_shows_its_end_tokens_and_one_without_attention_says_so(offline):
+def test_translations_show_end_tokens_and_missing_attention(offline):
     translation = Translation(SRC[:-1], TGT[:-1], WEIGHTS)
     (shown,) = put(
-        offline, explore({"blind": THREE["no attention"], "seeing": (WEIGHTS, SRC, TGT)}, links=GOLD)
+        offline, explore({"without": THREE["no attention"], "with": (WEIGHTS, SRC, TGT)}, links=GOLD)
     )
-    blind, seeing = shown.locator("section").all()
-    assert "no attention: it has no weights to show" in blind.text_content()
-    assert blind.locator("[role=option]").all_text_contents() == ["nous", "aimé"]
-    seeing.locator("[role=option]").nth(4).click()
-    assert "ended after 2 tokens" in blind.text_content() and "pain · step 5" in seeing.text_content()
+    without, attending = shown.locator("section").all()
+    assert "no attention: it has no weights to show" in without.text_content()
+    assert without.locator("[role=option]").all_text_contents() == ["nous", "aimé"]
+    attending.locator("[role=option]").nth(4).click()
+    assert "ended after 2 tokens" in without.text_content()
+    assert "pain · step 5" in attending.text_content()
     (shown,) = put(offline, explore(translation))
     assert table(shown)[:2] == ([*SRC[:-1], "(end)", "entropy"], [*TGT[:-1], "(end)", "coverage"])
 
 
-def test_keyboard_alone_drives_it(offline):
+def test_keyboard_alone_is_enough(offline):
     (shown,) = put(offline, explore(THREE, epochs="updates"))
     key, seen = offline.keyboard.press, []
 
@@ -268,10 +273,10 @@ def test_keyboard_alone_drives_it(offline):
         key("Shift+Tab")
     key("Home")
     assert focused("at.getAttribute('aria-valuetext')") == "0"
-    assert table(shown, 1)[2] == written(THREE["trained"][0][0])
+    assert table(shown, 1)[2] == expected_cells(THREE["trained"][0][0])
 
 
-def test_pointer_moves_the_step_unless_only_the_page_moved(offline):
+def test_pointer_moves_the_step_but_scrolling_does_not(offline):
     (shown,) = put(offline, explore((WEIGHTS, SRC, TGT)), then="<p style='height: 3000px'>")
     cell = shown.locator(".map").bounding_box()
     row = cell["height"] / 7
@@ -303,7 +308,7 @@ def test_pointer_moves_the_step_unless_only_the_page_moved(offline):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(offline, scheme):
+def test_axe_finds_no_violations(offline, scheme):
     (shown,) = put(offline, explore(THREE, links={"trained": GOLD}, epochs="updates"), scheme=scheme)
     table(shown)
     assert (shown.get_attribute("dark") is not None) == (scheme == "dark")
@@ -317,7 +322,7 @@ def test_axe_finds_nothing(offline, scheme):
     assert {"color-contrast", "label"} <= {problem["id"] for problem in found}, "axe looks inside"
 
 
-def test_it_follows_the_ink_of_its_page(offline):
+def test_background_follows_the_text_color_of_the_page(offline):
     (shown,) = put(offline, explore((WEIGHTS, SRC, TGT)))
     paper = "e => getComputedStyle(e.shadowRoot.querySelector('section')).backgroundColor"
     assert shown.evaluate(paper) == "rgb(255, 255, 255)"
@@ -335,13 +340,13 @@ def test_it_follows_the_ink_of_its_page(offline):
     assert shown.evaluate(paper) == "rgb(255, 255, 255)"
 
     offline.add_style_tag(content="@media (prefers-color-scheme: dark) { body { color: #ddd } }")
-    for scheme, colour in (("dark", "rgb(22, 25, 29)"), ("light", "rgb(255, 255, 255)")):
+    for scheme, color in (("dark", "rgb(22, 25, 29)"), ("light", "rgb(255, 255, 255)")):
         offline.emulate_media(color_scheme=scheme)
         offline.wait_for_timeout(50)
-        assert shown.evaluate(paper) == colour
+        assert shown.evaluate(paper) == color
 
 
-def test_motion_only_where_it_is_welcome_and_all_of_it_in_print(offline):
+def test_motion_can_be_reduced_and_print_shows_everything(offline):
     (shown,) = put(offline, explore(random_map(80, 80)))
     moves = """({ shadowRoot }) => [getComputedStyle(shadowRoot.querySelector('.scroll')).scrollBehavior,
         getComputedStyle(shadowRoot.querySelector('.now i'), '::before').transitionDuration.split(',')[0]]"""
@@ -355,7 +360,7 @@ def test_motion_only_where_it_is_welcome_and_all_of_it_in_print(offline):
 
 
 @pytest.mark.parametrize("width", [360, 1300])
-def test_long_and_short_sentences_fit_and_the_step_stays_in_sight(offline, width):
+def test_long_and_short_sentences_fit_and_the_step_stays_visible(offline, width):
     offline.emulate_media(reduced_motion="reduce")
     offline.set_viewport_size({"width": width, "height": 900})
     long, short = random_map(80, 79), random_map(3, 3)
@@ -380,33 +385,35 @@ def test_long_and_short_sentences_fit_and_the_step_stays_in_sight(offline, width
             shown.locator(what).bounding_box() for what in (".scroll", "[aria-selected=true]", ".src .top")
         )
         x = shown.locator(".map").bounding_box()["x"] + (top + 0.5) * 13
-        assert view["y"] < option["y"] and option["y"] + option["height"] < view["y"] + view["height"], key
+        assert view["y"] < option["y"] < view["y"] + view["height"] - option["height"], key
         assert option["x"] >= view["x"] - 1, "the words stay while the map goes sideways"
         assert option["x"] + option["width"] - 1 <= x <= view["x"] + view["width"], (key, top)
+        assert label
         assert (
-            label and shown.locator(".src .top").evaluate("l => getComputedStyle(l).visibility") == "visible"
+            shown.locator(".src .top").evaluate("l => getComputedStyle(l).visibility") == "visible"
         )
         assert offline.evaluate("scrollX") == 0
 
 
-def test_explorers_on_one_page_work_alone_and_after_others_are_gone(offline):
+def test_explorers_on_one_page_are_independent(offline):
     first, second = put(offline, explore((WEIGHTS, SRC, TGT)), explore((OTHER, SRC, TGT)))
     first.locator("[role=option]").nth(4).click()
     assert (step(first), step(second)) == (TGT[4], TGT[0])
-    assert table(second)[2] == written(OTHER)
+    assert table(second)[2] == expected_cells(OTHER)
     first.evaluate("e => { e.nextSibling.remove(); e.remove() }")
     offline.locator(TAG).locator("[role=option]").nth(2).click()
     assert step(offline.locator(TAG)) == TGT[2]
     offline.locator(TAG).evaluate("e => document.body.prepend(e)")  # as when a cell is moved
-    assert offline.locator(TAG).locator("section").count() == 1 and step(offline.locator(TAG)) == TGT[2]
+    assert offline.locator(TAG).locator("section").count() == 1
+    assert step(offline.locator(TAG)) == TGT[2]
 
 
-NASTY = ["<img src=https://x.example/a.png onerror=alert(1)>", "'\"&amp;", "</script><b>", "$x$", "&#39;"]
+HOSTILE = ["<img src=https://x.example/a.png onerror=alert(1)>", "'\"&amp;", "</script><b>", "$x$", "&#39;"]
 
 
-def test_tokens_are_text_whatever_they_hold(offline):
-    (shown,) = put(offline, explore({"<i>'\"": (WEIGHTS[:5], NASTY, NASTY[::-1])}))
-    assert table(shown)[:2] == ([*NASTY, "entropy"], [*NASTY[::-1], "coverage"])
+def test_tokens_are_escaped(offline):
+    (shown,) = put(offline, explore({"<i>'\"": (WEIGHTS[:5], HOSTILE, HOSTILE[::-1])}))
+    assert table(shown)[:2] == ([*HOSTILE, "entropy"], [*HOSTILE[::-1], "coverage"])
     assert shown.locator(".name").text_content() == "<i>'\""
     assert shown.locator(".panels b").count() == 1
 
@@ -414,7 +421,7 @@ def test_tokens_are_text_whatever_they_hold(offline):
 # Without scripts
 
 
-def test_a_picture_and_the_largest_weights_stand_in_where_no_script_runs(browser):
+def test_page_without_scripts_shows_a_picture_and_the_largest_weights(browser):
     page = browser.new_context(java_script_enabled=False).new_page()
     put(page, explore(THREE, links={"trained": GOLD}, epochs="updates"))
     picture = page.get_by_role("img")
@@ -433,51 +440,51 @@ def test_a_picture_and_the_largest_weights_stand_in_where_no_script_runs(browser
     page.context.close()
 
 
-def test_the_picture_shows_the_weights_and_has_the_words_it_is_given():
+def test_picture_shows_the_weights_and_the_alternative_text():
     shown = explore((WEIGHTS, SRC, TGT), alt='"frais" looks at <fresh>')._repr_html_()
     assert 'alt="&quot;frais&quot; looks at &lt;fresh&gt;"' in shown
     png = base64.b64decode(re.search(r"base64,([^\"]+)", shown)[1])
     picture = np.array(Image.open(io.BytesIO(png)).convert("RGB")).astype(int).reshape(-1, 3)
-    for colour in colours(WEIGHTS).reshape(-1, 3):
-        assert abs(picture - colour).max(1).min() <= 8
+    for color in colors(WEIGHTS).reshape(-1, 3):
+        assert abs(picture - color).max(1).min() <= 8
 
 
-def test_an_output_stays_under_100_kilobytes():
+def test_output_stays_under_100_kilobytes():
     maps = [random_map(40, 40, seed) for seed in range(4)]
     maps = [(weights, *maps[0][1:]) for weights, *_ in maps]
     for panels in ({"": maps}, {"a": maps[:2], "b": maps[2:]}):
         assert 34_000 < len(explore(panels)._repr_html_().encode()) < 100_000
 
 
-# What does not fit
+# Invalid arguments
 
 
 @pytest.mark.parametrize(
     ("panels", "options", "message"),
     [
-        ({}, {}, "one to 3 panels"),
-        ({str(i): (WEIGHTS, SRC, TGT) for i in range(4)}, {}, "one to 3 panels fit side by side, not 4"),
-        ((WEIGHTS.T, SRC, TGT), {}, r"need \(7, 5\)"),
-        ((WEIGHTS[0], SRC, TGT), {}, r"need \(7, 5\)"),
+        ({}, {}, "expected 1 to 3 panels, got 0"),
+        ({str(i): (WEIGHTS, SRC, TGT) for i in range(4)}, {}, "expected 1 to 3 panels, got 4"),
+        ((WEIGHTS.T, SRC, TGT), {}, r"shape \(7, 5\) for .* got \(5, 7\)"),
+        ((WEIGHTS[0], SRC, TGT), {}, r"shape \(7, 5\) for .* got \(5,\)"),
         ((SCORES, SRC, TGT), {}, "softmax over the source"),
         ((WEIGHTS * 1.1, SRC, TGT), {}, "softmax over the source"),
         ((WEIGHTS * float("nan"), SRC, TGT), {}, "softmax over the source"),
-        ((WEIGHTS, [], TGT), {}, "no tokens"),
-        ((torch.zeros(0, 5), SRC, []), {}, "no rows"),
-        (Translation(SRC, [], None), {}, "no tokens"),
-        (([[1.0] * 201], ["a"] * 201, ["b"]), {}, "no more than 200"),
-        (WEIGHTS, {}, "Tensor"),
-        ({"a": []}, {}, "'a' is empty"),
-        ({"a": [(WEIGHTS, SRC, TGT), (WEIGHTS, SRC, TGT[::-1])]}, {}, "'a' has other tokens at 2"),
-        ({"a": [(WEIGHTS, SRC, TGT), (None, SRC, TGT)]}, {}, "weights at some moments only"),
-        ({"a": (WEIGHTS, SRC, TGT), "b": (WEIGHTS, SRC[::-1], TGT)}, {}, "'b' and 'a' read different"),
+        ((WEIGHTS, [], TGT), {}, "one token or more"),
+        ((torch.zeros(0, 5), SRC, []), {}, "one row or more"),
+        (Translation(SRC, [], None), {}, "one token or more"),
+        (([[1.0] * 201], ["a"] * 201, ["b"]), {}, "at most 200 tokens"),
+        (WEIGHTS, {}, "got Tensor"),
+        ({"a": []}, {}, "at least one map in 'a'"),
+        ({"a": [(WEIGHTS, SRC, TGT), (WEIGHTS, SRC, TGT[::-1])]}, {}, "maps of 'a', got others at 2"),
+        ({"a": [(WEIGHTS, SRC, TGT), (None, SRC, TGT)]}, {}, "weights in all maps of 'a'"),
+        ({"a": (WEIGHTS, SRC, TGT), "b": (WEIGHTS, SRC[::-1], TGT)}, {}, "'a' and 'b' have different"),
         ({"a": [(WEIGHTS, SRC, TGT)] * 2, "b": [(WEIGHTS, SRC, TGT)] * 3}, {}, "the same epochs"),
-        ((WEIGHTS, SRC, TGT), {"links": {(5, 0)}}, r"link \(5, 0\) leaves"),
-        ((WEIGHTS, SRC, TGT), {"links": {"trained": GOLD}}, "no such panel"),
-        ({"a": (WEIGHTS, SRC, TGT), "b": (WEIGHTS, SRC, TGT[::-1])}, {"links": GOLD}, "give them by name"),
+        ((WEIGHTS, SRC, TGT), {"links": {(5, 0)}}, r"5 source and 7 .* got \(5, 0\)"),
+        ((WEIGHTS, SRC, TGT), {"links": {"trained": GOLD}}, "panels with a map, got 'trained'"),
+        ({"a": (WEIGHTS, SRC, TGT), "b": (WEIGHTS, SRC, TGT[::-1])}, {"links": GOLD}, "links by panel"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused_with_advice(panels, options, message):
+def test_invalid_arguments_are_rejected(panels, options, message):
     with pytest.raises(ValueError, match=message):
         explore(panels, **options)
 
@@ -491,14 +498,14 @@ def letters():
 
     encoded = EncodedCorpus(make_copy_corpus())
     torch.manual_seed(0)
-    kinds = ("dot", "none")
+    kinds = ("dot", "initial")
     return encoded, {
         kind: Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), kind, embed_dim=6, hidden_dim=8)
         for kind in kinds
     }
 
 
-def test_live_translates_what_is_typed_and_tells_what_is_wrong(letters):
+def test_live_translates_a_typed_sentence_and_shows_errors(letters):
     encoded, models = letters
     sentence, message, shown = explore((WEIGHTS, SRC, TGT)).live(models, encoded).children
     assert sentence.value == " ".join(SRC)
@@ -508,20 +515,26 @@ def test_live_translates_what_is_typed_and_tells_what_is_wrong(letters):
 
     assert ">frais<" in html()
     sentence.value = "b a zebra d zebra yak"
-    assert "unknown words: zebra, yak<" in message.value
-    assert "&quot;" not in html() and '"src":["b","a","zebra","d","zebra","yak","(end)"]' in html()
-    assert '"name":"none"' in html() and "no attention" in html()
+    assert "Not in the vocabulary: zebra, yak." in message.value
+    assert "&quot;" not in html()
+    assert '"src":["b","a","zebra","d","zebra","yak","(end)"]' in html()
+    assert '"name":"initial"' in html()
+    assert "no attention" in html()
     sentence.value = "a b"
-    assert '"src":["a","b","(end)"]' in html() and not re.sub("<.*?>", "", message.value)
+    assert '"src":["a","b","(end)"]' in html()
+    assert not re.sub("<.*?>", "", message.value)
     before = html()
     sentence.value = "   "
-    assert "nothing to translate" in message.value and html() == before
+    assert "Type a sentence" in message.value
+    assert html() == before
     sentence.value = "a " * 201
-    assert "could not be translated" in message.value and "shorter" in message.value and html() == before
+    assert "could not be translated" in message.value
+    assert "shorter" in message.value
+    assert html() == before
     assert sentence.value == "a " * 201
 
 
-def test_live_shows_pieces_as_words(copy_corpus, tmp_path, monkeypatch):
+def test_live_shows_subwords_as_words(copy_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path))
     train = copy_corpus["train"]
     train = replace(train, src=[text.replace("a", "apple") for text in train.src])
@@ -535,11 +548,11 @@ def test_live_shows_pieces_as_words(copy_corpus, tmp_path, monkeypatch):
     assert '"src":["apple","b","elppa","(end)"]' in shown.outputs[0]["data"]["text/html"]
 
 
-# Where it lives
+# Host pages
 
 
 def notebook(*cells):
-    """A notebook of code cells: a text, or a text and what it shows."""
+    """Build a notebook of code cells, each with a source and optionally an explorer as output."""
     found = nbformat.v4.new_notebook(metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}})
     for source, *shown in cells:
         data = {"text/html": "".join(s._repr_html_() for s in shown), "text/plain": "explorer"}
@@ -549,37 +562,31 @@ def notebook(*cells):
 
 
 def feedback(found):
-    exporter = HTMLExporter(config=GenerateFeedback().config, **NO_SCRIPTS_OF_OTHERS)
-    grades = {
-        "score": 0,
-        "max_score": 0,
-        "notebook": "n",
-        "student": "s",
-        "last_name": None,
-        "first_name": None,
-        "late_penalty": 0,
-    }
+    exporter = HTMLExporter(config=GenerateFeedback().config, **NO_LIBRARIES)
+    grades = dict.fromkeys(("score", "max_score", "late_penalty", "last_name", "first_name"), 0)
+    grades |= {"notebook": "n", "student": "s"}
     text = exporter.from_notebook_node(found, resources={"nbgrader": grades})[0]
-    return re.sub(r'<script src="https://cdnjs[^>]*mathjax[^>]*>', "<script>", text)  # the template's own
+    return re.sub(r'<script src="https://cdnjs[^>]*mathjax[^>]*>', "<script>", text)  # from the template
 
 
-NO_SCRIPTS_OF_OTHERS = {f"{name}_url": "" for name in ("mathjax", "require_js", "jquery", "mermaid_js")}
+NO_LIBRARIES = {f"{name}_url": "" for name in ("mathjax", "require_js", "jquery", "mermaid_js")}
 
 
 @pytest.mark.parametrize("kind", ["export", "feedback"])
-def test_exported_notebooks_show_it_offline(offline, tmp_path, kind):
+def test_exported_notebooks_work_offline(offline, tmp_path, kind):
     found = notebook(["a", explore((WEIGHTS, SRC, TGT))], ["b", explore((OTHER, SRC, TGT))])
     text = (
         feedback(found)
         if kind == "feedback"
-        else HTMLExporter(**NO_SCRIPTS_OF_OTHERS).from_notebook_node(found)[0]
+        else HTMLExporter(**NO_LIBRARIES).from_notebook_node(found)[0]
     )
     (tmp_path / "page.html").write_text(text, "utf-8")
     offline.goto((tmp_path / "page.html").as_uri())
     for place, weights in enumerate((WEIGHTS, OTHER)):
         shown = offline.locator(TAG).nth(place)
         shown.locator("[role=option]").nth(3).click()
-        assert step(shown) == TGT[3] and table(shown)[2] == written(weights)
+        assert step(shown) == TGT[3]
+        assert table(shown)[2] == expected_cells(weights)
         assert not shown.locator("figure").is_visible()
 
 
@@ -594,17 +601,17 @@ SHOW = "explore(([[0.25, 0.75], [0.5, 0.5], [1, 0]], ['she', 'sings'], ['elle', 
 
 
 @pytest.mark.timeout(240)
-def test_jupyterlab_shows_it_untrusted_live_and_again(lab, page):
+def test_explorer_works_in_jupyterlab(lab, page):
     path = "explorer.ipynb"
     found = notebook([LIVE], [SHOW, explore((WEIGHTS, SRC, TGT))], [f"{SHOW}.live(model, encoded)"])
     nbformat.write(found, lab.course / path)
     page.goto(f"{lab.url}lab/tree/{path}?token=token")
 
-    picture = page.get_by_role(
-        "img", name="a map of 7 target by 5 source tokens"
-    )  # not trusted: no script ran
+    # The notebook is not trusted yet, so no script runs.
+    picture = page.get_by_role("img", name="a map of 7 target by 5 source tokens")
     picture.wait_for()
-    assert picture.bounding_box()["height"] > 100 and page.locator(TAG).count() == 0
+    assert picture.bounding_box()["height"] > 100
+    assert page.locator(TAG).count() == 0
     page.get_by_text("largest weights of each row").click()
     assert page.get_by_text(f"{SRC[WEIGHTS[6].argmax()]} {WEIGHTS[6].max():.2f}").first.is_visible()
 
@@ -617,12 +624,12 @@ def test_jupyterlab_shows_it_untrusted_live_and_again(lab, page):
     for key, token in (("ArrowDown", "a"), ("d", "a"), ("d", "a"), ("ArrowDown", "chanté")):
         page.keyboard.press(key)
         assert step(shown) == token
-    assert page.locator(".jp-CodeCell").count() == 3, "d d deleted nothing"
+    assert page.locator(".jp-CodeCell").count() == 3, "the shortcut d d deletes no cell"
     assert table(shown)[2][0] == ["0.250", "0.750", "0.562"]
 
     page.get_by_label("Sentence").fill("she loves zebras")
     page.get_by_label("Sentence").press("Enter")
-    page.get_by_text("read as unknown words: zebras").wait_for()
+    page.get_by_text("Not in the vocabulary: zebras.").wait_for()
     live = page.locator(TAG).last
     live.locator(".src span", has_text="zebras").wait_for()
     live.locator("[role=option]").first.click()
@@ -645,7 +652,7 @@ def test_jupyterlab_shows_it_untrusted_live_and_again(lab, page):
     page.wait_for_function("document.querySelectorAll('.jp-CodeCell').length == 2")
 
 
-def test_script_and_style_are_part_of_the_package():
+def test_package_contains_script_and_style():
     import tomllib
 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())

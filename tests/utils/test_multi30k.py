@@ -9,32 +9,31 @@ from utils.data.download import DataError
 
 from .loopback import serve
 
+pytestmark = pytest.mark.usefixtures("data_folder")
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "multi30k"
 PAIRS = {"train": 29_000, "valid": 1_014, "test_2016_flickr": 1_000, "test_2017_flickr": 1_000}
-MADE_UP = {"de": ["Ein Hund\u2028läuft.", "Zwei Kühe.", ""], "en": ["A dog runs.", "Two cows.", "So."]}
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path))
-    monkeypatch.setenv("NO_PROXY", "*")
-    return tmp_path / "multi30k"
+TOY = {"de": ["Ein Hund\u2028läuft.", "Zwei Kühe.", ""], "en": ["A dog runs.", "Two cows.", "So."]}
 
 
 @pytest.fixture
-def made_up(monkeypatch):
-    """Serve a small corpus, and make the pins fit it: publish(language, bytes) puts other bytes there."""
+def folder(data_folder):
+    return data_folder / "multi30k"
+
+
+@pytest.fixture
+def toy_server(monkeypatch):
+    """Serve a toy corpus with matching checksums. publish(language, bytes) replaces one side."""
     with serve({}) as server:
-        pins = {}
+        checksums = {}
 
         def publish(language, text):
             server.files[f"mirror/val.{language}.gz"] = data = gzip.compress(text)
-            pins[language] = hashlib.sha256(data).hexdigest()
+            checksums[language] = hashlib.sha256(data).hexdigest()
 
-        for language, sentences in MADE_UP.items():
+        for language, sentences in TOY.items():
             publish(language, "".join(f"{sentence}\n" for sentence in sentences).encode())
         server.publish = publish
-        monkeypatch.setitem(multi30k.SPLITS, "valid", ("val", 3, pins))
+        monkeypatch.setitem(multi30k.SPLITS, "valid", ("val", 3, checksums))
         monkeypatch.setenv("ATTENTION_MULTI30K_URL", f"{server.url}/mirror/")
         yield server
 
@@ -43,14 +42,14 @@ def load(src="de", tgt="en", splits=("valid",)):
     return load_multi30k(src, tgt, splits, progress=False)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real files are not beside the repository: no {SHARED}")
-def test_the_real_files(folder, monkeypatch):
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real files are not in {SHARED}")
+def test_real_files_are_loaded_completely(folder, monkeypatch):
     real = {path.name: path.read_bytes() for path in SHARED.glob("*.gz")}
     with serve(real) as server:
         monkeypatch.setenv("ATTENTION_MULTI30K_URL", server.url)
         pairs = ("de", "en"), ("en", "fr"), ("fr", "de")
         corpora = {pair: load_multi30k(*pair, progress=False) for pair in pairs}
-    assert sorted(server.asked) == sorted(f"/{name}" for name in real)  # each file once
+    assert sorted(server.asked) == sorted(f"/{name}" for name in real), "one request per file"
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == real
     for (src, tgt), corpus in corpora.items():
         assert (corpus.src_lang, corpus.tgt_lang) == (src, tgt)
@@ -60,67 +59,59 @@ def test_the_real_files(folder, monkeypatch):
             for language, sentences in ((src, split.src), (tgt, split.tgt)):
                 text = "".join(f"{sentence}\n" for sentence in sentences)
                 assert text.encode() == gzip.decompress(real[f"{stem}.{language}.gz"])
-    load_multi30k("fr", "en", progress=False)  # all there: the server is gone, and nobody asks for it
+    load_multi30k("fr", "en", progress=False)  # from the cache, as the server is closed
 
 
-def test_the_pins_are_whole():
-    assert {name: count for name, (_, count, _) in multi30k.SPLITS.items()} == PAIRS | {
-        "test_2017_mscoco": 461,
-        "test_2018_flickr": 1_071,
-    }
-    pins = [pin for _, _, pins in multi30k.SPLITS.values() for pin in pins.values()]
-    assert all(tuple(pins) == multi30k.LANGUAGES for _, _, pins in multi30k.SPLITS.values())
-    assert len(set(pins)) == len(pins) == 18
-    assert all(len(bytes.fromhex(pin)) == 32 for pin in pins)
-    assert multi30k.COMMIT in multi30k.URL
+def test_every_file_has_its_own_checksum():
+    checksums = [value for _, _, values in multi30k.SPLITS.values() for value in values.values()]
+    assert len(set(checksums)) == len(checksums) == 6 * 3
+    assert all(len(bytes.fromhex(checksum)) == 32 for checksum in checksums)
 
 
-def test_a_corpus_keeps_its_sentences_and_says_where_it_comes_from(made_up):
+def test_corpus_has_its_sentences_and_its_origin(toy_server):
     corpus = load()
-    assert corpus["valid"].src == MADE_UP["de"]
-    assert corpus["valid"].tgt == MADE_UP["en"]
-    assert corpus["valid"].links is None
-    assert load("en", "de")["valid"].src == MADE_UP["en"]
+    assert (corpus["valid"].src, corpus["valid"].tgt) == (TOY["de"], TOY["en"])
+    assert load("en", "de")["valid"].src == TOY["en"]
     assert corpus.tokenization == "moses"
     shown = repr(corpus)
     for fact in ("Multi30K: de to en", "3 pairs", "non-commercial", "Elliott", "github.com/multi30k/dataset"):
         assert fact in shown
 
 
-def test_a_failed_load_goes_on_where_it_stopped(made_up, folder):
-    english = made_up.files.pop("mirror/val.en.gz")
+def test_failed_load_resumes_where_it_stopped(toy_server, folder):
+    english = toy_server.files.pop("mirror/val.en.gz")
     with pytest.raises(DataError, match=r"^val\.en\.gz could not be downloaded because .* answered 404"):
         load()
     assert [path.name for path in folder.iterdir()] == ["val.de.gz"]
-    made_up.files["mirror/val.en.gz"] = english
-    assert load()["valid"].tgt == MADE_UP["en"]
-    assert made_up.asked.count("/mirror/val.de.gz") == 1
+    toy_server.files["mirror/val.en.gz"] = english
+    assert load()["valid"].tgt == TOY["en"]
+    assert toy_server.asked.count("/mirror/val.de.gz") == 1
 
 
-def test_text_that_is_not_utf8(made_up):
-    made_up.publish("de", "Kühe\n\n\n".encode("latin-1"))
-    with pytest.raises(DataError, match=r"val\.de\.gz is not gzip text in UTF-8: delete it"):
+def test_text_must_be_utf8(toy_server):
+    toy_server.publish("de", "Kühe\n\n\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"val\.de\.gz is not gzipped UTF-8 text: delete it"):
         load()
 
 
 @pytest.mark.parametrize("text", [b"one\n", b"one\ntwo\nthree\nfour\n"])
-def test_a_side_with_another_number_of_lines(made_up, text):
-    made_up.publish("en", text)
-    with pytest.raises(DataError, match=r"val\.en\.gz has \d lines and not 3: delete it"):
+def test_sides_must_have_the_expected_number_of_lines(toy_server, text):
+    toy_server.publish("en", text)
+    with pytest.raises(DataError, match=r"val\.en\.gz has \d lines instead of 3: delete it"):
         load()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cs", "en"), "no language 'cs': choose from de, en, fr"),
-        (("de", "EN"), "no language 'EN': choose from de, en, fr"),
-        (("de", "de"), "choose two different languages"),
-        (("de", "en", ("valid", "val")), "no split 'val': choose from train, valid, test_2016_flickr"),
+        (("cs", "en"), "a language of Multi30K, de, en, fr, got 'cs'"),
+        (("de", "EN"), "a language of Multi30K, de, en, fr, got 'EN'"),
+        (("de", "de"), "expected two different languages, got 'de' twice"),
+        (("de", "en", ("valid", "val")), "a split of Multi30K, train, valid, .*, got 'val'"),
         (("de", "en", "valid"), r"write \('valid',\)"),
     ],
 )
-def test_names_that_do_not_exist(made_up, arguments, message):
+def test_invalid_arguments_are_rejected_before_any_download(toy_server, arguments, message):
     with pytest.raises(ValueError, match=message):
         load(*arguments)
-    assert made_up.asked == []  # told before anything is downloaded
+    assert toy_server.asked == []

@@ -10,19 +10,16 @@ from utils.data.download import DataError
 
 from .loopback import serve
 
+pytestmark = pytest.mark.usefixtures("data_folder")
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "opensubtitles"
-real = pytest.mark.skipif(
-    not SHARED.is_dir(), reason=f"the real files are not beside the repository: no {SHARED}"
-)
+real = pytest.mark.skipif(not SHARED.is_dir(), reason=f"the real files are not in {SHARED}")
 V1, V2018 = (f"OPUS-OpenSubtitles/{version}/moses/de-en.txt.zip" for version in ("v1", "v2018"))
 PAIRS = [(f"Satz {number}.", f"Sentence {number}.") for number in range(12)]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path))
-    monkeypatch.setenv("NO_PROXY", "*")
-    return tmp_path / "opensubtitles"
+@pytest.fixture
+def folder(data_folder):
+    return data_folder / "opensubtitles"
 
 
 @pytest.fixture
@@ -33,8 +30,8 @@ def opus(monkeypatch):
 
 
 @pytest.fixture
-def made_up(opus, monkeypatch):
-    """Serve PAIRS as both versions, with two pairs each held out."""
+def toy_opus(opus, monkeypatch):
+    """Serve PAIRS as both versions, with two pairs each for test and valid."""
     for name in ("TEST", "VALID"):
         monkeypatch.setattr(opensubtitles, name, 2)
     opus.files |= {V1: archive(PAIRS), V2018: archive(PAIRS)}
@@ -46,15 +43,13 @@ def text(sentences):
 
 
 def archive(pairs=None, method=zipfile.ZIP_DEFLATED, **sides):
-    """A zip as OPUS makes them, of pairs or of the text of each side."""
+    """Build a zip like those of OPUS, from pairs or from the text of each side."""
     if pairs is not None:
-        sides = {
-            language: text(side)
-            for language, side in zip(("de", "en"), zip(*pairs, strict=True), strict=True)
-        }
+        de, en = zip(*pairs, strict=True)
+        sides = {"de": text(de), "en": text(en)}
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", method) as file:
-        file.writestr("README", "made up")
+        file.writestr("README", "toy")
         for language, data in sides.items():
             file.writestr(f"OpenSubtitles.{'-'.join(sides)}.{language}", data)
         file.writestr(f"OpenSubtitles.{'-'.join(sides)}.ids", b"x\n" * 10)
@@ -70,36 +65,32 @@ def pairs_of(split):
 
 
 @real
-def test_the_real_text(opus, folder):
+def test_real_text_is_loaded_in_order(opus, folder):
     sides = {language: (SHARED / f"de-en.{language}").read_bytes() for language in ("de", "en")}
     opus.files |= {V1: archive(**sides), V2018: archive(**sides)}
     expected = list(
         zip(*(side.decode().removesuffix("\n").split("\n") for side in sides.values()), strict=True)
     )
-    whole, part = load(version="v1"), load(pairs=5_000)
-    for corpus in (whole, part):
-        test, valid, train = (pairs_of(corpus[name]) for name in ("test", "valid", "train"))
-        assert len(test) == len(valid) == 1_000
-        assert not set(train) & set(test + valid)
-    assert len(pairs_of(part["train"])) == 5_000 == len(part["train"])
-    kept = test + valid + train
-    assert pairs_of(whole["train"])[:5_000] == train and len(whole["train"]) > 30_000
-    # What is kept is the corpus's text in its order, but for what the notes count.
+    whole, start = load(version="v1"), load(pairs=5_000)
     stripped = [tuple(side.strip() for side in pair) for pair in expected]
-    held_out = set(test + valid)
-    usable = [pair for pair in stripped if all(pair)]
-    assert usable[:2_000] == test + valid
-    assert pairs_of(whole["train"]) == [pair for pair in usable[2_000:] if pair not in held_out]
-    assert kept[2_000:] == pairs_of(whole["train"])[:5_000]
+    useful = [pair for pair in stripped if all(pair)]
+    held_out = set(useful[:2_000])
+    train = [pair for pair in useful[2_000:] if pair not in held_out]
+    assert len(train) > 30_000
+    for corpus, pairs in (whole, train), (start, train[:5_000]):
+        assert pairs_of(corpus["test"]) == useful[:1_000]
+        assert pairs_of(corpus["valid"]) == useful[1_000:2_000]
+        assert pairs_of(corpus["train"]) == pairs
     asked = len(opus.asked)
     back = load("en", "de", pairs=5_000)
-    assert back["test"].src == part["test"].tgt and list(back["train"].tgt) == list(part["train"].src)
-    assert len(opus.asked) == asked  # both directions are one download
+    assert back["test"].src == start["test"].tgt
+    assert list(back["train"].tgt) == list(start["train"].src)
+    assert len(opus.asked) == asked, "both directions share one download"
     assert sorted(path.name for path in folder.iterdir()) == ["v1-de-en-all", "v2018-de-en-5000"]
 
 
 @real
-def test_another_pair_of_languages(opus):
+def test_other_languages_can_be_loaded(opus):
     sides = {language: (SHARED / f"en-fr.{language}").read_bytes() for language in ("en", "fr")}
     opus.files[V2018.replace("de-en", "en-fr")] = archive(**sides)
     corpus = load("fr", "en", 500)
@@ -107,52 +98,51 @@ def test_another_pair_of_languages(opus):
     assert corpus["test"].tgt[:9] == [line.strip() for line in sides["en"].decode().split("\n")[:9]]
 
 
-def test_of_a_large_file_only_the_first_part_is_downloaded(opus):
-    """Text that cannot be compressed: 44 MB, of which the first pairs and a buffer or two are fetched."""
-    rng = random.Random(0)
-    line = [rng.randbytes(200).hex() for _ in range(500)]
-    pairs = [(f"{number} {line[number % 499]}", f"{number} {line[number % 497]}") for number in range(55_000)]
+def test_only_the_start_of_a_large_file_is_downloaded(opus):
+    """The file has 44 MB. 1.2 MB are needed, and each of two sockets buffers a few MB."""
+    words = " ".join(map(str, range(100)))
+    pairs = [(f"{number} {words}", f"{words} {number}") for number in range(75_000)]
     opus.files[V2018] = archive(pairs, zipfile.ZIP_STORED)
     size = len(opus.files[V2018])
     assert size > 44e6
     corpus = load(pairs=1_000)
     assert pairs_of(corpus["train"]) == pairs[2_000:3_000]
-    assert opus.sent < size / 2  # 1.2 MB are needed, and each of two sockets holds up to some MB
+    assert opus.sent < size / 2
 
 
-def test_a_corpus_keeps_its_sentences_and_says_where_it_comes_from(made_up):
+def test_corpus_has_its_sentences_and_its_origin(toy_opus):
     corpus = load()
     assert pairs_of(corpus["test"]) == PAIRS[:2]
     assert pairs_of(corpus["valid"]) == PAIRS[2:4]
     assert pairs_of(corpus["train"]) == PAIRS[4:]
-    assert corpus["train"].links is None and corpus.tokenization == "moses"
+    assert corpus.tokenization == "moses"
     shown = repr(corpus)
     for fact in ("OpenSubtitles v2018: de to en", "8 pairs", "Lison", "opensubtitles.org", "left out: none"):
         assert fact in shown
 
 
-def test_what_is_there_needs_no_network(made_up):
+def test_cached_corpus_needs_no_network(toy_opus):
     load(version="v1")
-    made_up.mode = 503
-    asked = len(made_up.asked)
+    toy_opus.mode = 503
+    asked = len(toy_opus.asked)
     assert pairs_of(load(version="v1")["train"]) == PAIRS[4:]
     with pytest.raises(DataError, match="answered 503"):
         load(version="v1", pairs=3)
-    assert len(made_up.asked) == asked + 1
+    assert len(toy_opus.asked) == asked + 1
 
 
-def test_lines_that_cannot_be_learned_from(made_up, monkeypatch):
-    monkeypatch.setattr(opensubtitles, "LINE", 2**14)
+def test_useless_pairs_are_dropped_and_counted(toy_opus, monkeypatch):
+    monkeypatch.setattr(opensubtitles, "MAX_LINE", 2**14)
     bad = [
         ("", "Empty."),
         ("Leer.", "   "),
         ("Kühe".encode("latin-1"), "Cows."),
-        ("Lang " * 10_000, "Long."),  # several times what is read at once
+        ("Lang " * 10_000, "Long."),  # several times the longest line
         ("Lang.", b"\xff" * 100_000),
-        PAIRS[1],  # in test already
+        PAIRS[1],  # also in test
     ]
     mixed = PAIRS[:4] + [pair for couple in zip(bad, PAIRS[4:], strict=False) for pair in couple] + PAIRS[10:]
-    made_up.files[V2018] = archive(mixed)
+    toy_opus.files[V2018] = archive(mixed)
     corpus = load()
     assert pairs_of(corpus["train"]) == PAIRS[4:]
     for fact in (
@@ -165,15 +155,15 @@ def test_lines_that_cannot_be_learned_from(made_up, monkeypatch):
 
 
 @pytest.mark.parametrize("version", ["v1", "v2018"])
-def test_sides_of_different_length(made_up, folder, version):
-    made_up.files[V1] = made_up.files[V2018] = archive(de=text(["a"] * 9), en=text(["b"] * 8))
-    with pytest.raises(DataError, match="do not have the same number of lines: choose another version"):
+def test_sides_must_have_equal_lengths(toy_opus, folder, version):
+    toy_opus.files[V1] = toy_opus.files[V2018] = archive(de=text(["a"] * 9), en=text(["b"] * 8))
+    with pytest.raises(DataError, match="have different numbers of lines: choose another version"):
         load(version=version)
     assert list(folder.iterdir()) == []
 
 
-def test_a_last_line_without_an_end(made_up):
-    made_up.files[V1] = archive(de=text(["a", "b", "c", "d", "e"])[:-1], en=text(["1", "2", "3", "4", "5"]))
+def test_last_line_may_lack_its_line_end(toy_opus):
+    toy_opus.files[V1] = archive(de=text(["a", "b", "c", "d", "e"])[:-1], en=text(["1", "2", "3", "4", "5"]))
     assert pairs_of(load(version="v1")["train"]) == [("e", "5")]
 
 
@@ -183,15 +173,15 @@ def test_a_last_line_without_an_end(made_up):
         (404, "answered 404 .*: choose two languages that OPUS has"),
         (429, "answered 429 .*: wait a few minutes"),
         (503, "answered 503 .*: wait a few minutes"),
-        ("whole", "127.0.0.1 does not give parts of files: correct or unset ATTENTION_OPUS_URL"),
+        ("whole", "127.0.0.1 does not support range requests: correct or unset ATTENTION_OPUS_URL"),
         ("stall", "127.0.0.1 stopped before the end of the file: check your internet connection"),
         ("silent", "127.0.0.1 stopped before the end of the file: check your internet connection"),
         ("cut", "127.0.0.1 stopped before the end of the file: check your internet connection"),
     ],
 )
 @pytest.mark.parametrize("version", ["v1", "v2018"])
-def test_a_failing_server(made_up, folder, monkeypatch, mode, sentence, version):
-    made_up.mode = mode
+def test_server_errors_are_explained(toy_opus, folder, monkeypatch, mode, sentence, version):
+    toy_opus.mode = mode
     with monkeypatch.context() as patch:
         if mode in ("stall", "silent"):
             patch.setattr(download, "TIMEOUT", 0.2)
@@ -199,32 +189,33 @@ def test_a_failing_server(made_up, folder, monkeypatch, mode, sentence, version)
             DataError, match=f"^OpenSubtitles could not be downloaded because .*{sentence}"
         ) as caught:
             load(version=version)
-    assert "\n" not in str(caught.value) and caught.value.__cause__ is not None
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not None
     assert list(folder.iterdir()) == []
-    made_up.mode = "right"
+    toy_opus.mode = "right"
     assert pairs_of(load(version=version)["train"]) == PAIRS[4:]
 
 
-def test_a_server_that_dies_in_the_middle_of_a_side(opus, folder, monkeypatch):
+def test_server_that_stops_in_the_middle_is_explained(opus, folder, monkeypatch):
     rng = random.Random(0)
     pairs = [(rng.randbytes(99).hex(), rng.randbytes(99).hex()) for _ in range(5_000)]
     opus.files[V2018] = archive(pairs)
-    begun = opensubtitles._lines
+    lines = opensubtitles._lines
 
-    def dies(member):
-        opus.mode = "cut"  # the lists of members are there, and the text is asked for now
-        return begun(member)
+    def cut_lines(member):
+        opus.mode = "cut"  # the zip's directory has been read, and its text is read next
+        return lines(member)
 
-    monkeypatch.setattr(opensubtitles, "_lines", dies)
+    monkeypatch.setattr(opensubtitles, "_lines", cut_lines)
     with pytest.raises(DataError, match="stopped before the end of the file"):
         load()
     assert list(folder.iterdir()) == []
     opus.mode = "right"
-    monkeypatch.setattr(opensubtitles, "_lines", begun)
+    monkeypatch.setattr(opensubtitles, "_lines", lines)
     assert pairs_of(load()["train"]) == pairs[2_000:]
 
 
-def test_no_network(monkeypatch, folder):
+def test_missing_network_is_explained(monkeypatch, folder):
     with serve({}) as closed:
         pass
     for url in (closed.url, "http://a-host-that-cannot-exist.invalid"):
@@ -234,18 +225,18 @@ def test_no_network(monkeypatch, folder):
     assert list(folder.iterdir()) == []
 
 
-def spoil(data, at, with_=None):
-    return data[:at] + (with_ or bytes([data[at] ^ 1])) + data[at + 1 :]
+def damage(data, at, replacement=None):
+    return data[:at] + (replacement or bytes([data[at] ^ 1])) + data[at + 1 :]
 
 
-def test_a_wrong_checksum(made_up, folder):
-    """A letter changes in text that is not compressed: all that can tell is the checksum in the zip."""
+def test_wrong_checksum_is_explained(toy_opus, folder):
+    """One letter of uncompressed text is changed, which only the zip's checksum reveals."""
     data = archive(PAIRS, zipfile.ZIP_STORED)
-    made_up.files[V1] = spoil(data, data.index(b"Satz 7"))
-    with pytest.raises(DataError, match=r"is not OpenSubtitles as .* \(Bad CRC-32 .*\): run this again"):
+    toy_opus.files[V1] = damage(data, data.index(b"Satz 7"))
+    with pytest.raises(DataError, match=r"format of OpenSubtitles \(Bad CRC-32 .*\): run this again"):
         load(version="v1")
     assert list(folder.iterdir()) == []
-    made_up.files[V1] = data
+    toy_opus.files[V1] = data
     assert pairs_of(load(version="v1")["train"]) == PAIRS[4:]
 
 
@@ -254,20 +245,20 @@ def test_a_wrong_checksum(made_up, folder):
     [
         (b"<html>Please log in.</html>", "File is not a zip file.*log-in page"),
         (archive(PAIRS)[:-100], "File is not a zip file.*log-in page"),
-        (archive(es=b"uno\n", pt=b"um\n"), "no text of de among .*newest version"),
+        (archive(es=b"uno\n", pt=b"um\n"), "no text in de among .*newest version"),
         (
             archive(de=text(["\ufeff"] * 9), en=text([""] * 9)),
             "most sentence pairs from OPUS cannot be used .*changed",
         ),
-        (archive(PAIRS[:4]), "too few pairs of de and en to learn from"),
+        (archive(PAIRS[:4]), "too few pairs in de and en for training"),
         (
-            spoil(archive(PAIRS), 60 + archive(PAIRS).index(b".de"), b"\xff" * 9),
-            "is not OpenSubtitles as this course",
+            damage(archive(PAIRS), 60 + archive(PAIRS).index(b".de"), b"\xff" * 9),
+            "does not have the expected format of OpenSubtitles",
         ),
     ],
 )
-def test_a_changed_format(made_up, folder, data, sentence):
-    made_up.files[V2018] = data
+def test_changed_format_is_explained(toy_opus, folder, data, sentence):
+    toy_opus.files[V2018] = data
     with pytest.raises(DataError, match=sentence):
         load()
     assert list(folder.iterdir()) == []
@@ -276,14 +267,14 @@ def test_a_changed_format(made_up, folder, data, sentence):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("de", "de"), "choose two different languages"),
-        (("de", "../en"), "a language is a code such as"),
-        (("DE", "en"), "a language is a code such as"),
-        (("de", "en", 0), "1 or more, and not 0"),
-        (("de", "en", 5, "v2024"), "in version v1 or v2018, and not 'v2024'"),
+        (("de", "de"), "expected two different languages, got 'de' twice"),
+        (("de", "../en"), "expected a language code such as .* got '../en'"),
+        (("DE", "en"), "expected a language code such as .* got 'DE'"),
+        (("de", "en", 0), "1 or more training pairs, got pairs=0"),
+        (("de", "en", 5, "v2024"), "expected version v1 or v2018 of OpenSubtitles, got 'v2024'"),
     ],
 )
-def test_arguments_that_make_no_sense(made_up, arguments, message):
+def test_invalid_arguments_are_rejected_before_any_download(toy_opus, arguments, message):
     with pytest.raises(ValueError, match=message):
         load(*arguments)
-    assert made_up.asked == []
+    assert toy_opus.asked == []

@@ -1,4 +1,4 @@
-"""The reviews against a lexicon of this test's own, written by hand and not read from the grammar."""
+"""The generated reviews, checked against a lexicon written by hand and independent of the grammar."""
 
 import hashlib
 import re
@@ -10,7 +10,7 @@ import pytest
 from utils.data import reviews
 from utils.data.reviews import load_reviews, new_reviews
 
-# English noun = French noun, with "/" as in the docstring of the grammar's links, and gender and number.
+# English noun: French noun, gender and number (p: plural).
 NOUNS = {
     "restaurant": ("restaurant", "m"), "bar": ("bar", "m"), "place": ("endroit", "m"),
     "terrace": ("terrasse", "f"), "room": ("salle", "f"), "garden": ("jardin", "m"),
@@ -35,7 +35,7 @@ NOUNS = {
     "lemon tart": ("tarte au citron", "f"), "red wine": ("vin rouge", "m"),
     "wine list": ("carte des vins", "f"),
 }  # fmt: skip
-# What each word of a compound becomes there; every other noun becomes the whole of its French.
+# The French of each word of a compound. Each word of any other noun is linked to its whole French.
 COMPOUNDS = {
     "onion soup": ("à l' oignon", "soupe"), "tomato salad": ("de tomates", "salade"),
     "chocolate cake": ("au chocolat", "gâteau"), "strawberry tart": ("aux fraises", "tarte"),
@@ -43,7 +43,7 @@ COMPOUNDS = {
     "ice cream": ("glace", "glace"),
 }  # fmt: skip
 COMPOUND_TOKENS = [name.split() for name in COMPOUNDS]
-# Masculine, feminine, their plurals, and for some the masculine before a vowel.
+# Masculine, feminine, their plurals, and the masculine before a vowel if it differs.
 ADJECTIVES = {
     "amazing": "incroyable incroyable incroyables incroyables",
     "perfect": "parfait parfaite parfaits parfaites",
@@ -93,7 +93,7 @@ BASE = {
     "share": "partagé", "eat": "mangé", "drink": "bu", "pay": "payé", "thank": "remercié",
     "leave": "laissé", "bring": "apporté", "serve": "servi", "clean": "nettoyé", "return": "revenu",
 }  # fmt: skip
-# All that the other words may become: every way in full, in the order of the French words.
+# All translations of the other words, with the French words in their order.
 WORDS = {
     ",": [","], "and": ["et"], "then": ["puis"], "besides": ["de plus"], "yet": ["pourtant"],
     "but": ["mais"], "while": ["tandis que", "tandis qu'"],
@@ -113,7 +113,7 @@ WORDS = {
 AGREEMENTS = ("m", "f", "mp", "fp")
 HAVE = {"i": "ai", "we": "avons"}
 BE = {"i": "suis", "we": "sommes"}
-# Sentences of the corpus, each English word with the French positions it becomes.
+# Sentences of the corpus: each English word with its French positions.
 BY_HAND = """
 the:0 soup:1 was:3 not:2,4 excellent:5 because:6,7 it:8 was:9 really:10 bland:11
 = la soupe n' était pas excellente parce qu' elle était vraiment fade
@@ -152,29 +152,34 @@ def corpus():
 class Pair(NamedTuple):
     src: list[str]
     tgt: list[str]
-    renders: list[list[int]]  # French positions of each English word
-    clauses: list[int]  # the clause each English word is in
+    positions: list[list[int]]  # the French positions of each English word
+    clauses: list[int]  # the clause of each English word
     tgt_clauses: list[int]
-    nouns: list[tuple[int, int, str]]  # where each noun starts and ends, and its name
+    nouns: list[tuple[int, int, str]]  # start, end and name of each noun
 
 
 @pytest.fixture(scope="module")
-def pairs(corpus):
-    """Every sentence pair of every split."""
+def pairs(corpus, request):
+    """Parse the sentence pairs of all splits, with all of train only for --slow."""
+    splits = dict(corpus.splits)
+    if not request.config.getoption("slow"):
+        splits["train"] = splits["train"][:5_000]
     found = []
-    for split in corpus.splits.values():
+    for split in splits.values():
         for src, tgt, links in zip(split.src, split.tgt, split.links, strict=True):
             src, tgt = src.split(" "), tgt.split(" ")
-            renders = [[] for _ in src]
+            positions = [[] for _ in src]
             for i, j in sorted(links):
-                assert 0 <= i < len(src) and 0 <= j < len(tgt)
-                renders[i].append(j)
-            found.append(Pair(src, tgt, renders, english_clauses(src), french_clauses(tgt), [*nouns_in(src)]))
+                assert 0 <= i < len(src)
+                assert 0 <= j < len(tgt)
+                positions[i].append(j)
+            clauses = english_clauses(src), french_clauses(tgt)
+            found.append(Pair(src, tgt, positions, *clauses, list(nouns_in(src))))
     return found
 
 
 def nouns_in(tokens):
-    """Yield (first, end, name) of each noun, the longest name first."""
+    """Yield (start, end, name) of each noun, with the longest possible name."""
     i = 0
     while i < len(tokens):
         size = 2 if tokens[i : i + 2] in COMPOUND_TOKENS else 1
@@ -185,7 +190,7 @@ def nouns_in(tokens):
 
 
 def clauses_of(tokens, opens):
-    """Number the clause each token is in; `opens(i)` says that a connective stands at i."""
+    """Return the clause of each token. `opens(i)` tells whether token i is a connective."""
     numbers = []
     for i in range(len(tokens)):
         comma = tokens[i] == ","
@@ -215,89 +220,97 @@ def checksum(corpus):
     return digest.hexdigest()
 
 
-def test_the_corpus_is_the_same_everywhere(corpus):
+def test_corpus_is_the_same_on_every_machine(corpus):
     assert checksum(corpus) == "a1c5badd6bcffc345fa8fe40d94dc8d8386c2fdfd8b8a334ce13cb5d73bb7c58"
-    assert checksum(load_reviews(50, 20, 20, 20, seed=1)) == checksum(load_reviews(50, 20, 20, 20, seed=1))
-    assert checksum(load_reviews(50, 20, 20, 20, seed=1)) != checksum(load_reviews(50, 20, 20, 20, seed=2))
 
 
-def test_the_size_of_train_changes_no_other_split(corpus):
+def test_corpus_depends_on_the_seed():
+    first, same, other = (checksum(load_reviews(50, 20, 20, 20, seed)) for seed in (1, 1, 2))
+    assert first == same != other
+
+
+def test_size_of_train_changes_no_other_split(corpus):
     small = load_reviews(train=10)
-    assert len(small["train"]) == 10 and small["train"].src == corpus["train"].src[:10]
+    assert small["train"] == corpus["train"][:10]
     assert all(small[name] == corpus[name] for name in ("valid", "test", "long"))
 
 
-def test_sizes():
-    corpus = load_reviews(train=3, valid=0, test=2, long=1)
-    assert {name: len(split) for name, split in corpus.splits.items()} == {
-        "train": 3, "valid": 0, "test": 2, "long": 1,
-    }  # fmt: skip
-    with pytest.raises(ValueError, match="0 sentence pairs or more"):
+def test_splits_have_the_requested_sizes():
+    sizes = {"train": 3, "valid": 0, "test": 2, "long": 1}
+    corpus = load_reviews(**sizes)
+    assert {name: len(split) for name, split in corpus.splits.items()} == sizes
+
+
+def test_sizes_must_not_be_negative():
+    with pytest.raises(ValueError, match="0 or more sentence pairs per split, got {'train': -1"):
         load_reviews(train=-1)
 
 
-def test_lengths(corpus):
+def test_splits_have_the_documented_lengths(corpus):
     for name, split in corpus.splits.items():
         words = [len(sentence.split()) for sentence in split.src]
         counts = Counter(split.clauses)
         shares = [counts[clauses] / len(split) for clauses in sorted(counts)]
         assert min(shares) > 0.1
         if name == "long":
-            assert sorted(counts) == [6, 7, 8, 9, 10, 11, 12] and (min(words), max(words)) == (39, 80)
+            assert sorted(counts) == [6, 7, 8, 9, 10, 11, 12]
+            assert (min(words), max(words)) == (39, 80)
         else:
-            assert sorted(counts) == [1, 2, 3, 4, 5] and min(words) == 3 and 35 < max(words) <= 38
+            assert sorted(counts) == [1, 2, 3, 4, 5]
+            assert min(words) == 3
+            assert 35 < max(words) <= 38
             assert max(shares) < 1.5 * min(shares)
         for src, tgt, clauses in zip(split.src, split.tgt, split.clauses, strict=True):
             assert english_clauses(src.split())[-1] == french_clauses(tgt.split())[-1] == clauses - 1
 
 
-def test_no_sentence_occurs_twice(corpus):
+def test_no_english_sentence_occurs_twice(corpus):
     sentences = [sentence for split in corpus.splits.values() for sentence in split.src]
     assert len(set(sentences)) == len(sentences)
 
 
-def test_what_is_said_alike_is_translated_alike(corpus):
+def test_equal_sentences_have_equal_translations(corpus):
     french = {}
-    others = [load_reviews(6000, 0, 0, 0, seed) for seed in (1, 2)]
-    again = 0
-    for split in [split for one in (corpus, *others) for split in one.splits.values()]:
+    repeated = 0
+    for split in (*corpus.splits.values(), load_reviews(6_000, 0, 0, 0, seed=1)["train"]):
         for src, tgt in zip(split.src, split.tgt, strict=True):
-            again += src in french
+            repeated += src in french
             assert french.setdefault(src, tgt) == tgt
-    assert again > 500
+    assert repeated > 200
 
 
-def test_a_clause_is_translated_alike_in_every_sentence(pairs):
+def test_equal_clauses_have_equal_translations(pairs):
     french = {}
     for src, tgt, _, numbers, tgt_numbers, _ in pairs:
         for clause in range(numbers[-1] + 1):
-            said = " ".join(word for word, number in zip(src, numbers, strict=True) if number == clause)
-            if not said.startswith("because"):  # there "it" depends on the clause before
+            english = " ".join(word for word, number in zip(src, numbers, strict=True) if number == clause)
+            if not english.startswith("because"):  # its "it" depends on the clause before
                 words = [word for word, number in zip(tgt, tgt_numbers, strict=True) if number == clause]
-                assert french.setdefault(said, words) == words
+                assert french.setdefault(english, words) == words
 
 
-def test_tokens_are_plain(pairs):
+def test_tokens_are_lowercase_words_and_commas(pairs):
     english = {token for pair in pairs for token in pair.src}
     french = {token for pair in pairs for token in pair.tgt}
     assert all(re.fullmatch(r"[a-z]+|,", token) for token in english)
     assert all(re.fullmatch(r"[a-zàâçéèêîôûù]+'?|,", token) for token in french)
-    assert 150 < len(english) < 300 and 200 < len(french) < 300
+    assert 150 < len(english) < 300
+    assert 200 < len(french) < 300
 
 
-def test_every_link_is_in_the_hand_written_dictionary(pairs):
-    """Each English word has, as its whole set of French words, one of the ways of the dictionary."""
+def test_links_are_translations_of_the_lexicon(pairs):
+    """Together, the French words linked to an English word are one of its translations."""
     adjective_forms = {word: set(forms.split()) for word, forms in ADJECTIVES.items()}
     auxiliaries = {*WORDS["did"]}
-    for src, tgt, renders, numbers, tgt_numbers, nouns in pairs:
+    for src, tgt, positions, numbers, tgt_numbers, nouns in pairs:
         noun_words = {}
         for first, end, name in nouns:
             parts = COMPOUNDS.get(name, (NOUNS[name][0],) * (end - first))
             noun_words |= dict(zip(range(first, end), parts, strict=True))
         for i, word in enumerate(src):
-            french = [tgt[j] for j in renders[i]]
+            french = [tgt[j] for j in positions[i]]
             assert french, f"{word!r} has no link in {src}"
-            assert all(tgt_numbers[j] == numbers[i] for j in renders[i]), (word, src)
+            assert all(tgt_numbers[j] == numbers[i] for j in positions[i]), (word, src)
             if i in noun_words and not (src[i - 1 : i + 1] == ["not", word] and word in BASE):
                 ok = " ".join(french) == noun_words[i]
             elif word in PAST:
@@ -313,89 +326,94 @@ def test_every_link_is_in_the_hand_written_dictionary(pairs):
             assert ok, (word, french, " ".join(src), " ".join(tgt))
 
 
-def test_every_french_word_has_a_link(pairs):
-    for _, tgt, renders, *_ in pairs:
-        linked = Counter(j for positions in renders for j in positions)
+def test_every_french_word_is_linked(pairs):
+    for _, tgt, positions, *_ in pairs:
+        linked = Counter(j for positions in positions for j in positions)
         assert set(linked) == set(range(len(tgt)))
 
 
-def test_french_words_with_several_sources(pairs):
-    """Only contractions, many-to-one nouns and prepositions left out join several English words."""
+def test_only_some_french_words_have_several_sources(pairs):
+    """They are contractions, many-to-one nouns, and words whose English preposition has no counterpart."""
     allowed = {
         ("of", "the"): {"du", "des"}, ("to", "the"): {"au", "aux"}, ("at", "the"): {"au"},
         ("near", "the"): {"du"}, ("ice", "cream"): {"glace"}, ("on", "monday"): {"lundi"},
         ("on", "friday"): {"vendredi"}, ("on", "sunday"): {"dimanche"}, ("in", "evening"): {"soir"},
     }  # fmt: skip
     seen = Counter()
-    for src, tgt, renders, *_ in pairs:
+    for src, tgt, positions, *_ in pairs:
         sources = {}
-        for i, positions in enumerate(renders):
-            for j in positions:
+        for i, targets in enumerate(positions):
+            for j in targets:
                 sources.setdefault(j, []).append(i)
         for j, several in sources.items():
             if len(several) > 1:
                 words = tuple(src[i] for i in several)
-                assert tgt[j] in allowed[words] and several[-1] - several[0] == (2 if "in" in words else 1)
+                assert tgt[j] in allowed[words]
+                assert several[-1] - several[0] == (2 if "in" in words else 1)
                 seen[words] += 1
-        for i, word in enumerate(src):  # and a contraction always has both its words
-            if word in ("of", "to") and tgt[renders[i][0]] in ("du", "des", "au", "aux"):
-                assert renders[i + 1] == renders[i] and src[i + 1] == "the"
+        for i, word in enumerate(src):  # a contraction always has both of its words
+            if word in ("of", "to") and tgt[positions[i][0]] in ("du", "des", "au", "aux"):
+                assert positions[i + 1] == positions[i]
+                assert src[i + 1] == "the"
     assert set(seen) == set(allowed)
 
 
-def test_an_article_stands_before_its_noun_in_both_languages(pairs):
-    for src, tgt, renders, _, _, nouns in pairs:
+def test_articles_precede_their_nouns_in_both_languages(pairs):
+    for src, tgt, positions, _, _, nouns in pairs:
         ends = {first: end for first, end, _ in nouns}
         ends |= {i: i + 1 for i, word in enumerate(src) if word in ("evening", "window")}
         for i, word in enumerate(src):
             if word in ("the", "a", "an", "our", "my") and src[i + 1] != "little":
                 noun = next(k for k in range(i + 1, len(src)) if k in ends)
-                assert set(src[i + 1 : noun]) <= set(ADJECTIVES) and noun - i <= 2
-                phrase = {j for k in range(i + 1, ends[noun]) for j in renders[k]}
-                (article,) = renders[i]
+                assert set(src[i + 1 : noun]) <= set(ADJECTIVES)
+                assert noun - i <= 2
+                phrase = {j for k in range(i + 1, ends[noun]) for j in positions[k]}
+                (article,) = positions[i]
                 assert phrase == set(range(article + 1, article + 1 + len(phrase))), (src, tgt)
 
 
-def test_negation_wraps_one_verb(pairs):
+def test_negation_surrounds_one_verb(pairs):
     seen = Counter()
-    for src, tgt, renders, *_ in pairs:
+    for src, tgt, positions, *_ in pairs:
         assert tgt.count("ne") + tgt.count("n'") == sum(src.count(word) for word in ("not", "never", "no"))
         for i, word in enumerate(src):
             if word in ("not", "never"):
-                ne, second = renders[i]
+                ne, second = positions[i]
                 assert second - ne == 2
-                (verb,) = [k for k in range(len(src)) if ne + 1 in renders[k]]
-                assert verb in (i - 1, i + 1), "the verb stands beside its negation"
+                (verb,) = [k for k in range(len(src)) if ne + 1 in positions[k]]
+                assert verb in (i - 1, i + 1), "the verb is next to its negation"
                 assert src[verb] in {"was", "were", "did", *PAST}
             elif word == "no":
-                ne, pas, de = renders[i]
-                assert tgt[ne - 1 : ne + 5] == ["il", "n'", "y", "avait", "pas", tgt[de]] and pas + 1 == de
+                ne, pas, de = positions[i]
+                assert tgt[ne - 1 : ne + 5] == ["il", "n'", "y", "avait", "pas", tgt[de]]
+                assert pas + 1 == de
             else:
                 continue
             seen[word] += 1
     assert min(seen["not"], seen["never"], seen["no"]) > 500
 
 
-def test_degrees_stand_before_their_adjective(pairs):
-    for src, _, renders, *_ in pairs:
+def test_degrees_precede_their_adjectives(pairs):
+    for src, _, positions, *_ in pairs:
         for i, word in enumerate(src):
             if word in ("really", "very", "too", "little") or (word == "so" and src[i + 1] in ADJECTIVES):
-                assert src[i + 1] in ADJECTIVES and renders[i][0] + 1 == renders[i + 1][0]
-                assert word != "little" or (src[i - 1] == "a" and renders[i - 1][0] + 1 == renders[i][0])
+                assert src[i + 1] in ADJECTIVES
+                assert positions[i][0] + 1 == positions[i + 1][0]
+                assert word != "little" or (src[i - 1] == "a" and positions[i - 1][0] + 1 == positions[i][0])
 
 
-def test_adjectives_agree_and_stand_in_their_place(pairs):
+def test_adjectives_agree_and_have_the_right_position(pairs):
     seen = Counter()
-    for src, tgt, renders, numbers, _, nouns in pairs:
+    for src, tgt, positions, numbers, _, nouns in pairs:
         spans = {first: (end, name) for first, end, name in nouns}
         for i, word in enumerate(src):
             if word not in ADJECTIVES or "did" in src[max(0, i - 2) : i]:
                 continue
-            (j,) = renders[i]
+            (j,) = positions[i]
             if i + 1 in spans:  # before its noun
                 end, name = spans[i + 1]
                 agreement = NOUNS[name][1]
-                places = [k for n in range(i + 1, end) for k in renders[n]]
+                places = [k for n in range(i + 1, end) for k in positions[n]]
                 assert j == (min(places) - 1 if word in BEFORE_NOUN else max(places) + 1)
             else:
                 agreement, places = agreement_of_subject(src, numbers, nouns, numbers[i]), []
@@ -405,11 +423,12 @@ def test_adjectives_agree_and_stand_in_their_place(pairs):
                 form = 4
             assert tgt[j] == forms[form], (word, " ".join(src), " ".join(tgt))
             seen[agreement] += 1
-    assert len(seen) == 4 and min(seen.values()) > 1000
+    assert len(seen) == 4
+    assert min(seen.values()) > 500
 
 
 def agreement_of_subject(src, numbers, nouns, clause):
-    """Gender and number of what a clause speaks of."""
+    """Return the gender and number of the subject of a clause."""
     start = numbers.index(clause)
     while src[start] in (",", "and", "but", "while", "so", "because", "then", "besides", "yet"):
         start += 1
@@ -425,36 +444,27 @@ def agreement_of_subject(src, numbers, nouns, clause):
     return NOUNS[next(name for first, _, name in nouns if first >= start)][1]
 
 
-def test_pronouns_agree_with_what_they_stand_for(pairs):
+def test_pronouns_agree_with_their_antecedents(pairs):
     seen = Counter()
-    for src, tgt, renders, numbers, _, nouns in pairs:
+    for src, tgt, positions, numbers, _, nouns in pairs:
         for i, word in enumerate(src):
             if word in ("it", "he", "she", "they"):
-                (j,) = renders[i]
+                (j,) = positions[i]
                 if i == 0:
                     assert tgt[j] in ("c'", "ce")
                 else:
                     assert src[i - 1] == "because"
                     agreement = agreement_of_subject(src, numbers, nouns, numbers[i])
-                    assert (
-                        tgt[j]
-                        == dict(zip(AGREEMENTS, ("il", "elle", "ils", "elles"), strict=True))[agreement]
-                    )
+                    assert tgt[j] == {"m": "il", "f": "elle", "mp": "ils", "fp": "elles"}[agreement]
                     assert (word == "they") == agreement.endswith("p")
                     seen[word, tgt[j]] += 1
-    assert {
-        ("it", "il"),
-        ("it", "elle"),
-        ("they", "ils"),
-        ("they", "elles"),
-        ("he", "il"),
-        ("she", "elle"),
-    } == {*seen}
+    expected = "it il, it elle, he il, she elle, they ils, they elles"
+    assert set(seen) == {tuple(pair.split()) for pair in expected.split(", ")}
 
 
 def test_verbs_and_articles_agree(pairs):
     articles = {"m": "le un notre", "f": "la une notre ma", "mp": "les nos des aux", "fp": "les nos des aux"}
-    for src, tgt, renders, numbers, _, nouns in pairs:
+    for src, tgt, positions, numbers, _, nouns in pairs:
         spans = {first: name for first, _, name in nouns}
         for i, word in enumerate(src):
             clause = [k for k, number in enumerate(numbers) if number == numbers[i]]
@@ -467,8 +477,8 @@ def test_verbs_and_articles_agree(pairs):
                 expected = (BE if be else HAVE).get(subject) or (
                     ("sont" if plural else "est") if be else ("ont" if plural else "a")
                 )
-                assert tgt[renders[i][0]] == expected
-                participle = renders[i][-1] if word != "did" else renders[i + 2][0]
+                assert tgt[positions[i][0]] == expected
+                participle = positions[i][-1] if word != "did" else positions[i + 2][0]
                 ending = {"m": "", "f": "e", "mp": "s"}[agreement] if be else ""
                 base = PAST[word] if word in PAST else BASE[src[i + 2]]
                 assert tgt[participle] == base + ending
@@ -477,10 +487,10 @@ def test_verbs_and_articles_agree(pairs):
                 plural = agreement.endswith("p")
                 assert word == ("were" if plural else "was")
                 person = "étais" if subject == "i" else "étions" if subject == "we" else None
-                assert tgt[renders[i][0]] == (person or ("étaient" if plural else "était"))
+                assert tgt[positions[i][0]] == (person or ("étaient" if plural else "était"))
             elif word in ("the", "a", "an", "our", "my") and src[i + 1] != "little":
                 noun = next((spans[k] for k in (i + 1, i + 2) if k in spans), None)
-                (j,) = renders[i]
+                (j,) = positions[i]
                 if noun and tgt[j] not in ("l'", "de", "d'", "du", "au"):
                     assert tgt[j] in articles[NOUNS[noun][1]].split()
                 elif noun and tgt[j] in ("du", "au"):
@@ -496,13 +506,15 @@ def test_elision_and_contraction(pairs):
             if word in ("le", "la", "de", "ne", "je", "que", "ce"):
                 assert after[0] not in vowels, (word, after)
             if word.endswith("'"):
-                assert after[0] in vowels and word in ("l'", "d'", "n'", "j'", "qu'", "c'")
+                assert after[0] in vowels
+                assert word in ("l'", "d'", "n'", "j'", "qu'", "c'")
                 apostrophes[word] += 1
             assert (word, after) not in {("de", "le"), ("de", "les"), ("à", "le"), ("à", "les")}
-    assert len(apostrophes) == 6 and min(apostrophes.values()) > 50
+    assert len(apostrophes) == 6
+    assert min(apostrophes.values()) > 50
 
 
-def test_links_written_out_by_hand(corpus):
+def test_sentences_aligned_by_hand(corpus):
     known = {
         src: (tgt, links)
         for split in corpus.splits.values()
@@ -516,7 +528,7 @@ def test_links_written_out_by_hand(corpus):
         assert known[" ".join(words)] == (french, links)
 
 
-def test_the_sentence_of_the_lessons_is_in_the_grammar():
+def test_sentence_of_the_lessons_is_in_the_grammar():
     def state(noun, adjective):
         noun = reviews.NOUN[noun]
         (quality,) = [a for a in noun.adjectives if a.en == adjective]
@@ -534,7 +546,7 @@ def test_the_sentence_of_the_lessons_is_in_the_grammar():
     assert links == {(i, i) for i in range(9)}
 
 
-def test_new_reviews_are_as_many_as_asked_for_and_of_two_clauses_or_more():
+def test_new_reviews_have_two_clauses_or_more():
     written = new_reviews(50, seed=1)
     assert len(written) == len(set(written.src)) == 50
     assert set(written.clauses) == {2, 3, 4, 5}

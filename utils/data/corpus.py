@@ -1,20 +1,22 @@
-"""The one shape that every parallel corpus of this course has."""
+"""The data structure of every parallel corpus in this course."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
-Links = frozenset  # of (source position, target position), 0-based
+Links = frozenset  # of (source position, target position), counted from 0
 
 
 @dataclass(frozen=True)
 class Split:
-    """Sentence pairs, line by line parallel.
+    """Parallel sentence pairs.
 
-    `src` and `tgt` are sentences: lists, or `Lines` that lie on disk where there may be millions.
-    `links` are gold word alignments: for each pair a frozenset of (source position, target position),
-    0-based, over the corpus's tokens. `clauses` counts the clauses of each source sentence. Both are
-    None where a corpus does not know them.
+    - src, tgt: sentences, as lists or as `Lines` on disk.
+    - links: the gold word alignment of each pair, a frozenset of (source position, target position) counted
+      from 0 over the corpus's tokens, or None if unknown.
+    - clauses: the number of clauses of each source sentence, or None if unknown.
+
+    Raises ValueError if they have different lengths.
     """
 
     src: Sequence[str]
@@ -27,8 +29,8 @@ class Split:
             column = getattr(self, name)
             if column is not None and len(column) != len(self.src):
                 raise ValueError(
-                    f"a split's columns must have one entry a sentence pair, but src has "
-                    f"{len(self.src)} and {name} has {len(column)}: give all of them the same length"
+                    f"expected one entry per sentence pair, got {len(self.src)} in src and {len(column)} in "
+                    f"{name}: pass columns of the same length"
                 )
 
     def __len__(self):
@@ -36,31 +38,27 @@ class Split:
 
     @cached_property
     def words(self):
-        """The fewest and the most words of a source sentence; None where there is no sentence."""
+        """The lowest and highest number of words of a source sentence, or None in an empty split."""
         fewest, most = None, 0
-        for sentence in self.src:
+        for sentence in self.src:  # one pass, as it may be long and on disk
             count = len(sentence.split())
             fewest, most = count if fewest is None else min(fewest, count), max(most, count)
         return None if fewest is None else (fewest, most)
 
     def __getitem__(self, rows):
-        """The split of the chosen rows: a slice, or a sequence of row numbers."""
+        """Return the split of these rows, a slice or a sequence of row numbers."""
         if isinstance(rows, slice):
             rows = range(*rows.indices(len(self)))
-
-        def pick(column):
-            return None if column is None else [column[row] for row in rows]
-
-        return Split(pick(self.src), pick(self.tgt), pick(self.links), pick(self.clauses))
+        columns = self.src, self.tgt, self.links, self.clauses
+        return Split(*(None if column is None else [column[row] for row in rows] for column in columns))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A parallel corpus: its splits, and where it comes from.
+    """A parallel corpus: its splits and its origin.
 
-    `tokenization` says how a sentence becomes tokens (`utils.text.tokenize` reads it): "words" for
-    text whose tokens are already parted by spaces, "moses" for raw text. `notes` says what a reader of
-    results should know about how the pairs were chosen.
+    `tokenization` is that of `utils.text.tokenize`: "words" for tokens separated by spaces, "moses" for raw
+    text. `notes` says how the pairs were selected.
     """
 
     name: str
@@ -68,10 +66,10 @@ class Corpus:
     tgt_lang: str
     splits: dict[str, Split]
     tokenization: str
-    licence: str
+    license: str
     citation: str
-    home: str = field(default="")
-    notes: str = field(default="")
+    home: str = ""
+    notes: str = ""
 
     def __getitem__(self, split):
         if split not in self.splits:
@@ -79,11 +77,10 @@ class Corpus:
         return self.splits[split]
 
     def __repr__(self):
-        rows = [f"{self.name}: {self.src_lang} to {self.tgt_lang}"]
+        lines = [f"{self.name}: {self.src_lang} to {self.tgt_lang}"]
         for name, split in self.splits.items():
             gold = ", gold alignments" if split.links is not None else ""
             lengths = "{} to {} source words".format(*split.words) if split.words else "empty"
-            rows.append(f"  {name:<18} {len(split):>7,} pairs, {lengths}{gold}")
-        rows += [f"  licence: {self.licence}", f"  cite: {self.citation}"]
-        rows += [f"  home: {self.home}"] if self.home else []
-        return "\n".join(rows + ([f"  notes: {self.notes}"] if self.notes else []))
+            lines.append(f"  {name:<18} {len(split):>7,} pairs, {lengths}{gold}")
+        origin = {"license": self.license, "cite": self.citation, "home": self.home, "notes": self.notes}
+        return "\n".join(lines + [f"  {key}: {value}" for key, value in origin.items() if value])

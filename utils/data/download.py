@@ -1,4 +1,4 @@
-"""One way to fetch a file of a public corpus: once, checked, and into the user's cache folder."""
+"""Downloads of public files: cached, verified by checksum, with readable errors."""
 
 import errno
 import os
@@ -10,48 +10,43 @@ import pooch
 from tqdm.auto import tqdm
 
 TIMEOUT = 30  # seconds without a byte after which a server counts as stalled
+CHECK_CONNECTION = "check your internet connection, then run this again"
 LOG_IN_PAGE = (
-    "run this again, and if that does not help, look for a network's log-in page that answers in "
-    "its place, or get the newest version of this course"
+    "run this again, and if that does not help, check whether a log-in page of your network answers instead, "
+    "or get the newest version of this course"
 )
 
-pooch.get_logger().setLevel("WARNING")  # the progress bar says the same in fewer words
+pooch.get_logger().setLevel("WARNING")  # the progress bar is enough
 
 
 class DataError(RuntimeError):
-    """Data that cannot be had; the message is one sentence that says what to do."""
+    """Data is unavailable. The message is one sentence that says why and what to do."""
 
 
 def cache_folder():
-    """Return the folder that downloads live in: ATTENTION_DATA if set, else the user's cache folder."""
+    """Return the folder for downloads: ATTENTION_DATA if set, else the user's cache folder."""
     return Path(os.environ.get("ATTENTION_DATA") or pooch.os_cache("attention-course")).expanduser()
 
 
 def fetch(name, url, sha256, folder="", progress=True):
-    """Return the path of the file `name` with the checksum `sha256`, downloaded from `url` if need be.
+    """Download `url` to the file `name` unless it is cached, and return its path.
 
-    `folder` is relative to the cache folder. A file that is already there and right is used without
-    a network; one that is there but wrong is replaced. Several processes may fetch one file at once:
-    each downloads to a file of its own, which takes its name only when it is whole and right.
+    `sha256` is the checksum of the file, and `folder` is relative to the cache folder. A file with the right
+    checksum needs no network, and any other file is replaced. Several processes may fetch a file at once:
+    each downloads to a temporary file, which is renamed once it is complete.
 
-    Every failure (no network, the server, a cut-off download, the checksum, the disk) is a DataError
-    chained to its cause, and leaves nothing of the download behind; neither does Ctrl-C.
+    Raises DataError, chained to its cause, if the network, the server, the checksum or the disk fails. A
+    download that fails or is interrupted leaves no file behind.
     """
-    import requests  # slow to import, and only downloads need it
+    import requests  # slow to import
 
     folder = cache_folder() / folder
 
-    def download(url, path, _):
-        # pooch's own downloader has a bar without a name, which a failure leaves open.
-        headers = {"Accept-Encoding": "identity"}  # the bytes as they are stored, for their checksum
-        with requests.get(url, stream=True, timeout=TIMEOUT, headers=headers) as reply:
-            reply.raise_for_status()
-            total = int(reply.headers.get("Content-Length", 0)) or None
-            bar = tqdm(desc=name, total=total, unit="B", unit_scale=True, disable=not progress)
-            with bar, open(path, "wb") as file:
-                for chunk in reply.iter_content(2**16):
-                    file.write(chunk)
-                    bar.update(len(chunk))
+    def download(url, path, pooch_):
+        # tqdm needs a total to count as true. pooch replaces it.
+        with tqdm(desc=name, total=1, unit="B", unit_scale=True, disable=not progress) as bar:
+            headers = {"Accept-Encoding": "identity"}  # the checksum is that of the stored bytes
+            pooch.HTTPDownloader(bar, chunk_size=2**16, timeout=TIMEOUT, headers=headers)(url, path, pooch_)
         os.chmod(path, 0o644)  # pooch's temporary file is private, but a class may share one folder
 
     try:
@@ -62,7 +57,7 @@ def fetch(name, url, sha256, folder="", progress=True):
 
 
 def explain(error, url, folder):
-    """Say why a download failed and what to do about it; a RequestException is an OSError too."""
+    """Return why a download failed, and what to do about it."""
     import requests
     from urllib3.exceptions import ReadTimeoutError
 
@@ -71,18 +66,18 @@ def explain(error, url, folder):
         return explain_status(url, error.response.status_code, error.response.reason)
     stalled = error.args and isinstance(error.args[0], ReadTimeoutError)
     if stalled or isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return explain_stop(host)
+        return explain_interruption(host)
     if isinstance(error, requests.ConnectionError):
-        return f"{host} cannot be reached", "check your internet connection, then run this again"
-    if isinstance(error, requests.RequestException):
-        return f"{url} is not an address that can be fetched", "correct that address"
+        return f"{host} cannot be reached", CHECK_CONNECTION
+    if isinstance(error, requests.RequestException):  # which is an OSError, too
+        return f"{url} is not a valid address", "correct that address"
     if isinstance(error, OSError):
         return explain_disk(error, folder)
-    return f"what {host} sent does not have the expected checksum", LOG_IN_PAGE
+    return f"the file from {host} does not have the expected checksum", LOG_IN_PAGE
 
 
 def explain_status(url, status, reason):
-    """Say what an answer with an error status means, and what to do about it."""
+    """Return what an HTTP error status means, and what to do about it."""
     busy = status == 429 or status >= 500
     return f"{url} answered {status} ({reason})", (
         "wait a few minutes, then run this again"
@@ -91,13 +86,13 @@ def explain_status(url, status, reason):
     )
 
 
-def explain_stop(host):
-    """Say that a server died in the middle, and what to do about it."""
-    return f"{host} stopped before the end of the file", "check your internet connection, then run this again"
+def explain_interruption(host):
+    """Return that a server stopped in the middle of a file, and what to do about it."""
+    return f"{host} stopped before the end of the file", CHECK_CONNECTION
 
 
 def explain_disk(error, folder):
-    """Say why an OSError of the disk that `folder` is on came about, and what to do about it."""
+    """Return why the disk of `folder` raised an OSError, and what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"there is no room left in {folder}", (
             "free some space, or set ATTENTION_DATA to a folder with room, then run this again"
@@ -108,8 +103,8 @@ def explain_disk(error, folder):
 
 
 @contextmanager
-def on_disk(failed, folder):
-    """Make what the disk that `folder` is on refuses a DataError: `failed` says what did not come about."""
+def disk_errors(failed, folder):
+    """Convert an OSError in the block to a DataError. `failed` says what failed, on the disk of `folder`."""
     try:
         yield
     except OSError as error:
@@ -119,7 +114,7 @@ def on_disk(failed, folder):
 
 @contextmanager
 def replacing(path):
-    """Give a file to write to, which takes the place of `path` only when the block has ended well."""
+    """Yield a temporary path, which replaces `path` if the block succeeds and is deleted if it fails."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")

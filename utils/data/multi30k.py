@@ -1,4 +1,4 @@
-"""Multi30K: captions of photographs in English, German and French, from their public home."""
+"""Multi30K: captions of photographs in English, German and French."""
 
 import gzip
 import os
@@ -11,7 +11,7 @@ HOME = "https://github.com/multi30k/dataset"
 COMMIT = "a3d2e0d26b56f3846f66a952536ffed4e401d05a"
 URL = f"https://raw.githubusercontent.com/multi30k/dataset/{COMMIT}/data/task1/raw"
 
-# split: (name of its files, sentence pairs, sha256 of each language's file at that commit)
+# split: (file name, number of sentence pairs, SHA-256 of each language's file at that commit)
 SPLITS = {
     "train": (
         "train",
@@ -77,27 +77,25 @@ def load_multi30k(
     splits=("train", "valid", "test_2016_flickr", "test_2017_flickr"),
     progress=True,
 ):
-    """Load Multi30K from one of its languages (de, en, fr) into another, as a Corpus of raw text.
+    """Load Multi30K between two of its languages ("de", "en", "fr") as a `Corpus` of raw text.
 
-    There are also the splits "test_2017_mscoco" and "test_2018_flickr". Files not yet in the cache
-    folder are downloaded, 1.3 MB for the default splits; the environment variable
-    ATTENTION_MULTI30K_URL names a mirror to take them from, whose files must be the same ones.
+    More `splits` are "test_2017_mscoco" and "test_2018_flickr". The default splits download 1.3 MB, which
+    are cached. The environment variable ATTENTION_MULTI30K_URL names a mirror with the same files.
 
-    A language or split that does not exist is a ValueError, and data that cannot be had a DataError.
-    The task and its German are from Elliott et al. (2016); the French was added by Elliott et al.
-    (2017), "Findings of the Second Shared Task on Multimodal Machine Translation and Multilingual
-    Image Description".
+    Raises ValueError for an unknown language or split, and DataError if the data is unavailable. Elliott et
+    al. 2016; the French is from Elliott et al. 2017, "Findings of the Second Shared Task on Multimodal
+    Machine Translation and Multilingual Image Description".
     """
     for language in (src, tgt):
         if language not in LANGUAGES:
-            raise ValueError(f"Multi30K has no language {language!r}: choose from {', '.join(LANGUAGES)}")
+            raise ValueError(f"expected a language of Multi30K, {', '.join(LANGUAGES)}, got {language!r}")
     if src == tgt:
-        raise ValueError(f"src and tgt are both {src!r}: choose two different languages")
+        raise ValueError(f"expected two different languages, got {src!r} twice")
     if isinstance(splits, str):
-        raise ValueError(f"splits must be a sequence of names: write ({splits!r},)")
+        raise ValueError(f"expected a sequence of splits, got a string: write ({splits!r},)")
     for split in splits:
         if split not in SPLITS:
-            raise ValueError(f"Multi30K has no split {split!r}: choose from {', '.join(SPLITS)}")
+            raise ValueError(f"expected a split of Multi30K, {', '.join(SPLITS)}, got {split!r}")
     return Corpus(
         name="Multi30K",
         src_lang=src,
@@ -106,8 +104,8 @@ def load_multi30k(
             split: Split(*(_sentences(split, lang, progress) for lang in (src, tgt))) for split in splits
         },
         tokenization="moses",
-        licence=(
-            "no licence file; its README provides the data for non-commercial research and educational "
+        license=(
+            "no license file; its README provides the data for non-commercial research and educational "
             "purposes, on the terms of Flickr30K: do not redistribute"
         ),
         citation=(
@@ -119,7 +117,7 @@ def load_multi30k(
 
 
 def _sentences(split, language, progress):
-    """Return the sentences of one language of a split, fetching its file if need be."""
+    """Return the sentences of one language of a split, from the cache or from the server."""
     stem, count, sha256 = SPLITS[split]
     name = f"{stem}.{language}.gz"
     base = os.environ.get("ATTENTION_MULTI30K_URL") or URL
@@ -127,10 +125,10 @@ def _sentences(split, language, progress):
     try:
         text = gzip.decompress(path.read_bytes()).decode("utf-8")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not gzip text in UTF-8: delete it, then run this again") from error
-    sentences = text.removesuffix("\n").split("\n")  # not splitlines(), which knows more line ends
+        raise DataError(f"{path} is not gzipped UTF-8 text: delete it, then run this again") from error
+    sentences = text.removesuffix("\n").split("\n")  # splitlines() would split at other characters, too
     if len(sentences) != count:
         raise DataError(
-            f"{path} has {len(sentences):,} lines and not {count:,}: delete it, then run this again"
+            f"{path} has {len(sentences):,} lines instead of {count:,}: delete it, then run this again"
         )
     return sentences

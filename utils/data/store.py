@@ -1,4 +1,4 @@
-"""Sentence pairs kept on disk, so that a corpus may be larger than memory."""
+"""Sentence pairs on disk, for corpora that are larger than memory."""
 
 import json
 import os
@@ -14,18 +14,18 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from utils.data.download import DataError, cache_folder, on_disk
+from utils.data.download import DataError, cache_folder, disk_errors
 
-MAX_CHARACTERS = 2_000  # more than that is a table, or text that was not split into sentences
-END = struct.Struct("<Q")  # where a line ends, in bytes
+MAX_CHARACTERS = 2_000  # a longer line is a table, or text that was not split into sentences
+END = struct.Struct("<Q")  # the position in bytes where a line ends
 
 
 class Lines(Sequence):
-    """Sentences that lie on disk, one a line of a UTF-8 file, and are read when they are asked for.
+    """The lines of a UTF-8 text file as a sequence of sentences, read from disk on access.
 
-    A slice is a list. Beside the file lies where each of its lines ends, so that a sentence is found
-    without reading those before it; `start` and `stop` choose some of the lines. Nothing is held
-    open, so that threads and worker processes may share it.
+    `path` is the text file. A file with the suffix .ends beside it has the position where each line ends, so
+    any line can be read without those before it. `start` and `stop` select a range of lines, as in a slice.
+    A slice returns a list. No file stays open, so threads and worker processes can share the object.
     """
 
     def __init__(self, path, start=0, stop=None):
@@ -40,7 +40,7 @@ class Lines(Sequence):
         return f"<{len(self):,} sentences in {self._path}>"
 
     def __getitem__(self, row):
-        rows = self._rows[row]  # a number or a range: negative rows, slices and errors as in any sequence
+        rows = self._rows[row]  # a number or a range, which knows negative rows, slices and IndexError
         if isinstance(row, slice):
             return list(self._read(rows)) if rows.step == 1 else [next(self._read([row])) for row in rows]
         return next(self._read([rows]))
@@ -49,7 +49,7 @@ class Lines(Sequence):
         return self._read(self._rows)
 
     def _read(self, rows):
-        """Yield the sentences of some rows that follow each other."""
+        """Yield the sentences of consecutive rows."""
         if rows:
             with open(self._path, "rb") as text:
                 text.seek(self._end(rows[0] - 1))
@@ -64,81 +64,82 @@ class Lines(Sequence):
             return END.unpack(ends.read(END.size))[0]
 
 
-def usable(pairs, left_out, home):
-    """Yield as text those `pairs` of bytes that can be learned from, and count the others in `left_out`.
+def clean_pairs(pairs, left_out, source):
+    """Decode sentence pairs from bytes, and drop those that are of no use for training.
 
-    A pair is left out if a side is empty (or None), longer than MAX_CHARACTERS, or not UTF-8. Line
-    ends within a sentence become spaces. Where more than 1,000 pairs and most of those seen, or all,
-    are such, it is not this corpus: a DataError, which names `home`.
+    A pair is dropped, and counted by reason in the Counter `left_out`, if a side is empty (or None), longer
+    than `MAX_CHARACTERS`, or not UTF-8. Line ends within a sentence become spaces. Yields pairs of strings.
+
+    Raises DataError, which names `source`, if the format has probably changed: all pairs are dropped, or
+    more than 1,000 pairs and most of those seen so far.
     """
-    count = 0
+    kept = 0
     for pair in pairs:
         reason = None
         try:
             src, tgt = (re.sub(r"[\r\n]+", " ", (side or b"").decode("utf-8")).strip() for side in pair)
-        except UnicodeDecodeError:
-            reason = "not UTF-8"
-        else:
             if not src or not tgt:
                 reason = "empty"
             elif max(len(src), len(tgt)) > MAX_CHARACTERS:
                 reason = f"over {MAX_CHARACTERS:,} characters"
+        except UnicodeDecodeError:
+            reason = "not UTF-8"
         if reason is None:
-            count += 1
+            kept += 1
             yield src, tgt
             continue
         left_out[reason] += 1
-        if left_out.total() > max(1_000, count):
+        if left_out.total() > max(1_000, kept):
             break
-    if left_out.total() > count and (not count or left_out.total() > 1_000):
+    if left_out.total() > kept and (not kept or left_out.total() > 1_000):
         raise DataError(
-            f"most sentence pairs from {home} cannot be used ({reasons(left_out)}): its format has "
+            f"most sentence pairs from {source} cannot be used ({describe(left_out)}): its format has "
             f"changed, so get the newest version of this course"
         )
 
 
-def reasons(left_out):
-    """Say how many pairs were left out and why."""
+def describe(left_out):
+    """Return how many pairs were left out and why, as text."""
     return ", ".join(f"{count:,} with a side {reason}" for reason, count in sorted(left_out.items()))
 
 
-def stored(name, languages, pairs, total=None, progress=True):
-    """Return the folder in which sentence pairs are kept, and how many were left out and why.
+def cached_pairs(name, languages, pairs, total=None, progress=True):
+    """Store sentence pairs on disk unless they are cached.
 
-    `name` is relative to the cache folder. A folder that is there and whole is used as it is: then
-    nothing else is done. Otherwise `pairs(left_out)` gives the pairs, one text for each of the two
-    `languages`, and adds to the Counter `left_out` what it drops; they go straight to disk, so that
-    their number does not matter to memory. `total` is for the progress bar.
+    `name` is the folder, relative to the cache folder. `pairs(left_out)` returns an iterable of pairs, one
+    text for each of the two `languages`, and counts what it drops in the Counter `left_out`. It is only
+    called if the folder is missing or incomplete. Pairs are written one by one, so they need not fit into
+    memory. `total` is their number, for the progress bar.
 
-    The folder takes its name only when it is whole: whatever stops the making of it leaves nothing
-    behind. Several processes may make one folder at once. A full or read-only disk is a DataError.
+    Returns the folder and `left_out`. The folder gets its name once it is complete, so a failure leaves
+    nothing behind, and several processes may store it at once. Raises DataError if the disk fails.
     """
     folder = cache_folder() / name
-    if (left_out := _kept(folder)) is not None:
+    if (left_out := _read_left_out(folder)) is not None:
         return folder, left_out
     source = pairs(left_out := Counter())
-    with on_disk(f"{name} could not be stored", folder.parent):
+    with disk_errors(f"{name} could not be stored", folder.parent):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-            made = Path(scratch) / "made"
-            made.mkdir()
+            complete = Path(scratch) / "complete"
+            complete.mkdir()
             with tqdm(source, name, total, unit=" pairs", unit_scale=True, disable=not progress) as bar:
-                _write(made, languages, bar)
-            sizes = {path.name: path.stat().st_size for path in made.iterdir()}
+                _write(complete, languages, bar)
+            sizes = {path.name: path.stat().st_size for path in complete.iterdir()}
             facts = {"sizes": sizes, "left_out": left_out}
-            (made / "facts.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
-            if _kept(folder) is None:  # else another process was faster
+            (complete / "facts.json").write_text(json.dumps(facts, indent=1) + "\n", "utf-8")
+            if _read_left_out(folder) is None:  # no other process was faster
                 shutil.rmtree(folder, ignore_errors=True)
                 try:
-                    os.rename(made, folder)
+                    os.rename(complete, folder)
                 except OSError:
-                    if _kept(folder) is None:
+                    if _read_left_out(folder) is None:
                         raise
     return folder, left_out
 
 
-def _kept(folder):
-    """What was left out of the pairs in a folder; None if it is not there or not whole."""
+def _read_left_out(folder):
+    """Return the counts of dropped pairs in a folder of pairs, or None if it is missing or incomplete."""
     try:
         facts = json.loads((folder / "facts.json").read_text("utf-8"))
         if all((folder / name).stat().st_size == size for name, size in facts["sizes"].items()):
@@ -152,8 +153,7 @@ def _write(folder, languages, pairs):
     with ExitStack() as stack:
         texts = [stack.enter_context(open(folder / f"{language}.txt", "wb")) for language in languages]
         ends = [stack.enter_context(open(folder / f"{language}.ends", "wb")) for language in languages]
-        positions = [0 for _ in languages]
         for pair in pairs:
-            for side, sentence in enumerate(pair):
-                positions[side] += texts[side].write(sentence.encode("utf-8") + b"\n")
-                ends[side].write(END.pack(positions[side]))
+            for sentence, text, end in zip(pair, texts, ends, strict=True):
+                text.write(sentence.encode("utf-8") + b"\n")
+                end.write(END.pack(text.tell()))

@@ -1,161 +1,137 @@
-"""Two tasks that are not translation, on the reviews of the grammar: questions with answers, and summaries.
+"""Two tasks other than translation on generated reviews: question answering and summarization.
 
-Both are corpora like any other, from English to English, so that the same models, training and maps serve.
-Each word of a target that is copied from the review has its gold link, to the place it is copied from.
+Both are corpora from English to English, so models, training and maps are the same. Each target word that is
+copied from the review has a gold link to its position in the review.
 """
 
 from typing import NamedTuple
 
-from utils.data.corpus import Corpus, Split
-from utils.data.reviews import CLAUSES, LEXICON, WORDS, Reviewer, nouns
+from utils.data.reviews import CLAUSES, LEXICON, WORDS, generate_corpus, nouns
 
 PEOPLE = {noun.en for noun in nouns("guest")}
 WHO = PEOPLE | {noun.en for noun in nouns("staff")}
-QUALITIES = {adjective.en for adjective in LEXICON}
+ADJECTIVES = {adjective.en for adjective in LEXICON}
 ARTICLES = {"the", "our", "my"}
-NAMELESS = {"i", "we", "it", "he", "she", "they", "there"}
+PRONOUNS = {"i", "we", "it", "he", "she", "they", "there"}
 VERDICTS = {"like", "liked", "love", "loved", "hate", "hated"}
-SAME_SENTENCE = {"", "because", "so", ", so", "and then"}  # what goes on with the sentence before it
+SAME_SENTENCE = {"", "because", "so", ", so", "and then"}  # connectives that do not start a new sentence
 
 
-class Said(NamedTuple):
-    """What a clause says of something: its words' places in the review, from 0, and whether it is praise.
+class Opinion(NamedTuple):
+    """What a clause says about something, as ranges of positions in the review, and its sentiment.
 
     "the young waiter was very kind" is about "waiter", and `words` are "very kind". "we loved the cold onion
-    soup" is about "onion soup", and `words` is the verb.
+    soup" is about "onion soup", and `words` is the verb. `sentiment` is 1 for praise, -1 for a complaint, 0
+    for neither.
     """
 
     about: range
     words: range
-    mood: int
+    sentiment: int
 
 
-def said(written):
-    """Find what is said of things in a review: a list of `Said`, in order.
+def opinions(clauses):
+    """Return the opinions in `Reviewer.clauses`, a list of `Opinion` in their order.
 
-    `written` is what `Reviewer.clauses` gives. A clause says something of its subject if it has "was" or
-    "were", or of its object if a guest liked, loved or hated it. "there was" and pronouns name nothing.
+    A clause has an opinion about its subject if it has "was" or "were" and the subject is a noun, and about
+    its object if a guest liked, loved or hated it.
     """
     found, start = [], 0
-    for joined_by, clause in written:
-        start += len(joined_by.split())
+    for connective, clause in clauses:
+        start += len(connective.split())
         words = clause.phrases[0].en
-        places = range(start, start + len(words))
+        positions = range(start, start + len(words))
         for i, word in enumerate(words):
             if word in VERDICTS:
-                about, judged = places[i + 2 :], places[i : i + 1]
-            elif word in ("was", "were") and words[0] not in NAMELESS:
-                about, judged = places[1:i], places[i + 1 :]
+                about, judgment = positions[i + 2 :], positions[i : i + 1]
+            elif word in ("was", "were") and words[0] not in PRONOUNS:
+                about, judgment = positions[1:i], positions[i + 1 :]
             else:
                 continue
-            epithet = words[about[0] - start] in QUALITIES
-            found.append(Said(about[epithet:], judged, clause.mood))
+            has_adjective = words[about[0] - start] in ADJECTIVES
+            found.append(Opinion(about[has_adjective:], judgment, clause.sentiment))
         start += sum(len(phrase.en) for phrase in clause.phrases)
     return found
 
 
 def load_questions(train=10_000, valid=500, test=1_000, seed=0):
-    """Write reviews with a question each whose answer is a word or some words of the review.
+    """Generate reviews, each with a question whose answer is copied from the review, as a `Corpus`.
 
-    `src` is a review of 1 to 5 clauses, and `tgt` a question and its answer: "how was the service ? very
-    slow", or the other way round, "what was very slow ? service" ("who was ..." for people). What is asked
-    for is said once in the review. `links` has one link for each word of the answer, to its place in the
-    review. No review occurs twice in the whole corpus. The same sizes and seed give the same corpus on every
-    machine. Raises ValueError for a negative size.
+    `src` is a review of 1 to 5 clauses. `tgt` is a question and its answer: "how was the service ? very
+    slow" or, the other way around, "what was very slow ? service" ("who was ..." for people). The review
+    says this once, and `links` has one link for each word of the answer.
+
+    `train`, `valid` and `test` are numbers of pairs. No review occurs twice in the corpus. Equal sizes and
+    seeds give equal corpora on every machine. Raises ValueError for a negative size.
     """
 
-    def pair(reviewer):
-        while True:
-            written = reviewer.clauses(reviewer.pick(CLAUSES), WORDS)
-            review = _words(written)
-            askable = [
-                one
-                for one in said(written)
-                if review[one.about[0] - 1] in ARTICLES
-                and review[one.words[-1]] in QUALITIES
-                and review.count(review[one.words[-1]]) == 1
+    def write_pair(reviewer, split):
+        candidates = []
+        while not candidates:
+            clauses = reviewer.clauses(reviewer.pick(CLAUSES), WORDS)
+            review = _words(clauses)
+            candidates = [
+                opinion
+                for opinion in opinions(clauses)
+                if review[opinion.about[0] - 1] in ARTICLES
+                and review[opinion.words[-1]] in ADJECTIVES
+                and review.count(review[opinion.words[-1]]) == 1
             ]
-            if askable:
-                break
-        about, words, _ = reviewer.pick(askable)
+        about, words, _ = reviewer.pick(candidates)
         if reviewer.chance(0.5):
             subject = review[about[0] - 1 : about[-1] + 1]
             question, answer = ["how", review[words[0] - 1], *subject, "?"], words
         else:
             person = review[about[-1]] in WHO
             question, answer = ["who" if person else "what", "was", *_take(review, words), "?"], about
-        links = frozenset((place, len(question) + i) for i, place in enumerate(answer))
-        return review, question + _take(review, answer), links, len(written)
+        links = frozenset((position, len(question) + i) for i, position in enumerate(answer))
+        target = question + _take(review, answer)
+        return " ".join(review), " ".join(target), links, len(clauses)
 
-    return _corpus("questions", pair, {"valid": valid, "test": test, "train": train}, seed)
+    sizes = {"train": train, "valid": valid, "test": test}
+    return generate_corpus("questions", "en", sizes, seed, write_pair)
 
 
 def load_summaries(train=10_000, valid=500, test=1_000, seed=0):
-    """Write reviews of several sentences with a summary each: "pros : view , soup ; cons : service".
+    """Generate reviews, each with a summary such as "pros : view , soup ; cons : service", as a `Corpus`.
 
-    `src` is a review of 1 to 5 clauses, whose sentences end in "."; a clause that begins with because, so or
-    and then stays in the sentence before it. `tgt` names what was praised, in the order of the review, and
-    then what was complained of; a side with nothing to name is left out. A thing is named if the review says
-    that it was so or so, or that a guest liked, loved or hated it; the guests themselves are not named.
-    Reviews with nothing to name, or with a name such as "taste of the wine", are not written. `links` has one
-    link for each word that is copied. No review occurs twice in the whole corpus. The same sizes and seed
-    give the same corpus on every machine. Raises ValueError for a negative size.
+    `src` is a review of 1 to 5 clauses in sentences that end with ".". A clause that starts with because, so
+    or and then continues its sentence. `tgt` lists what was praised, then what was criticized, each in the
+    order of the review. A side without items is left out. Guests are never listed. Reviews without opinions,
+    or with one about something like the "taste of the wine", are not generated. `links` has one link for each
+    copied word. Sizes, seeds and errors are as in `load_questions`.
     """
 
-    def pair(reviewer):
+    def write_pair(reviewer, split):
         while True:
-            written = reviewer.clauses(reviewer.pick(CLAUSES), WORDS)
-            written = [(joined if joined in SAME_SENTENCE else ".", clause) for joined, clause in written]
-            review = [*_words(written), "."]
-            named = [one for one in said(written) if one.mood and review[one.about[-1]] not in PEOPLE]
-            if named and not any("of" in _take(review, one.about) for one in named):
+            clauses = reviewer.clauses(reviewer.pick(CLAUSES), WORDS)
+            clauses = [(word if word in SAME_SENTENCE else ".", clause) for word, clause in clauses]
+            review = [*_words(clauses), "."]
+            listed = [opinion for opinion in opinions(clauses) if opinion.sentiment]
+            listed = [opinion for opinion in listed if review[opinion.about[-1]] not in PEOPLE]
+            if listed and not any("of" in _take(review, opinion.about) for opinion in listed):
                 break
         summary, links = [], []
-        for title, mood in ("pros", 1), ("cons", -1):
-            for before, one in enumerate(one for one in named if one.mood == mood):
-                summary += [","] if before else [";", title, ":"] if summary else [title, ":"]
-                links += [(place, len(summary) + i) for i, place in enumerate(one.about)]
-                summary += _take(review, one.about)
-        return review, summary, frozenset(links), len(written)
+        for title, sentiment in ("pros", 1), ("cons", -1):
+            items = [opinion.about for opinion in listed if opinion.sentiment == sentiment]
+            for i, item in enumerate(items):
+                summary += [","] if i else [";", title, ":"] if summary else [title, ":"]
+                links += [(position, len(summary) + k) for k, position in enumerate(item)]
+                summary += _take(review, item)
+        return " ".join(review), " ".join(summary), frozenset(links), len(clauses)
 
-    return _corpus("summaries", pair, {"valid": valid, "test": test, "train": train}, seed)
-
-
-def _take(review, places):
-    return [review[place] for place in places]
+    sizes = {"train": train, "valid": valid, "test": test}
+    return generate_corpus("summaries", "en", sizes, seed, write_pair)
 
 
-def _words(written):
+def _take(review, positions):
+    return [review[position] for position in positions]
+
+
+def _words(clauses):
     words = []
-    for joined_by, clause in written:
-        words += joined_by.split()
+    for connective, clause in clauses:
+        words += connective.split()
         for phrase in clause.phrases:
             words += phrase.en
     return words
-
-
-def _corpus(name, pair, sizes, seed):
-    """A corpus of pairs, which `pair(reviewer)` writes: source, target, links and number of clauses."""
-    if min(sizes.values()) < 0:
-        raise ValueError(f"a split has 0 pairs or more, but the sizes asked for are {sizes}")
-    reviewer, seen, splits = Reviewer(seed), set(), {}
-    for split_name, size in sizes.items():
-        split = splits[split_name] = Split([], [], [], [])
-        while len(split) < size:
-            src, tgt, links, clauses = pair(reviewer)
-            src = " ".join(src)
-            if src not in seen:
-                seen.add(src)
-                split.src.append(src)
-                split.tgt.append(" ".join(tgt))
-                split.links.append(links)
-                split.clauses.append(clauses)
-    return Corpus(
-        name=name,
-        src_lang="en",
-        tgt_lang="en",
-        splits={name: splits[name] for name in ("train", "valid", "test")},
-        tokenization="words",
-        licence="CC BY 4.0, like the text of this course",
-        citation="written by the grammar of this course, utils/data/tasks.py",
-    )

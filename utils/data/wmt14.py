@@ -1,49 +1,45 @@
-"""WMT14, German and English: Parliament, web pages and news, streamed from the Hugging Face hub."""
+"""WMT14 in German and English: parliament, web pages and news, streamed from the Hugging Face hub."""
 
 import os
 from contextlib import closing
 from itertools import islice
 
 from utils.data.corpus import Corpus, Split
-from utils.data.download import LOG_IN_PAGE, DataError, cache_folder, explain_status, explain_stop
-from utils.data.store import Lines, reasons, stored, usable
+from utils.data.download import LOG_IN_PAGE, DataError, cache_folder, explain_interruption, explain_status
+from utils.data.store import Lines, cached_pairs, clean_pairs, describe
 
 REPOSITORY = "wmt/wmt14"
 COMMIT = "b199e406369ec1b7634206d3ded5ba45de2fe696"
 HELD_OUT = {"valid": ("validation", 3_000), "test": ("test", 3_003)}  # newstest2013 and newstest2014
 LANGUAGES = ("de", "en")
-BUFFER = 10_000  # pairs from which the next ones are drawn
+BUFFER = 10_000  # pairs in the shuffle buffer
 
 
 def load_wmt14(src="de", tgt="en", pairs=100_000, seed=0, progress=True):
-    """Load `pairs` training pairs of WMT14, and all of newstest2013 (valid) and newstest2014 (test).
+    """Load `pairs` training pairs of WMT14, and all of newstest2013 ("valid") and newstest2014 ("test").
 
-    The training pairs are drawn, by `seed`, from a buffer that all files of the training split fill in
-    turn, so that they do not come from one source alone; but what lies late in a file comes only with
-    many pairs, and all of it with all 4.5 million. Pairs with a side that is empty or of more than 2,000
-    characters are left out, and the notes of the corpus say how many.
+    Training pairs are shuffled, by `seed`, in a buffer that all files of the training split fill in turn. So
+    they come from every source, but mostly from the start of its files, unless `pairs` is close to the full
+    4.5 million. Pairs with a side that is empty or longer than 2,000 characters are left out. The notes of
+    the corpus count them.
 
-    Little more than what is asked for is streamed, and kept in the cache folder, each choice of pairs and
-    seed by itself: the sentences of "train" stay on disk and take no memory. The environment variable
-    HF_TOKEN is a Hugging Face token, which readers do not need but which has a higher limit of requests;
-    HF_ENDPOINT names a mirror of the hub.
+    Little more than these pairs is downloaded. They are cached, separately for each `pairs` and `seed`, and
+    the sentences of "train" stay on disk. The environment variable HF_TOKEN, a Hugging Face token, raises
+    the limit of requests, and HF_ENDPOINT names a mirror of the hub.
 
-    A language other than de and en, fewer pairs than one or a negative seed is a ValueError, and data
-    that cannot be had a DataError. The corpus is of Bojar et al. (2014).
+    Raises ValueError for languages other than "de" and "en", fewer pairs than one or a negative seed, and
+    DataError if the data is unavailable. Bojar et al. 2014.
     """
     if {src, tgt} != set(LANGUAGES):
-        raise ValueError(
-            f'WMT14 is loaded from "de" into "en" or from "en" into "de", not {src!r} into {tgt!r}'
-        )
+        raise ValueError(f'expected "de" to "en" or "en" to "de", got {src!r} to {tgt!r}')
     if pairs < 1:
-        raise ValueError(f"pairs is the number of training pairs, 1 or more, and not {pairs}")
+        raise ValueError(f"expected 1 or more training pairs, got pairs={pairs}")
     if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed is a whole number, 0 or more, and not {seed!r}")
-    chosen = f"train-{pairs}-seed-{seed}"
-    folder, left_out = _stored(chosen, "train", pairs, seed, progress)
+        raise ValueError(f"expected an integer seed of 0 or more, got {seed!r}")
+    folder, left_out = _cached(f"train-{pairs}-seed-{seed}", "train", pairs, seed, progress)
     splits = {"train": Split(*(Lines(folder / f"{language}.txt") for language in (src, tgt)))}
     for name, (split, count) in HELD_OUT.items():
-        folder, _ = _stored(name, split, count, None, progress)
+        folder, _ = _cached(name, split, count, None, progress)
         sides = [list(Lines(folder / f"{language}.txt")) for language in (src, tgt)]
         splits[name] = Split(*sides)
     return Corpus(
@@ -52,7 +48,7 @@ def load_wmt14(src="de", tgt="en", pairs=100_000, seed=0, progress=True):
         tgt_lang=tgt,
         splits=splits,
         tokenization="moses",
-        licence=(
+        license=(
             "none given on the hub; WMT lets its data be used for research and asks that its paper be cited: "
             "do not redistribute"
         ),
@@ -61,32 +57,32 @@ def load_wmt14(src="de", tgt="en", pairs=100_000, seed=0, progress=True):
             "Workshop on Statistical Machine Translation"
         ),
         home=f"https://huggingface.co/datasets/{REPOSITORY}",
-        notes=f"training pairs drawn with seed {seed}; left out: {reasons(left_out) or 'none'}",
+        notes=f"training pairs drawn with seed {seed}; left out: {describe(left_out) or 'none'}",
     )
 
 
-def _stored(name, split, pairs, seed, progress):
-    """Return the folder of a split's text and what was left out, streaming it from the hub if need be."""
+def _cached(name, split, pairs, seed, progress):
+    """Return the folder of a split's text and the pairs left out, from the cache or from the hub."""
 
     def read(left_out):
         count = 0
         with closing(_stream(split, seed)) as stream:
-            # One more than there should be of a held-out split would be seen.
-            for pair in islice(usable(stream, left_out, "the hub"), pairs + (name in HELD_OUT)):
+            # Read one pair too many of a held-out split, to notice if it has grown.
+            for pair in islice(clean_pairs(stream, left_out, "the hub"), pairs + (name in HELD_OUT)):
                 yield pair
                 count += 1
         if name in HELD_OUT and count != pairs:
             raise DataError(
-                f"WMT14's {split} split does not have {pairs:,} sentence pairs that can be used: what the "
-                f"hub offers has changed, so get the newest version of this course"
+                f"the {split} split of WMT14 does not have the expected {pairs:,} sentence pairs: the data "
+                f"on the hub has changed, so get the newest version of this course"
             )
 
-    return stored(f"wmt14/{name}", LANGUAGES, read, pairs, progress)
+    return cached_pairs(f"wmt14/{name}", LANGUAGES, read, pairs, progress)
 
 
 def _stream(split, seed):
     """Yield the sentence pairs of a split as bytes, German first, shuffled if there is a seed."""
-    import datasets  # takes seconds to import, and only this needs it
+    import datasets  # slow to import
 
     if datasets.config.HF_HUB_OFFLINE:
         raise DataError(
@@ -102,15 +98,15 @@ def _stream(split, seed):
             rows = rows.shuffle(seed, buffer_size=BUFFER)
         for row in rows:
             yield tuple(row[language] for language in LANGUAGES)
-    except Exception as error:  # the hub's libraries raise errors of a dozen kinds
+    except Exception as error:  # the hub's libraries raise a dozen types of errors
         reason, advice = _explain(error)
         raise DataError(f"WMT14 could not be streamed because {reason}: {advice}") from error
 
 
 def _rows(files):
-    """Yield the rows of Parquet files on the hub, some thousand of which are in memory at a time.
+    """Yield the rows of Parquet files on the hub, with about a thousand rows in memory at a time.
 
-    The reader of `datasets` decodes up to a gigabyte of each file ahead of a reader who is slower.
+    The reader of `datasets` would decode up to a gigabyte of each file in advance.
     """
     import pyarrow.parquet
     from huggingface_hub import HfFileSystem
@@ -118,37 +114,35 @@ def _rows(files):
     for name in files:
         with HfFileSystem().open(name) as file:
             for batch in pyarrow.parquet.ParquetFile(file, pre_buffer=False).iter_batches(1_000):
-                # As bytes: Arrow does not promise that its text is UTF-8.
+                # Bytes, because Arrow does not guarantee that its strings are UTF-8.
                 sides = [batch["translation"].field(side).cast(pyarrow.binary()) for side in LANGUAGES]
                 for pair in zip(*(side.to_pylist() for side in sides), strict=True):
                     yield dict(zip(LANGUAGES, pair, strict=True))
 
 
 def _explain(error):
-    """Say why the hub did not give the data and what to do about it, from an error and its causes."""
+    """Return why streaming from the hub failed, and what to do about it, from an error and its causes."""
     hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
     causes = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
         causes.append(cause)
-    # The HTTP library's names, since which library the hub's client uses depends on its version.
+    # Compare names of types, because the HTTP library depends on the version of the hub's client.
     kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
-    response = next(
-        (found for cause in causes if (found := getattr(cause, "response", None)) is not None), None
-    )
-    if response is not None and response.status_code >= 400:
-        status = response.status_code
+    responses = [getattr(cause, "response", None) for cause in causes]
+    response = next((response for response in responses if response is not None), None)
+    if response is not None and (status := response.status_code) >= 400:
         reason, advice = explain_status(hub, status, response.reason_phrase)
         if status == 429:
             advice = (
-                "that is its limit of requests, so wait five minutes or set HF_TOKEN to a token of a free "
-                "Hugging Face account, which has a higher limit, then run this again"
+                "wait five minutes, or set HF_TOKEN to a token of a free Hugging Face account, which has a "
+                "higher limit of requests, then run this again"
             )
         elif status in (401, 403):
             advice = "correct or unset HF_TOKEN, then run this again"
         return reason, advice
     if kinds & {"ReadError", "ReadTimeout", "RemoteProtocolError"}:
-        return explain_stop(hub)
+        return explain_interruption(hub)
     if kinds & {"TransportError", "ConnectionError", "TimeoutError"}:
         return f"{hub} cannot be reached", "check your internet connection, then run this again"
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"what {hub} sent is not WMT14 as this course knows it ({said})", LOG_IN_PAGE
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"the data from {hub} does not have the expected format of WMT14 ({message})", LOG_IN_PAGE
