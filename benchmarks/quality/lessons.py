@@ -60,9 +60,9 @@ def bottleneck(names, seed, **kind):
     return {"parameters": _parameters(model), "bleu": _bleu_by_clauses(written[: len(test)], test, 7)}
 
 
-def translator(names, seed, attention):
+def translator(names, seed, context):
     """Train one model of demo 03; return what its `judge` says of the test reviews."""
-    model, seconds = _timed(names["learn"], attention, seed)
+    model, seconds = _timed(names["learn"], context, seed)
     found = names["judge"](names["translations"](model))
     return {"parameters": _parameters(model), "cpu_seconds": seconds, **found}
 
@@ -167,14 +167,14 @@ EXPERIMENTS = {
     "01_bottleneck": Experiment(
         bottleneck,
         lambda names: [
-            *({"attention": "initial", "hidden_dim": width} for width in WIDTHS),
-            {"attention": "bahdanau", "hidden_dim": 96},
+            *({"context": "fixed", "hidden_dim": width} for width in WIDTHS),
+            {"context": "additive", "hidden_dim": 96},
             *({"backwards": backwards, "hidden_dim": 96} for backwards in (False, True)),
         ],
         ("BUDGET",),
     ),
     "03_translator": Experiment(
-        translator, lambda names: [{"attention": name} for name in names["ATTENTIONS"]], ("SIZES", "BUDGET")
+        translator, lambda names: [{"context": name} for name in names["CONTEXTS"]], ("SIZES", "BUDGET")
     ),
     "04_alignment": Experiment(
         alignment, lambda names: [{"biased": False}, {"biased": True}], ("SIZES", "BUDGET", "CLAUSES")

@@ -50,7 +50,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 import utils
 from utils.metrics import bleu_by_length, mean_interval
-from utils.models import Seq2Seq, translate
+from utils.models import Seq2Seq, last_states, translate
 from utils.plotting import NAMES, Figure, plot_by_length, plot_curves, plot_intervals
 from utils.text import PAD_ID, encoded_reviews
 from utils.training import in_parallel, seed_everything, sequence_loss, train
@@ -89,12 +89,12 @@ decoder. How many numbers does the decoder get for the short review, and how man
 
 # %%
 reviews = sorted(encoded.tokens("test", "src"), key=len)
-model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "initial", embed_dim=64, hidden_dim=96)
+model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "fixed", embed_dim=64, hidden_dim=96)
 
 for tokens in (reviews[0], reviews[-1]):
     src = torch.tensor([encoded.src_vocab.encode(tokens)])
-    _, decoder_state = model.encoder(src, torch.tensor([len(tokens)]))
-    print(f"{len(tokens):>2} words -> a vector of {decoder_state.numel()} numbers")
+    encoder_states, _, mask = model.encode(src, torch.tensor([len(tokens)]))
+    print(f"{len(tokens):>2} words -> a vector of {last_states(encoder_states, mask).numel()} numbers")
 
 # %% [markdown]
 r"""
@@ -118,15 +118,15 @@ with a **seed** that makes them come again, so that we can tell a finding from l
 """
 
 # %%
-BUDGET = {"updates": 500, "batch_tokens": 1_400, "learning_rate": 7e-3, "curriculum": 0.6}
+BUDGET = {"updates": 500, "batch_tokens": 1_400, "learning_rate": 1e-2, "curriculum": 0.6}
 BUDGET["validate_every"] = BUDGET["updates"]  # once, at the end; a curriculum has shorter reviews first
 
 
-def new_model(attention, hidden_dim, seed):
+def new_model(context, hidden_dim, seed):
     """A translator that has learned nothing; the seed draws its first weights."""
     encoded = encoded_reviews()
     seed_everything(seed)
-    return Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 64, hidden_dim)
+    return Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, 64, hidden_dim)
 
 
 def learn(model, seed):
@@ -137,8 +137,8 @@ def learn(model, seed):
     return model, [" ".join(done.tokens) for done in translate(model, encoded, src)]
 
 
-def run(attention, hidden_dim, seed):
-    return learn(new_model(attention, hidden_dim, seed), seed)
+def run(context, hidden_dim, seed):
+    return learn(new_model(context, hidden_dim, seed), seed)
 
 
 # %% [markdown]
@@ -152,25 +152,23 @@ below has a third seed of each.)
 """
 
 # %%
-jobs = [dict(context=kind, hidden_dim=96, seed=seed) for kind in ("bahdanau", "initial") for seed in range(2)]
+jobs = [dict(context=kind, hidden_dim=96, seed=seed) for kind in ("additive", "fixed") for seed in range(2)]
 runs = in_parallel(run, jobs)
-runs = {"bahdanau": runs[:2], "initial": runs[2:]}
+runs = {"additive": runs[:2], "fixed": runs[2:]}
 
 references = corpus["test"].tgt + corpus["long"].tgt
 words = [len(sentence.split()) for sentence in corpus["test"].src + corpus["long"].src]
 clauses = corpus["test"].clauses + corpus["long"].clauses
 
 
-def by(lengths, edges, attention):
+def by(lengths, edges, context):
     """BLEU in each bin of length, for every seed."""
-    return [
-        bleu_by_length(lengths, written, references, edges, n_bootstrap=0) for _, written in runs[attention]
-    ]
+    return [bleu_by_length(lengths, written, references, edges, n_bootstrap=0) for _, written in runs[context]]
 
 
 # %%
 edges = [3, 9, 17, 25, 32, 39, 51, 66, 81]
-ax = plot_by_length({name: by(words, edges, name) for name in ("bahdanau", "initial")}, trained_up_to=38)
+ax = plot_by_length({name: by(words, edges, name) for name in ("additive", "fixed")}, trained_up_to=38)
 Figure(
     ax,
     "BLEU against the number of source words. With attention the curve stays high up to 38 words, the "
@@ -187,7 +185,7 @@ The same by clauses, in numbers:
 
 # %%
 bins = [1, 2, 3, 4, 5, 6, 7, 9, 13]
-with_attention, without = by(clauses, bins, "bahdanau"), by(clauses, bins, "initial")
+with_attention, without = by(clauses, bins, "additive"), by(clauses, bins, "fixed")
 
 print("clauses  sentences   no attention, 2 seeds   attention, 2 seeds")
 for i, ((first, last), score) in enumerate(without[0]):
@@ -213,8 +211,8 @@ How does it fail? Here is one review of five clauses, and what both models of th
 row = clauses.index(5)
 print("source       ", corpus["test"].src[row])
 print("reference    ", references[row])
-print("no attention ", runs["initial"][0][1][row])
-print("attention    ", runs["bahdanau"][0][1][row])
+print("fixed context", runs["fixed"][0][1][row])
+print("attention    ", runs["additive"][0][1][row])
 
 # %% [markdown]
 r"""
@@ -255,9 +253,9 @@ def mean_of(shares):
 
 # %%
 found = {
-    "bahdanau": mean_of(next_word(model) for model, _ in runs["bahdanau"]),
-    "initial": mean_of(next_word(model) for model, _ in runs["initial"]),
-    "no attention, another source (control)": mean_of(next_word(model, shift=1) for model, _ in runs["initial"]),
+    "additive": mean_of(next_word(model) for model, _ in runs["additive"]),
+    "fixed": mean_of(next_word(model) for model, _ in runs["fixed"]),
+    "fixed context, another source (control)": mean_of(next_word(model, shift=1) for model, _ in runs["fixed"]),
 }
 for name, share in found.items():
     first, next_, rest = share[:3].mean(), share[3:6].mean(), share[6:].mean()
@@ -302,14 +300,14 @@ PLACES = [*range(12), *range(-12, 0)]  # the first twelve words, and the last tw
 
 @torch.no_grad()
 def vectors_and_words(model, split, rows):
-    """The decoder's first state and a constant 1, (reviews, hidden + 1), and the words, (reviews, places)."""
+    """The fixed context and a constant 1, (reviews, hidden + 1), and the words, (reviews, places)."""
     batch = encoded.batch(split, rows)
-    _, decoder_state = model.encoder(batch.src, batch.src_lengths)
+    encoder_states, _, mask = model.encode(batch.src, batch.src_lengths)
     ends = batch.src_lengths[:, None] - 1  # the end token is no word
     places = torch.tensor(PLACES)
     index = torch.where(places >= 0, places, ends + places)
     words = batch.src.gather(1, index.clamp(0)).masked_fill((index < 0) | (index >= ends), -1)
-    return torch.cat([decoder_state, torch.ones(len(rows), 1)], dim=1), words
+    return torch.cat([last_states(encoder_states, mask), torch.ones(len(rows), 1)], dim=1), words
 
 
 def recovered(model):
@@ -332,13 +330,13 @@ still hold: those at the beginning, in the middle, at the end, or a little of al
 """
 
 # %%
-untrained = new_model("initial", 96, seed=0)
+untrained = new_model("fixed", 96, seed=0)
 _, train_words = vectors_and_words(untrained, "train", range(6_000))
 _, test_words = vectors_and_words(untrained, "test", range(len(corpus["test"])))
 commonest = torch.stack([words[words >= 0].mode().values for words in train_words.T])
 frequent = (test_words == commonest).float().masked_fill(test_words < 0, torch.nan)
 found = {
-    "trained": recovered(runs["initial"][0][0]),
+    "trained": recovered(runs["fixed"][0][0]),
     "untrained (control)": recovered(untrained),
     "most frequent word (control)": frequent,
 }
@@ -399,10 +397,10 @@ def gradients(model):
 
 
 reach = {
-    "bahdanau": mean_of(gradients(model) for model, _ in runs["bahdanau"]),
-    f"{NAMES['bahdanau']}, untrained": gradients(new_model("bahdanau", 96, seed=0)),
-    "initial": mean_of(gradients(model) for model, _ in runs["initial"]),
-    f"{NAMES['initial']}, untrained": gradients(untrained),
+    "additive": mean_of(gradients(model) for model, _ in runs["additive"]),
+    f"{NAMES['additive']}, untrained": gradients(new_model("additive", 96, seed=0)),
+    "fixed": mean_of(gradients(model) for model, _ in runs["fixed"]),
+    f"{NAMES['fixed']}, untrained": gradients(untrained),
 }
 for name, norms in reach.items():
     first, tenth = norms[:3].mean(), norms[9:12].mean()
@@ -464,9 +462,9 @@ def show_recorded(curves):
 
 
 # %%
-widths = {f"{NAMES['initial']}, {width} wide": recorded(attention="initial", hidden_dim=width)
+widths = {f"{NAMES['fixed']}, {width} wide": recorded(context="fixed", hidden_dim=width)
           for width in (24, 48, 96, 192)}  # fmt: skip
-ax = show_recorded(widths | {f"{NAMES['bahdanau']}, 96 wide": recorded(attention="bahdanau")})
+ax = show_recorded(widths | {f"{NAMES['additive']}, 96 wide": recorded(context="additive")})
 Figure(
     ax,
     "BLEU against the number of clauses without attention, for vectors of 24, 48, 96 and 192 numbers, and "

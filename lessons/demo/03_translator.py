@@ -102,16 +102,16 @@ this race.)
 """
 
 # %%
-ATTENTIONS = ("initial", "dot", "scaled", "multiplicative", "additive")
+CONTEXTS = ("fixed", "dot", "scaled", "multiplicative", "additive")
 SIZES = {"embed_dim": 64, "hidden_dim": 96}
 BUDGET = {"updates": 400, "batch_tokens": 1_500, "learning_rate": 1e-2, "curriculum": 0.6}
 
 
-def learn(attention, seed):
+def learn(context, seed):
     """Train one translator; the seed draws its first weights and its batches."""
     encoded = encoded_reviews()
     seed_everything(seed)
-    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **SIZES)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, **SIZES)
     train(model, encoded, seed=seed, validate_every=BUDGET["updates"], progress=False, **BUDGET)
     return model
 
@@ -122,17 +122,17 @@ def translations(model):
     return [" ".join(done.tokens) for done in translate(model, encoded, encoded.tokens("test", "src"))]
 
 
-def run(attention, seed):
-    model = learn(attention, seed)
+def run(context, seed):
+    model = learn(context, seed)
     return model, translations(model)
 
 
 # %%
 encoded = encoded_reviews()
 test = encoded.corpus["test"]
-for attention in ATTENTIONS:
-    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **SIZES)
-    print(f"{NAMES[attention]:<24}{sum(p.numel() for p in model.parameters()):>9,} parameters")
+for context in CONTEXTS:
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, **SIZES)
+    print(f"{NAMES[context]:<24}{sum(p.numel() for p in model.parameters()):>9,} parameters")
 
 # %% [markdown]
 r"""
@@ -145,8 +145,8 @@ time, a minute or so. All five, with several seeds, come further down.
 """
 
 # %%
-LIVE = ("additive", "dot", "initial")  # the slowest first, so that no core waits at the end
-runs = in_parallel(run, [{"attention": attention, "seed": 0} for attention in LIVE])
+LIVE = ("additive", "dot", "fixed")  # the slowest first, so that no core waits at the end
+runs = in_parallel(run, [{"context": context, "seed": 0} for context in LIVE])
 learned = dict(reversed([*zip(LIVE, runs, strict=True)]))
 
 # %% [markdown]
@@ -197,7 +197,7 @@ write both clauses? And what will the one without attention make of the review?
 """
 
 # %%
-models = {NAMES[attention]: model for attention, (model, _) in learned.items()}
+models = {NAMES[context]: model for context, (model, _) in learned.items()}
 explore({name: translate(model, encoded, [SENTENCE.split()])[0] for name, model in models.items()},
         alt="Two maps of what was written for the review. Dot: ten rows, bright cells along the diagonal. "
         "Additive: five rows, with lent bright at slow and, less so, at amazing.")  # fmt: skip
@@ -229,7 +229,7 @@ references = [test.tgt[row] for row in two]
 for ask in ("anew", "once"):
     written = [" ".join(write(learned["dot"][0], test.src[row], ask)[0]) for row in two]
     print(f"dot, asks {ask:<14}{bleu(written, references)}")
-print(f"{'no attention':<24}{bleu([learned['initial'][1][row] for row in two], references)}")
+print(f"{NAMES['fixed']:<24}{bleu([learned['fixed'][1][row] for row in two], references)}")
 
 # %% [markdown]
 r"""
@@ -253,10 +253,10 @@ better?
 
 # %%
 print(f"{'live, seed 0':<24}{'BLEU, one clause':^24}{'BLEU, five clauses':^24}")
-for attention, (_, written) in learned.items():
+for context, (_, written) in learned.items():
     rows = dict(bleu_by_length(test.clauses, written, test.tgt, range(1, 7)))
     cells = (f"{s.score:.1f} [{s.low:.1f}, {s.high:.1f}]" for s in (rows[1, 1], rows[5, 5]))
-    print(f"{NAMES[attention]:<24}" + "".join(f"{cell:^24}" for cell in cells))
+    print(f"{NAMES[context]:<24}" + "".join(f"{cell:^24}" for cell in cells))
 
 # %% [markdown]
 r"""
@@ -285,9 +285,9 @@ results = Path(utils.__file__).parents[1] / "benchmarks" / "results"
 record = json.loads((results / "demo_03.json").read_text())
 
 
-def recorded(attention, *path):
+def recorded(context, *path):
     """What was measured of one kind, for each seed, as in recorded("dot", "bleu", "5")."""
-    found = [run for run in record["runs"] if run["attention"] == attention]
+    found = [run for run in record["runs"] if run["context"] == context]
     for key in path:
         found = [run[key] for run in found]
     return found
@@ -296,17 +296,17 @@ def recorded(attention, *path):
 print(record["command"], record["machine"], sep="\n")
 print(f"\n{len(recorded('dot'))} seeds of each kind, mean ± half of the 95% interval")
 print(f"{'BLEU at this many clauses':<24}" + "".join(f"{n:^15}" for n in range(1, 6)))
-for attention in ATTENTIONS:
-    cells = (mean_interval(recorded(attention, "bleu", str(n))) for n in range(1, 6))
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:6.1f} ± {high - m:<6.1f}" for m, _, high in cells))
-for name, pick, kinds in ("best seed without", max, ATTENTIONS[:1]), ("worst seed with", min, ATTENTIONS[1:]):
+for context in CONTEXTS:
+    cells = (mean_interval(recorded(context, "bleu", str(n))) for n in range(1, 6))
+    print(f"{NAMES[context]:<24}" + "".join(f"{m:6.1f} ± {high - m:<6.1f}" for m, _, high in cells))
+for name, pick, kinds in ("best seed without", max, CONTEXTS[:1]), ("worst seed with", min, CONTEXTS[1:]):
     seeds = [seed.values() for kind in kinds for seed in recorded(kind, "bleu")]
     print(f"{name:<24}" + "".join(f"{pick(column):6.1f}{'':<9}" for column in zip(*seeds, strict=True)))
 
 # %%
 sentences = Counter(test.clauses)
 labels = [f"{n}\nn={sentences[n]}" for n in range(1, 6)]
-ax = plot_intervals({name: [[*seed.values()] for seed in recorded(name, "bleu")] for name in ATTENTIONS},
+ax = plot_intervals({name: [[*seed.values()] for seed in recorded(name, "bleu")] for name in CONTEXTS},
                     labels, "BLEU", legend="above")  # fmt: skip
 ax.set(xlabel="clauses", ylim=(-6, 106))
 Figure(ax, "BLEU at one to five clauses, five points side by side with their intervals. Without attention "
@@ -339,7 +339,7 @@ kinds with attention: in how many of their six pairs is the difference at one cl
 
 # %%
 print(f"{'first minus second':<40}{'one clause':^30}{'five clauses':^30}")
-for first, second in combinations(ATTENTIONS, 2):
+for first, second in combinations(CONTEXTS, 2):
     line = f"{NAMES[first]} - {NAMES[second]}"
     print(f"{line:<40}", end="")
     for n in "15":
@@ -348,7 +348,7 @@ for first, second in combinations(ATTENTIONS, 2):
         verdict = "noise" if low <= 0 <= high else "real"
         print(f"{mean:>7.1f} [{low:6.1f},{high:6.1f}] {verdict:<6}", end="")
     print()
-    if (first, second) == (ATTENTIONS[0], ATTENTIONS[-1]):
+    if (first, second) == (CONTEXTS[0], CONTEXTS[-1]):
         print("and among those with attention:")
 pairs = zip(recorded("dot", "bleu", "5"), recorded("additive", "bleu", "5"), strict=True)
 print("\ndot minus additive at five clauses, seed by seed:", ", ".join(f"{a - b:.1f}" for a, b in pairs))
@@ -361,37 +361,6 @@ shown to be best there. At five clauses dot has the highest mean, with a real le
 multiplicative. A bet on dot against additive would have been won with each of the three seeds, and still 0 is
 in the interval: three differences from 2 to 13 points are too few to be sure. And with so many intervals in
 one table, one in twenty may mislead.
-
-### And with a larger budget?
-
-The recipe above, with half as many updates again, has been measured too, with three seeds: it made the table
-at the end of demo 02.
-
-**Predict.** Will the kinds move closer together or farther apart when all may learn for longer?
-"""
-
-# %%
-longer = json.loads((results / "scores.json").read_text())
-assert longer["settings"].items() >= (SIZES | BUDGET).items() - {("updates", BUDGET["updates"])}
-print(longer["command"])
-means = []
-both = (f"{BUDGET['updates']} updates, {len(recorded('dot'))} seeds", "600 updates, 3 seeds")
-print(f"\n{'BLEU at five clauses':<24}" + "".join(f"{head:^24}" for head in both))
-for attention in ATTENTIONS[1:]:
-    more = [run["bleu"]["5"] for run in longer["runs"] if run["attention"] == attention]
-    cells = [*map(mean_interval, (recorded(attention, "bleu", "5"), more))]
-    means.append([mean for mean, *_ in cells])
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:>12.1f} ± {high - m:<9.1f}" for m, _, high in cells))
-apart = (max(column) - min(column) for column in zip(*means, strict=True))
-print(f"{'from first to last':<24}" + "".join(f"{points:>12.1f}{'':<12}" for points in apart))
-
-# %% [markdown]
-r"""
-**Reflect.** Closer, but not by much: from first to last it was 25.8 points and is 21.6. Scaled dot is now
-10.4 points behind dot instead of 19.5; and with ± 24.5 the mean of multiplicative says little. All four gain,
-so after 400 updates they had not finished. Whether they would meet with still more training, this table
-cannot say. A sentence such as "dot is best" would need a list of conditions longer than itself: this corpus,
-this size, this budget, this learning rate.
 """
 
 # %% [markdown]
@@ -460,12 +429,12 @@ for name, (low, high) in zip(names, pairwise(BANDS), strict=True):
     print(f"{name:<16}{len(band):>4} words, {count:>6,} times in the test: {', '.join(band[:6])}, ...")
 
 print(f"\n{'share recalled':<24}" + "".join(f"{name:^17}" for name in names))
-for attention in ATTENTIONS:
-    cells = map(mean_interval, zip(*recorded(attention, "rare"), strict=True))
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:7.0%} ± {high - m:<7.1%}" for m, _, high in cells))
+for context in CONTEXTS:
+    cells = map(mean_interval, zip(*recorded(context, "rare"), strict=True))
+    print(f"{NAMES[context]:<24}" + "".join(f"{m:7.0%} ± {high - m:<7.1%}" for m, _, high in cells))
 
 # %%
-groups = {name: recorded(name, "rare") for name in ATTENTIONS}
+groups = {name: recorded(name, "rare") for name in CONTEXTS}
 ax = plot_intervals(groups, names, "share recalled", legend="above")
 ax.set(xlabel="times in the training reviews", ylim=(0, 1.03))
 Figure(ax, "Share of words recalled in four bands of training frequency. Without attention it is close to "
@@ -508,11 +477,11 @@ kept, swapped = (Counter(pair for row in column for pair in row) for column in z
 print(f"{kept.total():,} pairs keep the order; {swapped.total():,} change places, such as "
       + ", ".join(" ".join(pair) for pair, _ in swapped.most_common(5)))  # fmt: skip
 print(f"\n{'share of pairs recalled':<24}{'order kept':^17}{'places changed':^17}{'difference':^17}")
-for attention in ATTENTIONS:
-    order = recorded(attention, "order")
+for context in CONTEXTS:
+    order = recorded(context, "order")
     columns = [*zip(*order, strict=True), [same - changed for same, changed in order]]
     cells = map(mean_interval, columns)
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:7.1%} ± {high - m:<7.1%}" for m, _, high in cells))
+    print(f"{NAMES[context]:<24}" + "".join(f"{m:7.1%} ± {high - m:<7.1%}" for m, _, high in cells))
 
 # %% [markdown]
 r"""
@@ -534,8 +503,8 @@ which order? And will the two translators with attention, trained for so short a
 REVIEW = "the service was slow and we hated the cold onion soup"
 RIGHT = "le service était lent et nous avons détesté la soupe à l' oignon froide"
 print(f"{'right':<24}{RIGHT}")
-for attention, (model, _) in learned.items():
-    print(f"{NAMES[attention]:<24}" + " ".join(translate(model, encoded, [REVIEW.split()])[0].tokens))
+for context, (model, _) in learned.items():
+    print(f"{NAMES[context]:<24}" + " ".join(translate(model, encoded, [REVIEW.split()])[0].tokens))
 
 # %%
 words, rows = write(learned["dot"][0], REVIEW)
