@@ -56,7 +56,7 @@ def _bleu_by_clauses(written, reviews, most):
 def bottleneck(names, seed, **kind):
     """Train one model of demo 01; return BLEU of the test reviews by their number of clauses."""
     test = encoded_reviews().corpus["test"]
-    model, written = names["run_one_way" if "backwards" in kind else "run"](seed=seed, **kind)
+    model, written = names["run"](seed=seed, **kind)
     return {"parameters": _parameters(model), "bleu": _bleu_by_clauses(written[: len(test)], test, 7)}
 
 
@@ -169,7 +169,6 @@ EXPERIMENTS = {
         lambda names: [
             *({"context": "fixed", "hidden_dim": width} for width in WIDTHS),
             {"context": "additive", "hidden_dim": 96},
-            *({"backwards": backwards, "hidden_dim": 96} for backwards in (False, True)),
         ],
         ("BUDGET",),
     ),
