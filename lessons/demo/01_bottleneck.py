@@ -293,13 +293,24 @@ Figure(
 r"""
 *Right next words by place in the translation, reviews of five clauses, mean of two seeds.*
 
-**Reflect.** After four or five words, the model without attention does as well with the *wrong* source as
-with the right one: from there on it is a language model that knows how reviews go. That is less than most
-reviews of one clause have, so even they come out wrong. Half of the next words are right all the same, since
-grammar makes many of them easy to guess; that is why a translation with a low BLEU can look fluent. The curve
-does not say whether the words were never stored or could not be read out any more. For that we ask the vector
-itself.
+**What happened.** At the first three words the source is worth a lot: {own[first]:.0%} are right, against
+{other[first]:.0%} with another review's source. From the 7th word on the two are much closer, {own[rest]:.0%}
+against {other[rest]:.0%}: there the model is mostly a language model that knows how reviews go. Half of the
+next words are right all the same, since grammar makes many of them easy to guess; that is why a translation
+with a low BLEU can look fluent. The curve does not say whether the words were never stored or could not be
+read out any more. For that we ask the vector itself.
+"""
 
+# %% claim
+own, other = found["fixed"], found["fixed context, another source (control)"]
+parts = {"first": slice(3), "rest": slice(6, 30)}
+own, other = ({part: float(share[at].mean()) for part, at in parts.items()} for share in (own, other))
+assert own["first"] - other["first"] > 0.3 > 2 * (own["rest"] - other["rest"])
+assert 0.35 < other["rest"] < 0.65 and found["additive"].min() > 0.8
+numbers |= {"own": own, "other": other}
+
+# %% [markdown]
+r"""
 ## What did the vector lose?
 
 We can ask the vector. A **probe** is a small classifier that gets only the vector and must say which word
@@ -384,20 +395,31 @@ Figure(
 r"""
 *Words recovered by place, in reviews of five clauses, one seed.*
 
-**Reflect.** The first words are there, and a few places further on the probe knows no more than a guess. The
-untrained encoder, whose memory is what any recurrent network has, holds the first words as well, and the last
-ones too. So training has not made the memory larger: it kept the first words, which are needed first, and
-dropped the last. One limit: a linear probe sees only what lies in plain sight.
+**What happened.** The trained vector gives {held[trained][0]:.0%} of the first three words, and
+{held[trained][1]:.0%} of the 10th to 12th, where always guessing the most frequent word gives {guess:.0%}.
+The untrained encoder, whose memory is what any recurrent network has, holds the words near both ends too. So
+training has not made the memory larger. One limit: a linear probe sees only what lies in plain sight.
+"""
 
+# %% claim
+at = [0, 1, 2], range(9, 15), [-3, -2, -1]
+held = {name: [right[five][:, places].nanmean().item() for places in at] for name, right in found.items()}
+assert held["trained"][0] > 0.8 and held["untrained (control)"][0] > 0.8
+assert held["trained"][1] < 0.4 and held["untrained (control)"][1] < 0.25
+assert held["untrained (control)"][2] > 0.5
+numbers |= {"held": held, "guess": held["most frequent word (control)"][1]}
+
+# %% [markdown]
+r"""
 ## Whom does learning reach?
 
 A network learns from its mistakes by **gradients**: for each source word, the gradient of the loss says how a
 change of its vector would change the mistake. Where it is nearly zero, the mistake teaches nothing about that
-word. Without attention, a gradient has one way back: through all steps of the decoder into the one vector,
-and from there through the encoder.
+word. With a fixed context, a gradient has one way back: into the one vector, and from there step by step
+through the encoder.
 
-**Predict.** For the word in the middle of a long review: is the gradient without attention about as large as
-with it, a few times smaller, or more than ten times smaller?
+**Predict.** For the word in the middle of a long review: is the gradient with a fixed context about as large
+as with attention, a few times smaller, or more than ten times smaller?
 """
 
 
@@ -434,22 +456,28 @@ ax.tick_params(axis="x", labelsize=7)
 Figure(
     ax,
     "Length of the loss's gradient at each source word on a logarithmic axis, by place in reviews of five "
-    "clauses. Trained: with attention it is largest in the middle and at the end; without, it falls more "
-    "than tenfold within the first words and stays low. Untrained: with attention it is even; without, it "
-    "falls in a straight line from both ends, a hundredfold and more, to its lowest in the middle.",
+    "clauses. Untrained: with attention it is even; with a fixed context it falls from both ends to its "
+    "lowest in the middle. Trained: with a fixed context it is largest at the first words.",
 )
 
 # %% [markdown]
 r"""
 *How strongly each source word is told about the mistakes, trained (two seeds) and untrained (one).*
 
-**Reflect.** Look at the untrained models first (hollow marks), since that is where learning begins.
-Without attention, what a word is told about the mistakes shrinks by the same factor at each step from either
-end: the **vanishing gradient**. In the middle next to nothing arrives. With attention each source word has a
-short way of its own to every target word, and all are told alike. Training does not make up for it: past the
-tenth word, the model without attention hears less than a twentieth of what the other hears. For a trained
-model this does not say why: a gradient is small too where a model has learned to ignore a word.
+**What happened.** Look at the untrained models first (hollow markers), since that is where learning begins.
+With a fixed context, what a word is told about the mistakes shrinks at each step from either end: the
+**vanishing gradient**. The 10th to 12th words get less than a tenth of what the first three get. With
+attention each source word has its own short way to every target word, and all are told alike. (For a trained
+model, a small gradient may also mean that it has learned to ignore a word.)
+"""
 
+# %% claim
+kept = {name: (norms[9:12].mean() / norms[:3].mean()).item() for name, norms in reach.items()}
+assert kept[f"{NAMES['fixed']}, untrained"] < 0.1
+assert 0.7 < kept[f"{NAMES['additive']}, untrained"] < 1.3
+
+# %% [markdown]
+r"""
 ## Would a wider vector do?
 
 **Predict.** An obvious remedy is a wider vector. Take vectors of 24, 48, 96 and 192 numbers: does the curve
@@ -556,9 +584,9 @@ curve and did not make it flat.)
 
 <details><summary>Why must both models have the same sizes?</summary>
 
-A larger model or a longer training improves both. If they differ too, we cannot say which difference made
-the curves part. Here the two differ in attention only, and in the small layer through which what it looks up
-reaches the decoder.
+A larger model or a longer training improves both. If they differ too, we cannot say which difference made the
+curves part. Here the two differ only in the context, and in the small layer with which attention scores the
+source words.
 
 </details>
 
@@ -572,8 +600,7 @@ knows what the source said.
 <details><summary>What were the two controls of the probe for?</summary>
 
 A probe can be right without reading the vector, by always naming the most frequent word of a place; and a
-vector can hold words that nobody trained it to hold. Only what goes beyond both was put there by training,
-and here nothing does.
+vector can hold words that nobody trained it to hold. Only what goes beyond both was put there by training.
 
 </details>
 
@@ -581,7 +608,7 @@ and here nothing does.
 
 - A plain encoder-decoder squeezes every sentence into one vector of fixed size; long sentences lose words.
 - A wider vector moves the point where it breaks, and does not remove it.
-- Attention keeps all encoder states and looks back at them; within trained lengths little is lost.
+- Attention keeps all encoder states and looks back at them; within trained lengths much less is lost.
 
 **One thing to try.** Set `"updates"` in `BUDGET` to 1,000 and run the notebook again. Which of the two
 curves gains more, and at which lengths?
