@@ -56,13 +56,13 @@ def _bleu_by_clauses(written, reviews, most):
 def bottleneck(names, seed, **kind):
     """Train one model of demo 01; return BLEU of the test reviews by their number of clauses."""
     test = encoded_reviews().corpus["test"]
-    model, written = names["run_one_way" if "backwards" in kind else "run"](seed=seed, **kind)
+    model, written = names["run"](seed=seed, **kind)
     return {"parameters": _parameters(model), "bleu": _bleu_by_clauses(written[: len(test)], test, 7)}
 
 
-def translator(names, seed, attention):
+def translator(names, seed, context):
     """Train one model of demo 03; return what its `judge` says of the test reviews."""
-    model, seconds = _timed(names["learn"], attention, seed)
+    model, seconds = _timed(names["learn"], context, seed)
     found = names["judge"](names["translations"](model))
     return {"parameters": _parameters(model), "cpu_seconds": seconds, **found}
 
@@ -167,14 +167,13 @@ EXPERIMENTS = {
     "01_bottleneck": Experiment(
         bottleneck,
         lambda names: [
-            *({"attention": "initial", "hidden_dim": width} for width in WIDTHS),
-            {"attention": "bahdanau", "hidden_dim": 96},
-            *({"backwards": backwards, "hidden_dim": 96} for backwards in (False, True)),
+            *({"context": "fixed", "hidden_dim": width} for width in WIDTHS),
+            {"context": "additive", "hidden_dim": 96},
         ],
         ("BUDGET",),
     ),
     "03_translator": Experiment(
-        translator, lambda names: [{"attention": name} for name in names["ATTENTIONS"]], ("SIZES", "BUDGET")
+        translator, lambda names: [{"context": name} for name in names["CONTEXTS"]], ("SIZES", "BUDGET")
     ),
     "04_alignment": Experiment(
         alignment, lambda names: [{"biased": False}, {"biased": True}], ("SIZES", "BUDGET", "CLAUSES")

@@ -12,10 +12,10 @@ and the way in which it breaks is the reason why attention was invented.
 You will
 
 - **measure** how translation falls apart as sentences grow, and where along the sentence,
-- **probe** the vector for the words that it has lost, and try two remedies,
+- **probe** the vector for the words that it has lost, and make it wider,
 - **compare** it with a decoder that may look back at the sentence.
 
-About 30 minutes. Running everything takes a minute or two, most of it for four models that learn. You need
+About 30 minutes. Running everything takes a minute or two, most of it for training four models. You need
 to know what a recurrent network and a training loss are; nothing about language is assumed. Terms stand in
 **bold** where they are first explained, and [the glossary](../web/glossary.md) has them all. Before each
 result there is a question: answer it before you run the cell.
@@ -45,12 +45,10 @@ import json
 from pathlib import Path
 
 import torch
-from torch import nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 import utils
 from utils.metrics import bleu_by_length, mean_interval
-from utils.models import Seq2Seq, translate
+from utils.models import Seq2Seq, last_states, translate
 from utils.plotting import NAMES, Figure, plot_by_length, plot_curves, plot_intervals
 from utils.text import PAD_ID, encoded_reviews
 from utils.training import in_parallel, seed_everything, sequence_loss, train
@@ -79,54 +77,57 @@ r"""
 sentences longer than any in `train`: we come back to it. A network reads **tokens**, here the words and signs
 between spaces, each as a number, its place in a list of all that it knows, the **vocabulary**.
 
-A recurrent network reads one token after the other and keeps a **state**, a vector that it renews at each.
-The encoder's last state becomes the decoder's first. (Ours reads in both directions, and both last states go
-in.)
+A recurrent network reads one token after the other and keeps a **state**, a vector that it updates at each.
+The encoder's last state sums up the sentence. (Ours reads in both directions, so its summary is the last
+state of each direction, side by side.) The decoder starts from this summary, and sees it again at every word
+that it writes.
 
-**Predict.** The encoder below reads a review of 3 words and one of 38, and hands its last state to the
-decoder. How many numbers does the decoder get for the short review, and how many for the long one?
+**Predict.** The encoder below reads a review of 3 words and one of 38. How many numbers does its summary have
+for the short review, and how many for the long one?
 """
 
 # %%
 reviews = sorted(encoded.tokens("test", "src"), key=len)
-model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "initial", embed_dim=64, hidden_dim=96)
+model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "fixed", embed_dim=64, hidden_dim=96)
 
 for tokens in (reviews[0], reviews[-1]):
     src = torch.tensor([encoded.src_vocab.encode(tokens)])
-    _, decoder_state = model.encoder(src, torch.tensor([len(tokens)]))
-    print(f"{len(tokens):>2} words -> a vector of {decoder_state.numel()} numbers")
+    encoder_states, _, mask = model.encode(src, torch.tensor([len(tokens)]))
+    print(f"{len(tokens):>2} words -> a vector of {last_states(encoder_states, mask).numel()} numbers")
 
 # %% [markdown]
 r"""
-The same for both: this is the **bottleneck**. For the short review there are dozens of numbers a word, for
+The same for both: this is the **bottleneck**. For the short review there are dozens of numbers per word, for
 the long one a few. Whether that is too few is not a question of counting, though (a number can hold a lot),
 but of what a network learns to do with them. So we measure it.
 
 ## The experiment
 
-Two translators, as alike as we can make them: same encoder, same cells, same sizes, same training sentences
-in the same order, same number of updates. They differ in one thing.
+Two translators, as alike as we can make them: same encoder, same decoder, same sizes, same training sentences
+in the same order, same number of updates. At each word, the decoder puts a second vector beside its own
+state, the **context**, and chooses the word from both. The two translators differ only in what the context
+is.
 
-- **No attention**: the decoder gets the one vector, and nothing else.
-- **Attention**: at each word that it writes, the decoder may also look back at the encoder's states of
-  *all* source words, an **open-book exam**. How it looks is the subject of lesson 02; here it is a closed
-  box.
+- **Fixed context**, without attention: the encoder's summary, the same vector at every word.
+- **Attention**: a new vector at every word, made by looking back at the encoder's states of *all* source
+  words, an **open-book exam**. How it looks is the subject of lesson 02; here it is a closed box. The layer
+  that does the looking is the only one that the other translator lacks.
 
 We score translations with **BLEU**: it compares runs of one to four words with a **reference**, a right
-translation, and 100 is a perfect match. Each model is trained twice from other random numbers, each
-with a **seed** that makes them come again, so that we can tell a finding from luck.
+translation, and 100 is a perfect match. We train each model with two random **seeds**, which draw its
+first weights and its batches. If both agree, the result is unlikely to be luck.
 """
 
 # %%
-BUDGET = {"updates": 500, "batch_tokens": 1_400, "learning_rate": 7e-3, "curriculum": 0.6}
+BUDGET = {"updates": 500, "batch_tokens": 1_400, "learning_rate": 1e-2, "curriculum": 0.6}
 BUDGET["validate_every"] = BUDGET["updates"]  # once, at the end; a curriculum has shorter reviews first
 
 
-def new_model(attention, hidden_dim, seed):
+def new_model(context, hidden_dim, seed):
     """A translator that has learned nothing; the seed draws its first weights."""
     encoded = encoded_reviews()
     seed_everything(seed)
-    return Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, 64, hidden_dim)
+    return Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, 64, hidden_dim)
 
 
 def learn(model, seed):
@@ -137,59 +138,57 @@ def learn(model, seed):
     return model, [" ".join(done.tokens) for done in translate(model, encoded, src)]
 
 
-def run(attention, hidden_dim, seed):
-    return learn(new_model(attention, hidden_dim, seed), seed)
+def run(context, hidden_dim, seed):
+    return learn(new_model(context, hidden_dim, seed), seed)
 
 
 # %% [markdown]
 r"""
-**Predict.** For reviews of one clause, will the model without attention be as good as the one with it? And
-at five clauses, within the lengths that both were trained on, what do you expect from each: above 90,
-around 50, below 20?
+**Predict.** For reviews of one clause, will the model with a fixed context be as good as the one with
+attention? And at five clauses, within the lengths that both were trained on, what do you expect from each:
+above 90, around 50, below 20?
 
-The next cell trains these four models, two at a time. It takes about a minute. (A recorded table further
-below has a third seed of each.)
+The next cell trains these four models, two at a time. It takes about a minute.
 """
 
 # %%
-jobs = [dict(context=kind, hidden_dim=96, seed=seed) for kind in ("bahdanau", "initial") for seed in range(2)]
+jobs = [dict(context=kind, hidden_dim=96, seed=seed) for kind in ("additive", "fixed") for seed in range(2)]
 runs = in_parallel(run, jobs)
-runs = {"bahdanau": runs[:2], "initial": runs[2:]}
+runs = {"additive": runs[:2], "fixed": runs[2:]}
 
 references = corpus["test"].tgt + corpus["long"].tgt
 words = [len(sentence.split()) for sentence in corpus["test"].src + corpus["long"].src]
 clauses = corpus["test"].clauses + corpus["long"].clauses
 
 
-def by(lengths, edges, attention):
+def by(lengths, edges, context):
     """BLEU in each bin of length, for every seed."""
-    return [
-        bleu_by_length(lengths, written, references, edges, n_bootstrap=0) for _, written in runs[attention]
-    ]
+    texts = [written for _, written in runs[context]]
+    return [bleu_by_length(lengths, written, references, edges, n_bootstrap=0) for written in texts]
 
 
 # %%
 edges = [3, 9, 17, 25, 32, 39, 51, 66, 81]
-ax = plot_by_length({name: by(words, edges, name) for name in ("bahdanau", "initial")}, trained_up_to=38)
+ax = plot_by_length({name: by(words, edges, name) for name in ("additive", "fixed")}, trained_up_to=38)
 Figure(
     ax,
-    "BLEU against the number of source words. With attention the curve stays high up to 38 words, the "
-    "longest in training, and falls beyond. Without attention it starts far lower and keeps falling.",
+    "BLEU against the number of source words. With attention the curve lies far above the other one. It "
+    "falls beyond 38 words, the longest in training. With a fixed context it starts lower and falls at once.",
 )
 
 # %% [markdown]
 r"""
 *BLEU by length: the mean of two seeds, and a band from the one to the other; n is the number of
-sentences. (The legend names the kind of attention; lesson 02 says what it means.)*
+sentences. ("additive" is the kind of attention; lesson 02 says what it means.)*
 
 The same by clauses, in numbers:
 """
 
 # %%
 bins = [1, 2, 3, 4, 5, 6, 7, 9, 13]
-with_attention, without = by(clauses, bins, "bahdanau"), by(clauses, bins, "initial")
+with_attention, without = by(clauses, bins, "additive"), by(clauses, bins, "fixed")
 
-print("clauses  sentences   no attention, 2 seeds   attention, 2 seeds")
+print("clauses  sentences  fixed context, 2 seeds   attention, 2 seeds")
 for i, ((first, last), score) in enumerate(without[0]):
     label = f"{first}" if first == last else f"{first}-{last}"
     closed = "  ".join(f"{seed[i][1].score:5.1f}" for seed in without)
@@ -199,13 +198,29 @@ for i, ((first, last), score) in enumerate(without[0]):
 
 # %% [markdown]
 r"""
-**Reflect.** Without attention, the translation of a five-clause review has little to do with its source,
-although the model has seen thousands of such reviews. Even one clause, three to nine words, is too much for
-this budget; we shall see why. With attention some ten points are lost on the way from one clause to five, and
-most of the translation is right. Beyond the longest review in training, attention falls as well: it removes
-the bottleneck, and not every difficulty with length. What the curves do *not* show is that the one vector
+**What happened.** With a fixed context, BLEU falls from {fixed[1]:.0f} at one clause to {fixed[5]:.0f} at
+five, although the model has seen thousands of reviews with five clauses. Attention loses much less: it goes
+from {attention[1]:.0f} to {attention[5]:.0f}. Beyond the longest review in training, attention falls as well.
+It removes the bottleneck, but not every difficulty with length. The curves do *not* show that one vector
 could never do it. With this training, it does not.
 
+"""
+
+# %% claim
+closed, opened = (
+    [sum(seed[i][1].score for seed in seeds) / len(seeds) for i in range(len(bins) - 1)]
+    for seeds in (without, with_attention)
+)
+assert all(
+    max(seed[i][1].score for seed in without) < min(seed[i][1].score for seed in with_attention)
+    for i in range(len(bins) - 1)
+)
+assert closed[4] < closed[0] / 2 and opened[4] > 75 and opened[4] - closed[4] > 40
+assert opened[5] < opened[4] - 10
+numbers |= {"fixed": {1: closed[0], 5: closed[4]}, "attention": {1: opened[0], 5: opened[4]}}
+
+# %% [markdown]
+r"""
 How does it fail? Here is one review of five clauses, and what both models of the first seed make of it.
 """
 
@@ -213,14 +228,13 @@ How does it fail? Here is one review of five clauses, and what both models of th
 row = clauses.index(5)
 print("source       ", corpus["test"].src[row])
 print("reference    ", references[row])
-print("no attention ", runs["initial"][0][1][row])
-print("attention    ", runs["bahdanau"][0][1][row])
+print("fixed context", runs["fixed"][0][1][row])
+print("attention    ", runs["additive"][0][1][row])
 
 # %% [markdown]
 r"""
-The text without attention is good French and a plausible review, though it stops after two clauses of five.
-It is just not a translation of *this* one: the decoder has learned how reviews go, and fills in what its
-memory does not hold.
+The fixed context gives good French and a plausible review. It is just not a translation of *this* one: the
+decoder has learned how reviews go, and fills in what its memory does not hold.
 
 ## Where along the sentence?
 
@@ -228,11 +242,11 @@ A sterner test: give the decoder the right words so far, and ask for the next on
 trained: **teacher forcing**.) Then one mistake does not lead to the next, and we can count, for each place in
 the translation, how often its next word is right.
 
-A third curve tells us what is *guessing*: the same model without attention, but with the source of
+A third curve tells us what is *guessing*: the same model with a fixed context, but with the source of
 **another** review. What it still gets right, it gets right without knowing its source.
 
 **Predict.** A review of five clauses has about 30 words. At which word of the translation will the model
-without attention come down to the level of guessing: near the 5th, the 15th, or at the end?
+with a fixed context come near the level of guessing: at the 5th, the 15th, or the end?
 """
 
 # %%
@@ -255,9 +269,11 @@ def mean_of(shares):
 
 # %%
 found = {
-    "bahdanau": mean_of(next_word(model) for model, _ in runs["bahdanau"]),
-    "initial": mean_of(next_word(model) for model, _ in runs["initial"]),
-    "no attention, another source (control)": mean_of(next_word(model, shift=1) for model, _ in runs["initial"]),
+    "additive": mean_of(next_word(model) for model, _ in runs["additive"]),
+    "fixed": mean_of(next_word(model) for model, _ in runs["fixed"]),
+    "fixed context, another source (control)": mean_of(
+        next_word(model, shift=1) for model, _ in runs["fixed"]
+    ),
 }
 for name, share in found.items():
     first, next_, rest = share[:3].mean(), share[3:6].mean(), share[6:].mean()
@@ -277,13 +293,24 @@ Figure(
 r"""
 *Right next words by place in the translation, reviews of five clauses, mean of two seeds.*
 
-**Reflect.** After four or five words, the model without attention does as well with the *wrong* source as
-with the right one: from there on it is a language model that knows how reviews go. That is less than most
-reviews of one clause have, so even they come out wrong. Half of the next words are right all the same, since
-grammar makes many of them easy to guess; that is why a translation with a low BLEU can look fluent. The curve
-does not say whether the words were never stored or could not be read out any more. For that we ask the vector
-itself.
+**What happened.** At the first three words the source is worth a lot: {own[first]:.0%} are right, against
+{other[first]:.0%} with another review's source. From the 7th word on the two are much closer, {own[rest]:.0%}
+against {other[rest]:.0%}: there the model is mostly a language model that knows how reviews go. Half of the
+next words are right all the same, since grammar makes many of them easy to guess; that is why a translation
+with a low BLEU can look fluent. The curve does not say whether the words were never stored or could not be
+read out any more. For that we ask the vector itself.
+"""
 
+# %% claim
+own, other = found["fixed"], found["fixed context, another source (control)"]
+parts = {"first": slice(3), "rest": slice(6, 30)}
+own, other = ({part: float(share[at].mean()) for part, at in parts.items()} for share in (own, other))
+assert own["first"] - other["first"] > 0.3 > 2 * (own["rest"] - other["rest"])
+assert 0.35 < other["rest"] < 0.65 and found["additive"].min() > 0.8
+numbers |= {"own": own, "other": other}
+
+# %% [markdown]
+r"""
 ## What did the vector lose?
 
 We can ask the vector. A **probe** is a small classifier that gets only the vector and must say which word
@@ -302,14 +329,14 @@ PLACES = [*range(12), *range(-12, 0)]  # the first twelve words, and the last tw
 
 @torch.no_grad()
 def vectors_and_words(model, split, rows):
-    """The decoder's first state and a constant 1, (reviews, hidden + 1), and the words, (reviews, places)."""
+    """The fixed context and a constant 1, (reviews, hidden + 1), and the words, (reviews, places)."""
     batch = encoded.batch(split, rows)
-    _, decoder_state = model.encoder(batch.src, batch.src_lengths)
+    encoder_states, _, mask = model.encode(batch.src, batch.src_lengths)
     ends = batch.src_lengths[:, None] - 1  # the end token is no word
     places = torch.tensor(PLACES)
     index = torch.where(places >= 0, places, ends + places)
     words = batch.src.gather(1, index.clamp(0)).masked_fill((index < 0) | (index >= ends), -1)
-    return torch.cat([decoder_state, torch.ones(len(rows), 1)], dim=1), words
+    return torch.cat([last_states(encoder_states, mask), torch.ones(len(rows), 1)], dim=1), words
 
 
 def recovered(model):
@@ -332,13 +359,13 @@ still hold: those at the beginning, in the middle, at the end, or a little of al
 """
 
 # %%
-untrained = new_model("initial", 96, seed=0)
+untrained = new_model("fixed", 96, seed=0)
 _, train_words = vectors_and_words(untrained, "train", range(6_000))
 _, test_words = vectors_and_words(untrained, "test", range(len(corpus["test"])))
 commonest = torch.stack([words[words >= 0].mode().values for words in train_words.T])
 frequent = (test_words == commonest).float().masked_fill(test_words < 0, torch.nan)
 found = {
-    "trained": recovered(runs["initial"][0][0]),
+    "trained": recovered(runs["fixed"][0][0]),
     "untrained (control)": recovered(untrained),
     "most frequent word (control)": frequent,
 }
@@ -368,20 +395,31 @@ Figure(
 r"""
 *Words recovered by place, in reviews of five clauses, one seed.*
 
-**Reflect.** The first words are there, and a few places further on the probe knows no more than a guess. The
-untrained encoder, whose memory is what any recurrent network has, holds the first words as well, and the last
-ones too. So training has not made the memory larger: it kept the first words, which are needed first, and
-dropped the last. One limit: a linear probe sees only what lies in plain sight.
+**What happened.** The trained vector gives {held[trained][0]:.0%} of the first three words, and
+{held[trained][1]:.0%} of the 10th to 12th, where always guessing the most frequent word gives {guess:.0%}.
+The untrained encoder, whose memory is what any recurrent network has, holds the words near both ends too. So
+training has not made the memory larger. One limit: a linear probe sees only what lies in plain sight.
+"""
 
+# %% claim
+at = [0, 1, 2], range(9, 15), [-3, -2, -1]
+held = {name: [right[five][:, places].nanmean().item() for places in at] for name, right in found.items()}
+assert held["trained"][0] > 0.8 and held["untrained (control)"][0] > 0.8
+assert held["trained"][1] < 0.4 and held["untrained (control)"][1] < 0.25
+assert held["untrained (control)"][2] > 0.5
+numbers |= {"held": held, "guess": held["most frequent word (control)"][1]}
+
+# %% [markdown]
+r"""
 ## Whom does learning reach?
 
 A network learns from its mistakes by **gradients**: for each source word, the gradient of the loss says how a
 change of its vector would change the mistake. Where it is nearly zero, the mistake teaches nothing about that
-word. Without attention, a gradient has one way back: through all steps of the decoder into the one vector,
-and from there through the encoder.
+word. With a fixed context, a gradient has one way back: into the one vector, and from there step by step
+through the encoder.
 
-**Predict.** For the word in the middle of a long review: is the gradient without attention about as large as
-with it, a few times smaller, or more than ten times smaller?
+**Predict.** For the word in the middle of a long review: is the gradient with a fixed context about as large
+as with attention, a few times smaller, or more than ten times smaller?
 """
 
 
@@ -399,10 +437,10 @@ def gradients(model):
 
 
 reach = {
-    "bahdanau": mean_of(gradients(model) for model, _ in runs["bahdanau"]),
-    f"{NAMES['bahdanau']}, untrained": gradients(new_model("bahdanau", 96, seed=0)),
-    "initial": mean_of(gradients(model) for model, _ in runs["initial"]),
-    f"{NAMES['initial']}, untrained": gradients(untrained),
+    "additive": mean_of(gradients(model) for model, _ in runs["additive"]),
+    f"{NAMES['additive']}, untrained": gradients(new_model("additive", 96, seed=0)),
+    "fixed": mean_of(gradients(model) for model, _ in runs["fixed"]),
+    f"{NAMES['fixed']}, untrained": gradients(untrained),
 }
 for name, norms in reach.items():
     first, tenth = norms[:3].mean(), norms[9:12].mean()
@@ -418,28 +456,34 @@ ax.tick_params(axis="x", labelsize=7)
 Figure(
     ax,
     "Length of the loss's gradient at each source word on a logarithmic axis, by place in reviews of five "
-    "clauses. Trained: with attention it is largest in the middle and at the end; without, it falls more "
-    "than tenfold within the first words and stays low. Untrained: with attention it is even; without, it "
-    "falls in a straight line from both ends, a hundredfold and more, to its lowest in the middle.",
+    "clauses. Untrained: with attention it is even; with a fixed context it falls from both ends to its "
+    "lowest in the middle. Trained: with a fixed context it is largest at the first words.",
 )
 
 # %% [markdown]
 r"""
 *How strongly each source word is told about the mistakes, trained (two seeds) and untrained (one).*
 
-**Reflect.** Look at the untrained models first (hollow marks), since that is where learning begins.
-Without attention, what a word is told about the mistakes shrinks by the same factor at each step from either
-end: the **vanishing gradient**. In the middle next to nothing arrives. With attention each source word has a
-short way of its own to every target word, and all are told alike. Training does not make up for it: past the
-tenth word, the model without attention hears less than a twentieth of what the other hears. For a trained
-model this does not say why: a gradient is small too where a model has learned to ignore a word.
+**What happened.** Look at the untrained models first (hollow markers), since that is where learning begins.
+With a fixed context, what a word is told about the mistakes shrinks at each step from either end: the
+**vanishing gradient**. The 10th to 12th words get less than a tenth of what the first three get. With
+attention each source word has its own short way to every target word, and all are told alike. (For a trained
+model, a small gradient may also mean that it has learned to ignore a word.)
+"""
 
+# %% claim
+kept = {name: (norms[9:12].mean() / norms[:3].mean()).item() for name, norms in reach.items()}
+assert kept[f"{NAMES['fixed']}, untrained"] < 0.1
+assert 0.7 < kept[f"{NAMES['additive']}, untrained"] < 1.3
+
+# %% [markdown]
+r"""
 ## Would a wider vector do?
 
 **Predict.** An obvious remedy is a wider vector. Take vectors of 24, 48, 96 and 192 numbers: does the curve
 become flat, as with attention? Or does it keep its shape and shift?
 
-To train each several times takes longer than a lesson should. It was done once with this lesson's own
+Training each of them several times takes longer than a lesson should. It was done once with this lesson's own
 functions, by the command in the first line, on the machine in the second.
 """
 
@@ -464,88 +508,48 @@ def show_recorded(curves):
 
 
 # %%
-widths = {f"{NAMES['initial']}, {width} wide": recorded(attention="initial", hidden_dim=width)
+widths = {f"{NAMES['fixed']}, {width} wide": recorded(context="fixed", hidden_dim=width)
           for width in (24, 48, 96, 192)}  # fmt: skip
-ax = show_recorded(widths | {f"{NAMES['bahdanau']}, 96 wide": recorded(attention="bahdanau")})
+ax = show_recorded(widths | {f"{NAMES['additive']}, 96 wide": recorded(context="additive")})
 Figure(
     ax,
-    "BLEU against the number of clauses without attention, for vectors of 24, 48, 96 and 192 numbers, and "
-    "with attention. At every width the points without attention fall from one clause to five; wider is "
-    "higher. The points with attention stay far above all of them.",
+    "BLEU against the number of clauses with a fixed context, for vectors of 24, 48, 96 and 192 numbers, and "
+    "with attention. At every width the points of the fixed context fall from one clause to five; wider is "
+    "higher. The points with attention stay above all of them.",
 )
 
 # %% [markdown]
 r"""
-*The same experiment with vectors of four widths: means of several seeds with their 95% intervals.*
+*The same experiment with vectors of four widths: means of {seeds:d} seeds with their 95% intervals.*
 
-**Reflect.** Wider is better: from 96 numbers to 192 the intervals part for one and two clauses. But no curve
-becomes flat. The widest vector does with five clauses about what half its width does with three, and it
-costs: that model has 367,140 parameters, and the one with attention, far ahead of it, has 219,780. Sentences
-have no longest length, but a vector has a width; wherever we set it, there is a sentence just beyond. (The
-intervals of the three narrower vectors overlap: few seeds, so do not rank them. An interval is drawn only as
-far as 0.)
-
-## Read it backwards
-
-Before attention there was a trick. Let the encoder read in one direction only, and feed it the sentence
-*backwards*, the last word first (Sutskever et al. 2014). Nothing is added and nothing is wider. But now the
-first word is read last, just before the decoder has to write its translation.
-
-Our encoder reads in both directions anyway. So here is one that does not.
+**What happened.** Wider is better, but no curve becomes flat: even 192 numbers lose more than half of their
+BLEU on the way from one clause to five ({wide[0]:.0f} to {wide[4]:.0f}). And width costs: that model has
+{size[wide]:,d} parameters, while the one with attention, far ahead of it on long reviews, has
+{size[attention]:,d}. Sentences have no longest length, but a vector has a width. Wherever we set it, there is
+a sentence just beyond.
 """
 
-
-# %%
-class OneWay(nn.Module):
-    """An encoder that reads in one direction, forwards or backwards, and gives its last state."""
-
-    def __init__(self, embedding, hidden_dim, backwards):
-        super().__init__()
-        self.embedding, self.backwards = embedding, backwards
-        self.rnn = nn.GRU(embedding.embedding_dim, hidden_dim, batch_first=True)
-
-    def forward(self, src, src_lengths):
-        if self.backwards:
-            places = src_lengths[:, None] - 1 - torch.arange(src.shape[1])
-            src = src.gather(1, places.clamp(0))  # the padding stays at the end
-        lengths = src_lengths.tolist()
-        packed = pack_padded_sequence(self.embedding(src), lengths, batch_first=True, enforce_sorted=False)
-        _, last = self.rnn(packed)
-        return None, last[0]
+# %% claim
+def mean_bleu(**kind):
+    return [sum(column) / len(column) for column in zip(*recorded(**kind), strict=True)]
 
 
-def run_one_way(backwards, hidden_dim, seed):
-    model = new_model("initial", hidden_dim, seed)
-    model.encoder = OneWay(model.encoder.embedding, hidden_dim, backwards)
-    return learn(model, seed)
-
+by_width = {width: mean_bleu(context="fixed", hidden_dim=width) for width in (24, 48, 96, 192)}
+best = mean_bleu(context="additive")
+assert all(bleu[4] < bleu[0] / 2 for bleu in by_width.values())
+for narrow, wide in ((24, 48), (48, 96), (96, 192)):
+    assert all(a < b for a, b in zip(by_width[narrow], by_width[wide], strict=True))
+assert all(a < b for a, b in zip(by_width[192], best, strict=True)) and best[4] > by_width[192][4] + 30
+sizes = {(run["context"], run["hidden_dim"]): run["parameters"] for run in record["runs"]}
+assert record["settings"] == {"budget": BUDGET}
+numbers |= {
+    "seeds": len(recorded(context="additive")),
+    "wide": by_width[192],
+    "size": {"wide": sizes["fixed", 192], "attention": sizes["additive", 96]},
+}
 
 # %% [markdown]
 r"""
-**Predict.** The words are the same, and on average each is as far from its translation as before: what the
-first words gain, the last ones lose. Will BLEU rise, fall, or stay?
-"""
-
-# %%
-ways = {"read forwards": recorded(backwards=False), "read backwards": recorded(backwards=True)}
-ax = show_recorded(ways)
-ax.set_ylim(0, 40)
-Figure(
-    ax,
-    "BLEU against the number of clauses for an encoder that reads forwards and one that reads backwards. "
-    "Backwards is higher at every number of clauses; the intervals are wide, and overlap for short reviews.",
-)
-
-# %% [markdown]
-r"""
-*One direction only, without attention: the source read forwards or backwards.*
-
-**Reflect.** Backwards was better with every seed and at every length; for the long reviews even the intervals
-part. The first words are now told about their mistakes by a short way, and a translation that begins well has
-something to go on from. So the trick helps because it shortens *some* distances, which shows where the
-trouble lies: what is far away is not learned. And it does not remove the bottleneck: at five clauses BLEU
-stays under ten.
-
 ## Open the book
 
 Nothing forces us to throw the encoder's states away. While reading, it made one for each word; the
@@ -580,9 +584,9 @@ curve and did not make it flat.)
 
 <details><summary>Why must both models have the same sizes?</summary>
 
-A larger model or a longer training improves both. If they differ too, we cannot say which difference made
-the curves part. Here the two differ in attention only, and in the small layer through which what it looks up
-reaches the decoder.
+A larger model or a longer training improves both. If they differ too, we cannot say which difference made the
+curves part. Here the two differ only in the context, and in the small layer with which attention scores the
+source words.
 
 </details>
 
@@ -596,8 +600,7 @@ knows what the source said.
 <details><summary>What were the two controls of the probe for?</summary>
 
 A probe can be right without reading the vector, by always naming the most frequent word of a place; and a
-vector can hold words that nobody trained it to hold. Only what goes beyond both was put there by training,
-and here nothing does.
+vector can hold words that nobody trained it to hold. Only what goes beyond both was put there by training.
 
 </details>
 
@@ -605,7 +608,7 @@ and here nothing does.
 
 - A plain encoder-decoder squeezes every sentence into one vector of fixed size; long sentences lose words.
 - A wider vector moves the point where it breaks, and does not remove it.
-- Attention keeps all encoder states and looks back at them; within trained lengths little is lost.
+- Attention keeps all encoder states and looks back at them; within trained lengths much less is lost.
 
 **One thing to try.** Set `"updates"` in `BUDGET` to 1,000 and run the notebook again. Which of the two
 curves gains more, and at which lengths?

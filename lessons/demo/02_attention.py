@@ -22,13 +22,11 @@ near the end. Before each result there is a question: answer it before you run t
 import math
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
 
-import utils
 from utils import attention as library
 from utils.data import Split, load_reviews
 from utils.metrics import alignment_errors, bleu, diagonal_links, hard_alignment, link_map
@@ -69,9 +67,9 @@ Figure(ax, "One row of four cells, for the output word restaurant. Weights: The 
 r"""
 *One row of a map: what one output word takes from each source word.*
 
-**Reflect.** Most of the light falls on one word, and none of the four is quite dark. The row sums to one:
-a share that one word gains, the others lose. These numbers were made up to show what a row is; in a model
-they are *learned*, since nobody tells it where to look.
+**What happened.** Most of the light falls on one word, and none of the four is quite dark. The row sums to
+one: a share that one word gains, the others lose. These numbers were made up to show what a row is; in a
+model they are *learned*, since nobody tells it where to look.
 """
 
 # %% [markdown]
@@ -145,10 +143,17 @@ print("sum of exp", round(scores.exp().sum().item(), 3), "  context", [round(c, 
 
 # %% [markdown]
 r"""
-**Reflect.** With the query (1, 1) a score is the sum of a word's two numbers, so *suis* leads, with two
+**What happened.** With the query (1, 1) a score is the sum of a word's two numbers, so *suis* leads, with two
 thirds of the weight. The context is none of the three states but a blend, nearest to that of *suis*. Check
 one of its numbers: it is the weighted sum of the first numbers 0, 2 and 1.
 
+"""
+
+# %% claim
+assert scores.tolist() == [2, 3, 1] and abs(weights[1].item() - 2 / 3) < 0.01
+
+# %% [markdown]
+r"""
 Step 4 lays $s$ and $c$ end to end and lets a layer choose a word. Ours knows three words and has weights so
 simple that you can follow them.
 
@@ -166,8 +171,8 @@ for word, logit, chance in zip(rows, logits, chances, strict=True):
 
 # %% [markdown]
 r"""
-**Reflect.** "am" wins, and the context had a say in it. A real decoder puts a tanh layer between $[s; c]$ and
-the logits, and learns all its numbers; ours were chosen so that the example comes out.
+**What happened.** "am" wins, and the context had a say in it. A real decoder puts a tanh layer between $[s;
+c]$ and the logits, and learns all its numbers; ours were chosen so that the example comes out.
 """
 
 # %% [markdown]
@@ -277,9 +282,9 @@ Figure(plot_attention(wish, english, french), "A hand-drawn map of 7 French by 6
 r"""
 *A hand-drawn wish: where we would like each French word to look.*
 
-**Reflect.** *sur* is the row to argue about. "on" alone does not settle it: in our reviews "on the terrace"
-is *sur la terrasse*, but "on monday" is *lundi*, with no preposition at all. A decoder that peeks at "mat"
-before it writes *sur* is careful, not confused.
+**What happened.** *sur* is the row to argue about. "on" alone does not settle it: in our reviews "on the
+terrace" is *sur la terrasse*, but "on monday" is *lundi*, with no preposition at all. A decoder that peeks at
+"mat" before it writes *sur* is careful, not confused.
 
 Keep three questions from this picture. Is the tenth that *Le* gives to "mat" well placed, when its gender
 comes from "cat"? Does a trained model's map look like the wish? And if it does not, is the model wrong, or
@@ -336,6 +341,10 @@ r"""
 learn? And which of the four will be slowest? (Look for the largest tensor.)
 """
 
+# %% claim
+query, keys = torch.randn(2, 3, 7), torch.randn(2, 5, 7)
+assert torch.allclose(scaled_dot_score(query, keys), library.scaled_dot_score(query, keys), atol=1e-6)
+
 # %%
 torch.manual_seed(0)
 query, keys = torch.randn(64, 20, 96, requires_grad=True), torch.randn(64, 20, 96, requires_grad=True)
@@ -354,12 +363,15 @@ for name, score in four.items():
 
 # %% [markdown]
 r"""
-**Reflect.** The parameters are $96^2$ for $W$, and twice that and $v$ for the additive score. The additive
-score is slowest: it makes a vector for every *pair* of a query and a key and sends each of its numbers
-through a tanh, where the others need a matrix product. The ratios are of this computer in this run and of the
-score alone, not of a whole model, and they say nothing yet about quality. (Small differences are noise:
-scaled dot does one operation more than dot, and may come out faster.)
+**What happened.** The parameters are $96^2$ for $W$, and twice that and $v$ for the additive score. The
+additive score is slowest: it makes a vector for every *pair* of a query and a key and sends each of its
+numbers through a tanh, where the others need a matrix product. The ratios are of this computer in this run
+and of the score alone, not of a whole model, and they say nothing yet about quality. (Small differences are
+noise: scaled dot does one operation more than dot, and may come out faster.)
 """
+
+# %% claim
+assert max(four, key=lambda name: min(seconds[name])) == "additive"
 
 # %% [markdown]
 r"""
@@ -413,11 +425,17 @@ Figure(axes[0], "Three panels against d from 4 to 1024. Plain dot products: the 
 r"""
 *With growing vectors the plain dot product saturates the softmax; the scaled one does not.*
 
-**Reflect.** The spread grows like $\sqrt d$: 64 times longer vectors, 8 times the spread. The largest weight
-nears one and the gradient shrinks to about a fifth, so that a model learns ever less from a step; divided by
-$\sqrt d$, nothing moves. These are random vectors, as at the start of training: a model may still learn to
-make its vectors small, and at the modest size of our translators it may not need the root at all.
+**What happened.** The spread grows like $\sqrt d$: 64 times longer vectors, 8 times the spread. The largest
+weight nears one and the gradient shrinks to about a fifth, so that a model learns ever less from a step;
+divided by $\sqrt d$, nothing moves. These are random vectors, as at the start of training: a model may still
+learn to make its vectors small, and at the modest size of our translators it may not need the root at all.
 """
+
+# %% claim
+plain, scaled = (dict(zip(sizes, torch.tensor(rows), strict=True)) for rows in found.values())
+assert 7 < plain[1024][0] / plain[16][0] < 9 and plain[1024][1] > 0.85
+assert 0.15 < plain[1024][2] / plain[16][2] < 0.25
+assert all(abs(a - b) < 0.1 for a, b in zip(scaled[16], scaled[1024], strict=True))
 
 # %% [markdown]
 r"""
@@ -443,10 +461,14 @@ Figure(ax, "Three curves against temperature. At low temperature suis has weight
 r"""
 *From a spotlight on one word to the same light for all; the grey line is the softmax as it is.*
 
-**Reflect.** Cold picks the best word, as a hard choice would; warm gives each a third; the order never
+**What happened.** Cold picks the best word, as a hard choice would; warm gives each a third; the order never
 changes. So $\sqrt d$ is a temperature that grows with the vectors. A model can set its own temperature
 too, by making its queries longer or shorter.
 """
+
+# %% claim
+assert weights[0, 1] > 0.99 and weights[-1].min() > 0.32
+assert (weights.argsort(-1) == torch.tensor([2, 0, 1])).all()
 
 # %% [markdown]
 r"""
@@ -475,12 +497,15 @@ for pads in (0, 4, 12, 36):
 
 # %% [markdown]
 r"""
-**Reflect.** Without the mask, padding takes its share, and the longer the neighbour, the larger it is: a
-translation would depend on which sentences happen to share the batch. The mask sets these scores to
+**What happened.** Without the mask, padding takes its share, and the longer the neighbour, the larger it is:
+a translation would depend on which sentences happen to share the batch. The mask sets these scores to
 $-\infty$ *before* the softmax, so that the share is exactly 0 and the real words still sum to one. Different
-scores help a little, 0.42 for 0.50. Random ones are not those of a trained model: it could learn to score
-real words so high that padding hardly counts, but that is effort spent on nothing, and it never reaches 0.
+scores help a little. Random ones are not those of a trained model: it could learn to score real words so high
+that padding hardly counts, but that is effort spent on nothing, and it never reaches 0.
 """
+
+# %% claim
+assert lost[0] > lost[1] > 0.5 and lost[2] == 0
 
 # %% [markdown]
 r"""
@@ -547,28 +572,36 @@ def link_loss(links, batch, weights):
     return -(gold * weights.clamp(min=1e-9).log()).sum() / gold.sum()
 
 
-def learn(attention, guided=False):
+def learn(context, guided=False):
     """Train one translator. Return the model, what it writes for the test reviews, and its maps of them."""
     encoded = short_reviews()
     links = encoded.corpus["train"].links
     seed_everything(SEED)
-    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, embed_dim=64, hidden_dim=96)
-    guide = (lambda batch, weights: link_loss(links, batch, weights)) if guided else None
-    train(model, encoded, UPDATES, curriculum=0.6, seed=SEED, attention_loss=guide, progress=False)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, embed_dim=64, hidden_dim=96)
+    attention_loss = (lambda batch, weights: link_loss(links, batch, weights)) if guided else None
+    train(model, encoded, UPDATES, curriculum=0.6, seed=SEED, attention_loss=attention_loss, progress=False)
     written = [" ".join(t.tokens) for t in translate(model, encoded, encoded.tokens("test", "src"))]
     return model, written, forced_weights(model, encoded, "test")
 
 
 # %% [markdown]
 r"""
-This is the cell that takes its time: about a minute on two cores.
+The next cell takes about a minute on two cores.
 """
+
+# %% claim
+few_links, two_rows = {7: {(0, 0), (2, 1), (1, 1)}, 9: {(1, 0)}}, type("Batch", (), {"rows": [7, 9]})
+even, gold = torch.full((2, 3, 5), 0.2), torch.zeros(2, 3, 5)
+gold[0, 0, 0] = gold[1, 0, 1] = 1.0
+gold[0, 1, 1:3] = 0.5
+assert abs(link_loss(few_links, two_rows, even).item() - math.log(5)) < 1e-4
+assert abs(link_loss(few_links, two_rows, gold).item() - math.log(2) / 3) < 1e-4
 
 # %%
 jobs = [dict(context="bahdanau"), dict(context="additive"), dict(context="multiplicative", guided=True)]
-jobs += [dict(context=attention) for attention in ("multiplicative", "scaled", "dot")]
+jobs += [dict(context=context) for context in ("multiplicative", "scaled", "dot")]
 results = in_parallel(learn, jobs)
-names = ["guided multiplicative" if job.get("guided") else NAMES[job["attention"]] for job in jobs]
+names = ["guided multiplicative" if job.get("guided") else NAMES[job["context"]] for job in jobs]
 learned = dict(reversed(list(zip(names, results, strict=True))))
 
 # %% [markdown]
@@ -598,10 +631,14 @@ Figure(ax, "Two maps of 9 French by 9 English words on one colour scale. Untrain
 r"""
 *"the restaurant was amazing but the service was slow", before and after training, on one colour scale.*
 
-**Reflect.** Before, every row is nearly even; after, there is a spotlight. Nobody told this model where to
-look: it was only ever told which French word comes next. But one sentence in the order of English proves
+**What happened.** Before, every row is nearly even; after, there is a spotlight. Nobody told this model where
+to look: it was only ever told which French word comes next. But one sentence in the order of English proves
 little, for a diagonal is the easiest map there is, so let us measure.
 """
+
+# %% claim
+before, after = (forced_weights(model, encoded, "lesson")[0] for model in (untrained, learned["dot"][0]))
+assert before.max() < 0.5 < after.max(-1).values.mean()
 
 # %% [markdown]
 r"""
@@ -640,12 +677,29 @@ for name, maps in ("the diagonal", diagonal), ("one right link a word", best):
 
 # %% [markdown]
 r"""
-**Reflect.** The guided model is first in both, as near to gold as one link a word can be. Among the others,
-no: the one that translates best, additive, has the second largest error, and Bahdanau's map hardly beats a
-diagonal that never looked at a word. All fit best unshifted, so none is simply off by one. One seed and a
-short training cannot rank the scores (the intervals are about test sentences, not about seeds), and the
-guided row had help.
+**What happened.** The guided model's map is as near to gold as one link per word can be. The others are far
+from it: their errors go from {error[low]:.2f} to {error[high]:.2f}, where the diagonal, which never looked at
+a word, has {error[diagonal]:.2f}. Yet all of them translate well: the lowest BLEU is {lowest:.0f}. So a good
+translation does not need a right map. All fit best unshifted, so none is simply off by one. One seed and a
+short training cannot rank the scores (the intervals are about test sentences, not about seeds).
+"""
 
+# %% claim
+error = {name: alignment_errors(maps, test.links) for name, (_, _, maps) in learned.items()}
+free = [name for name in learned if name != "guided multiplicative"]
+assert len(free) == 5 and all(min(found.values()) == found[0] for found in error.values())
+assert error["guided multiplicative"][0] < 0.1 < min(error[name][0] for name in free)
+lowest = min(bleu(written, test.tgt, n_bootstrap=0).score for _, written, _ in learned.values())
+assert lowest > 85
+numbers["lowest"] = lowest
+numbers["error"] = {
+    "low": min(error[name][0] for name in free),
+    "high": max(error[name][0] for name in free),
+    "diagonal": alignment_errors(diagonal, test.links)[0],
+}
+
+# %% [markdown]
+r"""
 ### Why a good translator may have a poor map
 
 Where do the wrong links land? The next cell sorts the links of each model: on a gold word, right next to one,
@@ -677,20 +731,26 @@ for name, (_, _, maps) in learned.items():
 
 # %% [markdown]
 r"""
-**Reflect.** Without guidance, most wrong links of these other words land next door. Three reasons fit:
+**What happened.** Without guidance, most wrong links of these other words land next door. Three reasons fit:
 
 - **States smear.** The encoder reads in both directions, so the state at a word also holds its neighbours. A
   decoder finds "slow" at "was" as well, and nothing in the translation loss prefers one place to the other.
 - **An article asks for its noun.** Whether to write *le* or *la* is decided by the noun, which stands next
   door or one adjective farther off, and "the" says nothing about it. To look there is right for translating
-  and wrong for the gold links. The models differ most here: some almost always look at the article, some
-  almost never, and they all translate.
+  and wrong for the gold links.
 - **Bahdanau's decoder asks early, and remembers.** It asks before it has read the word that it wrote last,
   and what it finds goes into the cell: what is looked up at one step can serve a later one.
 
-The last column is √d at work in a real model: without the root, the dot product's spotlight is the narrower
-one. The table shows where links land; it does not prove why. Lesson 04 looks closer.
+The table shows where links land; it does not prove why. Lesson 04 looks closer.
+"""
 
+# %% claim
+for name in free:
+    (_, beside, far), _ = landings(learned[name][2]).tolist()
+    assert beside > far
+
+# %% [markdown]
+r"""
 ### One sentence, six maps
 
 In "we did not like the cold pizza" the adjective changes its place, and the negation stands around the verb's
@@ -714,44 +774,37 @@ Figure(plot_maps(panels), "Six maps of one sentence, 8 French by 7 English words
 r"""
 *Six models, one sentence, one colour scale; frames are gold links.*
 
-**Reflect.** *pizza* and *froide* cross over in all maps but one, so a map need not be diagonal, and no rule
-about French adjectives was programmed. Many cells outside the frames are bright, and five of the six models
-write the sentence without a mistake all the same. The sixth, multiplicative, writes *le poulet*, "the
-chicken": fluent, and wrong. One sentence shows what can happen, not how often.
+**What happened.** In most maps *pizza* and *froide* cross over, so a map need not be diagonal, and no rule
+about French adjectives was programmed. Many bright cells lie outside the frames. Compare each map with what
+its model writes by itself: a translation can be right although its map is not. One sentence shows what can
+happen, not how often.
+"""
 
+# %% claim
+places = [weights.argmax(-1).tolist() for weights, *_ in panels.values()]
+assert sum(row[-1] < row[-2] for row in places) > 3  # froide looks left of pizza
+
+# %% [markdown]
+r"""
 ### What guidance buys, and costs
 
 Compare the guided model with the plain multiplicative one: the same model, the same reviews, one more loss.
-Its map reads like an alignment because it was *taught* to be one, and its BLEU is 98.5 in place of 92.8 (one
-seed). That took the gold links of every training pair, which real text does not come with; there one would
-take them from a separate alignment tool. And a right map is still no proof of what a model did with what it
-saw.
+Its map reads like an alignment because it was *taught* to be one, and its BLEU is {score[guided]:.1f}, where
+the plain model has {score[plain]:.1f} (one seed). That took the gold links of every training pair, which real
+text does not come with; there one would take them from a separate alignment tool. And a right map is still no
+proof of what a model did with what it saw.
 """
+
+# %% claim
+both = {"guided": "guided multiplicative", "plain": NAMES["multiplicative"]}
+numbers["score"] = {key: bleu(learned[name][1], test.tgt, n_bootstrap=0).score for key, name in both.items()}
 
 # %% [markdown]
 r"""
-### Several seeds
+### One seed is not enough
 
-To compare the scores takes longer trainings, all lengths and more than one seed. That was done once, with the
-command in the second line, on the machine in the first.
-
-**Predict.** It is often said that all score functions do about equally well. Do you expect that of BLEU? Of
-the maps?
-"""
-
-# %%
-print((Path(utils.__file__).parents[1] / "benchmarks" / "results" / "scores.txt").read_text())
-
-# %% [markdown]
-r"""
-*Recorded, not run here: mean BLEU and alignment error of each score, and the error of each seed.*
-
-**Reflect.** On short reviews the models are close; on five clauses they are not, and neither are the maps,
-from 0.14 to 0.27. The best translator has one of the two worst. Two rows may surprise: the root does not help
-vectors of 96 numbers here (scaled dot is behind dot for long reviews, and a little ahead in its map), and the
-matrix of the multiplicative score costs more than it gains in so short a training. Where the errors of the
-seeds overlap, do not rank. All of this is about one small world, one size of model and one number of updates:
-with more training the gaps in BLEU may close.
+These were single trainings of one size on one small world. Lesson 03 trains the scores with several seeds and
+asks which differences are real, and lesson 04 looks closer at the maps.
 
 What of the great promise, that attention lets us see what a model does? A map shows where its contexts came
 from, and that is more than a single vector ever showed. It is a reading aid, not a word alignment.

@@ -44,15 +44,15 @@ Think of two interpreters. The first listens to a speech, writes a summary on a 
 that card alone. The second keeps all notes on the desk, and before each word asks: *which of my notes matter
 now?* The notes never change. What changes is the question, since it depends on what has been said so far.
 
-In a translator, the first one's card is a **fixed context**: one vector $c$, the same for every word. The
-second one has a **dynamic context**: a vector $c_t$ for each output word $t$, a new blend of the same encoder
-states $h_i$ every time.
+In a translator, the first one's card is a **fixed context**: one vector $c$, the same for every word, as in
+demo 01. The second one has a **dynamic context**: a vector $c_t$ for each output word $t$, a new blend of the
+same encoder states $h_i$ every time.
 
 $$\text{fixed:} \quad p(y_t) = f(s_t, c) \qquad\qquad
 \text{dynamic:} \quad p(y_t) = f(s_t, c_t), \quad c_t = \sum_i \alpha_{t,i}\, h_i$$
 
-$s_t$ is the decoder's state and $y_t$ the word it writes. In our models without attention, $c$ is the state
-that the decoder starts from.
+$s_t$ is the decoder's state and $y_t$ the word it writes. The fixed $c$ is the encoder's last state of each
+direction, side by side.
 
 Here is the whole loop of a decoder with attention. Each round **thinks** (the recurrent cell, a GRU, reads
 the last word), **asks and looks** (`attend`, from demo 02), and **writes** (a layer for state and context,
@@ -83,9 +83,9 @@ def write(model, sentence, ask="anew", longest=60):
 
 # %% [markdown]
 r"""
-Compared with a decoder without attention, two lines are new: the one that calls `attend`, and the one that
-lays the context beside the state, for a small layer, `combine`, to merge. `encoder_states` are made once,
-before the loop. What is computed anew in each round are the weights and the blend.
+Compared with a decoder that has a fixed context, one line is new: the one that calls `attend`. The next line
+lays the context beside the state, for a small layer, `combine`, to merge, whatever the context is.
+`encoder_states` are made once, before the loop. The weights and the blend are computed again in each round.
 
 ## A fair experiment
 
@@ -95,23 +95,23 @@ To learn what attention buys, all else must be alike. Our five translators share
 - the training reviews, and for each seed the very same batches in the same order;
 - the **budget**: 400 updates each, with one learning rate for all.
 
-They differ in one word: no attention, or attention with one of four scores. Attention costs a few
-parameters, and they are printed below, so that you can judge whether size alone could explain the result.
-(Bahdanau's decoder of demo 02 also feeds its context into the cell. That is another cell, so it is not in
-this race.)
+They differ only in the context: a fixed one, or attention with one of four scores. Two of the scores have
+parameters. They are counted below, so that you can judge whether size alone could explain the result.
+(Bahdanau's decoder of demo 02 also feeds its context into the cell. That is another decoder, so it is not in
+this comparison.)
 """
 
 # %%
-ATTENTIONS = ("initial", "dot", "scaled", "multiplicative", "additive")
+CONTEXTS = ("fixed", "dot", "scaled", "multiplicative", "additive")
 SIZES = {"embed_dim": 64, "hidden_dim": 96}
 BUDGET = {"updates": 400, "batch_tokens": 1_500, "learning_rate": 1e-2, "curriculum": 0.6}
 
 
-def learn(attention, seed):
+def learn(context, seed):
     """Train one translator; the seed draws its first weights and its batches."""
     encoded = encoded_reviews()
     seed_everything(seed)
-    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **SIZES)
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, **SIZES)
     train(model, encoded, seed=seed, validate_every=BUDGET["updates"], progress=False, **BUDGET)
     return model
 
@@ -122,17 +122,17 @@ def translations(model):
     return [" ".join(done.tokens) for done in translate(model, encoded, encoded.tokens("test", "src"))]
 
 
-def run(attention, seed):
-    model = learn(attention, seed)
+def run(context, seed):
+    model = learn(context, seed)
     return model, translations(model)
 
 
 # %%
 encoded = encoded_reviews()
 test = encoded.corpus["test"]
-for attention in ATTENTIONS:
-    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **SIZES)
-    print(f"{NAMES[attention]:<24}{sum(p.numel() for p in model.parameters()):>9,} parameters")
+for context in CONTEXTS:
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, **SIZES)
+    print(f"{NAMES[context]:<24}{sum(p.numel() for p in model.parameters()):>9,} parameters")
 
 # %% [markdown]
 r"""
@@ -140,13 +140,20 @@ r"""
 will be best for one clause, and which for five? And if dot comes out two points of BLEU above additive, would
 you bet that it does so again with other random numbers?
 
-The next cell trains three of them, two at a time: none, dot and additive. This is the one that takes its
-time, a minute or so. All five, with several seeds, come further down.
+The next cell trains three of them, two at a time: fixed, dot and additive. It takes about a minute. All five,
+with several seeds, come further down.
 """
 
+# %% claim
+size = {}
+for context in CONTEXTS:
+    model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), context, **SIZES)
+    size[context] = sum(p.numel() for p in model.parameters())
+assert size["fixed"] == size["dot"] == size["scaled"] < size["multiplicative"] < size["additive"]
+
 # %%
-LIVE = ("additive", "dot", "initial")  # the slowest first, so that no core waits at the end
-runs = in_parallel(run, [{"attention": attention, "seed": 0} for attention in LIVE])
+LIVE = ("additive", "dot", "fixed")  # the slowest first, so that no core waits at the end
+runs = in_parallel(run, [{"context": context, "seed": 0} for context in LIVE])
 learned = dict(reversed([*zip(LIVE, runs, strict=True)]))
 
 # %% [markdown]
@@ -180,10 +187,9 @@ Figure(ax, "A map of the French words that were written, in rows, by the English
 r"""
 *The same source at every step, another question each time: one row a written word.*
 
-**Reflect.** Each *était* looks at its own "was", since each asks from where the sentence has got to: the
-query is new at every word, so the weights and the context are too. No rule about position was programmed.
-One row is odd: *mais* takes about a third from the end token, which no French word renders. What may be read
-from such weights is the question of demo 04. And one sentence shows how it works, not how well.
+**What happened.** Each *était* looks at its own "was", since each asks from where the sentence has got to:
+the query is new at every word, so the weights and the context are too. No rule about position was programmed.
+Demo 04 asks what you may read from such weights. And one sentence shows how it works, not how well.
 """
 
 # %% [markdown]
@@ -192,24 +198,22 @@ Now all three live translators, beside each other. This **explorer** goes word b
 words, or click one and use the arrow keys. "now" is the row of this step, and "so far" adds up the rows until
 now, so it shows what has been looked at.
 
-**Predict.** The additive one has the same kind of states, and may look at all of them, too. Does it also
-write both clauses? And what will the one without attention make of the review?
+**Predict.** The additive one has the same kind of states, and may look at all of them, too. Does it write the
+same words? And what will the one with a fixed context make of the review?
 """
 
 # %%
-models = {NAMES[attention]: model for attention, (model, _) in learned.items()}
+models = {NAMES[context]: model for context, (model, _) in learned.items()}
 explore({name: translate(model, encoded, [SENTENCE.split()])[0] for name, model in models.items()},
-        alt="Two maps of what was written for the review. Dot: ten rows, bright cells along the diagonal. "
-        "Additive: five rows, with lent bright at slow and, less so, at amazing.")  # fmt: skip
+        alt="Two maps of what the translators with dot and additive attention wrote for the review, in rows, "
+        "by its English words, in columns, and the words of the one with a fixed context.")  # fmt: skip
 
 # %% [markdown]
 r"""
 *One review, three translators. Where no script may run there is a picture, with the numbers below it.*
 
-**Reflect.** It does not: it writes *le restaurant était lent*. At *lent* its light is on "slow" (0.59) and on
-"amazing" (0.40), so it went from the first clause straight to the end of the second, and "service" has 0.18
-in all its rows together. Without attention it is *le restaurant était vraiment horrible*: fluent, and the
-opposite of what was said. This is one review and one seed; the scores come below.
+**What happened.** Read each translation to its end, and check each clause against the source: a translator
+may be fluent and wrong. This is one review and one seed; the scores come below.
 """
 
 # %% [markdown]
@@ -219,8 +223,8 @@ r"""
 The loop has a switch. With `ask="once"` the decoder asks before its first word, and works with that one
 context to the end: attention in name, with a fixed context.
 
-**Predict.** On the test reviews of two clauses this translator's BLEU is above 90. What remains of it when it
-may ask only once: about 80, about 50, or less than 30?
+**Predict.** On the test reviews of two clauses this translator's BLEU is {anew:.0f}. What remains of it when
+it may ask only once: about 80, about 50, or less than 30?
 """
 
 # %%
@@ -229,16 +233,24 @@ references = [test.tgt[row] for row in two]
 for ask in ("anew", "once"):
     written = [" ".join(write(learned["dot"][0], test.src[row], ask)[0]) for row in two]
     print(f"dot, asks {ask:<14}{bleu(written, references)}")
-print(f"{'no attention':<24}{bleu([learned['initial'][1][row] for row in two], references)}")
+print(f"{NAMES['fixed']:<24}{bleu([learned['fixed'][1][row] for row in two], references)}")
 
 # %% [markdown]
 r"""
-**Reflect.** The states are all there, and the weights are as learned: what is missing is only that the
+**What happened.** The states are all there, and the weights are as learned. What is missing is only that the
 question is asked *again*. Be careful with the other half of the comparison. This model was trained to ask
 each time, and a model trained with one context would have learned to put more into it; the last line is such
-a model. So the dynamic context is what *this* translator lives on. That it is what a translator should have,
-only the fair experiment can say.
+a model. So *this* translator needs its dynamic context. Only the fair experiment can say whether a translator
+should have one.
 """
+
+# %% claim
+asked = {}
+for ask in ("anew", "once"):
+    written = [" ".join(write(learned["dot"][0], test.src[row], ask)[0]) for row in two]
+    asked[ask] = bleu(written, references, n_bootstrap=0).score
+assert asked["anew"] > 80 and asked["once"] < 30
+numbers |= asked
 
 # %% [markdown]
 r"""
@@ -253,30 +265,28 @@ better?
 
 # %%
 print(f"{'live, seed 0':<24}{'BLEU, one clause':^24}{'BLEU, five clauses':^24}")
-for attention, (_, written) in learned.items():
+for context, (_, written) in learned.items():
     rows = dict(bleu_by_length(test.clauses, written, test.tgt, range(1, 7)))
     cells = (f"{s.score:.1f} [{s.low:.1f}, {s.high:.1f}]" for s in (rows[1, 1], rows[5, 5]))
-    print(f"{NAMES[attention]:<24}" + "".join(f"{cell:^24}" for cell in cells))
+    print(f"{NAMES[context]:<24}" + "".join(f"{cell:^24}" for cell in cells))
 
 # %% [markdown]
 r"""
-**Reflect.** It does not. Such an interval is about *these three models*. Another seed is another model, with
-other first weights and other batches, and how much seeds differ cannot be seen in one of them. So here is
-the bet from above: at five clauses dot is about two points ahead of additive, and their intervals overlap. To
-see whether it would be ahead again takes several seeds.
+**What happened.** It does not. Such an interval is about *these three models*. Another seed is another model,
+with other first weights and other batches, and one of them can't show how much seeds differ. That takes
+several seeds.
 
 ## Several seeds: what is real
 
-Training so many models does not fit into a minute. They were trained once, by the command that is printed
-below, with the very functions of this notebook, and what they scored is kept in a file. The cell reads it: no
-number in its table was typed by hand.
+Training so many models takes longer than a minute. They were trained once, by the command that is printed
+below, with the functions of this notebook, and their scores are kept in a file. The cell reads it.
 
 For $n$ seeds with mean $m$ and standard deviation $s$, the **95% interval** of the mean is
 $m \pm t\, s / \sqrt n$. The factor $t$ is Student's, made for few measurements: 4.303 for three seeds, 3.182
 for four, 2.776 for five. The interval is about seeds; all of them are tested on the same sentences.
 
-**Predict.** For dot at five clauses, the interval above came from other sentences, and reached about five
-points to each side. Will the one from three seeds be narrower, much the same, or wider?
+**Predict.** The fixed context and attention: will the intervals over seeds overlap at one clause? And at
+five?
 """
 
 
@@ -285,9 +295,9 @@ results = Path(utils.__file__).parents[1] / "benchmarks" / "results"
 record = json.loads((results / "demo_03.json").read_text())
 
 
-def recorded(attention, *path):
+def recorded(context, *path):
     """What was measured of one kind, for each seed, as in recorded("dot", "bleu", "5")."""
-    found = [run for run in record["runs"] if run["attention"] == attention]
+    found = [run for run in record["runs"] if run["context"] == context]
     for key in path:
         found = [run[key] for run in found]
     return found
@@ -296,34 +306,44 @@ def recorded(attention, *path):
 print(record["command"], record["machine"], sep="\n")
 print(f"\n{len(recorded('dot'))} seeds of each kind, mean ± half of the 95% interval")
 print(f"{'BLEU at this many clauses':<24}" + "".join(f"{n:^15}" for n in range(1, 6)))
-for attention in ATTENTIONS:
-    cells = (mean_interval(recorded(attention, "bleu", str(n))) for n in range(1, 6))
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:6.1f} ± {high - m:<6.1f}" for m, _, high in cells))
-for name, pick, kinds in ("best seed without", max, ATTENTIONS[:1]), ("worst seed with", min, ATTENTIONS[1:]):
+for context in CONTEXTS:
+    cells = (mean_interval(recorded(context, "bleu", str(n))) for n in range(1, 6))
+    print(f"{NAMES[context]:<24}" + "".join(f"{m:6.1f} ± {high - m:<6.1f}" for m, _, high in cells))
+for name, pick, kinds in ("best seed without", max, CONTEXTS[:1]), ("worst seed with", min, CONTEXTS[1:]):
     seeds = [seed.values() for kind in kinds for seed in recorded(kind, "bleu")]
     print(f"{name:<24}" + "".join(f"{pick(column):6.1f}{'':<9}" for column in zip(*seeds, strict=True)))
 
 # %%
 sentences = Counter(test.clauses)
 labels = [f"{n}\nn={sentences[n]}" for n in range(1, 6)]
-ax = plot_intervals({name: [[*seed.values()] for seed in recorded(name, "bleu")] for name in ATTENTIONS},
+ax = plot_intervals({name: [[*seed.values()] for seed in recorded(name, "bleu")] for name in CONTEXTS},
                     labels, "BLEU", legend="above")  # fmt: skip
 ax.set(xlabel="clauses", ylim=(-6, 106))
-Figure(ax, "BLEU at one to five clauses, five points side by side with their intervals. Without attention "
-       "the point is at about 19 for one clause and sinks to about 6 for five. The four with attention are "
-       "close together above 90 at one clause and drift apart, the multiplicative one lowest.")  # fmt: skip
+Figure(ax, "BLEU at one to five clauses, five points side by side with their intervals. The point of the "
+       "fixed context sinks from one clause to five. The four with attention lie above it at every number of "
+       "clauses and fall much less.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*Recorded, not run here: mean BLEU of several seeds, and its 95% interval; n is the number of test reviews.
-The interval knows nothing of the ends of the scale, so some reach below 0 or above 100.*
+*Recorded, not run here: mean BLEU of {seeds:d} seeds, and its 95% interval; n is the number of test reviews.
+The interval ignores the ends of the scale, so some may reach above 100.*
 
-**Reflect.** Wider: ± 18.5, and for the other two live kinds too. Other seeds move a score more than other
-sentences do, and three of them are few. Without attention the mean is 19.1 for one clause and 6.0 for five.
-The last two lines compare single seeds: at every length the worst with attention is far above the best
-without. Among the four, the means drift apart as reviews grow. None stays level: as a later table shows, they
-had not finished learning.
+**What happened.** With a fixed context the mean is {fixed[1]:.0f} for one clause and {fixed[5]:.0f} for five.
+The last two lines compare single seeds: at every length, the worst one with attention is above the best one
+without. Attention loses some points as reviews grow, too: at five clauses the means of the four scores go
+from {lowest:.0f} to {highest:.0f}.
 """
+
+# %% claim
+assert record["settings"] == {"sizes": SIZES, "budget": BUDGET}
+mean_bleu = {c: [mean_interval(recorded(c, "bleu", n))[0] for n in "12345"] for c in CONTEXTS}
+for n in "12345":
+    assert max(recorded("fixed", "bleu", n)) < min(min(recorded(c, "bleu", n)) for c in CONTEXTS[1:])
+assert all(mean_bleu[c][4] < mean_bleu[c][0] for c in CONTEXTS)
+assert all(mean_bleu[c][4] > mean_bleu["fixed"][4] + 30 for c in CONTEXTS[1:])
+five = [mean_bleu[context][4] for context in CONTEXTS[1:]]
+numbers |= {"seeds": len(recorded("fixed")), "lowest": min(five), "highest": max(five)}
+numbers["fixed"] = {1: mean_bleu["fixed"][0], 5: mean_bleu["fixed"][4]}
 
 # %% [markdown]
 r"""
@@ -334,12 +354,12 @@ and the interval of these differences. If it contains 0, the difference is **wit
 seeds we cannot tell which is better. That is no proof that they are equal.
 
 **Predict.** Five kinds make ten pairs. In which of them is the difference surely real? And among the four
-kinds with attention: in how many of their six pairs is the difference at one clause within noise?
+kinds with attention: in how many of their six pairs is the difference at five clauses within noise?
 """
 
 # %%
 print(f"{'first minus second':<40}{'one clause':^30}{'five clauses':^30}")
-for first, second in combinations(ATTENTIONS, 2):
+for first, second in combinations(CONTEXTS, 2):
     line = f"{NAMES[first]} - {NAMES[second]}"
     print(f"{line:<40}", end="")
     for n in "15":
@@ -348,51 +368,23 @@ for first, second in combinations(ATTENTIONS, 2):
         verdict = "noise" if low <= 0 <= high else "real"
         print(f"{mean:>7.1f} [{low:6.1f},{high:6.1f}] {verdict:<6}", end="")
     print()
-    if (first, second) == (ATTENTIONS[0], ATTENTIONS[-1]):
+    if (first, second) == (CONTEXTS[0], CONTEXTS[-1]):
         print("and among those with attention:")
 pairs = zip(recorded("dot", "bleu", "5"), recorded("additive", "bleu", "5"), strict=True)
 print("\ndot minus additive at five clauses, seed by seed:", ", ".join(f"{a - b:.1f}" for a, b in pairs))
 
 # %% [markdown]
 r"""
-**Reflect.** Every difference to *no attention* is real, at both lengths. Among the four kinds five of six are
-within noise at one clause, and the sixth, 0.9 points, is real and too small to matter. So no kind is
-shown to be best there. At five clauses dot has the highest mean, with a real lead on scaled dot and
-multiplicative. A bet on dot against additive would have been won with each of the three seeds, and still 0 is
-in the interval: three differences from 2 to 13 points are too few to be sure. And with so many intervals in
-one table, one in twenty may mislead.
-
-### And with a larger budget?
-
-The recipe above, with half as many updates again, has been measured too, with three seeds: it made the table
-at the end of demo 02.
-
-**Predict.** Will the kinds move closer together or farther apart when all may learn for longer?
+**What happened.** Every difference to the fixed context is real at five clauses. Among the four scores, read
+the verdicts line by line: where it says noise, these seeds show no winner. And with so many intervals in one
+table, one in twenty may mislead. A sentence such as "dot is best" would need a list of conditions longer than
+itself: this corpus, this size, this budget, this learning rate.
 """
 
-# %%
-longer = json.loads((results / "scores.json").read_text())
-assert longer["settings"].items() >= (SIZES | BUDGET).items() - {("updates", BUDGET["updates"])}
-print(longer["command"])
-means = []
-both = (f"{BUDGET['updates']} updates, {len(recorded('dot'))} seeds", "600 updates, 3 seeds")
-print(f"\n{'BLEU at five clauses':<24}" + "".join(f"{head:^24}" for head in both))
-for attention in ATTENTIONS[1:]:
-    more = [run["bleu"]["5"] for run in longer["runs"] if run["attention"] == attention]
-    cells = [*map(mean_interval, (recorded(attention, "bleu", "5"), more))]
-    means.append([mean for mean, *_ in cells])
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:>12.1f} ± {high - m:<9.1f}" for m, _, high in cells))
-apart = (max(column) - min(column) for column in zip(*means, strict=True))
-print(f"{'from first to last':<24}" + "".join(f"{points:>12.1f}{'':<12}" for points in apart))
-
-# %% [markdown]
-r"""
-**Reflect.** Closer, but not by much: from first to last it was 25.8 points and is 21.6. Scaled dot is now
-10.4 points behind dot instead of 19.5; and with ± 24.5 the mean of multiplicative says little. All four gain,
-so after 400 updates they had not finished. Whether they would meet with still more training, this table
-cannot say. A sentence such as "dot is best" would need a list of conditions longer than itself: this corpus,
-this size, this budget, this learning rate.
-"""
+# %% claim
+for context in CONTEXTS[1:]:
+    pairs = zip(recorded("fixed", "bleu", "5"), recorded(context, "bleu", "5"), strict=True)
+    assert mean_interval([fixed - attention for fixed, attention in pairs])[2] < 0
 
 # %% [markdown]
 r"""
@@ -446,8 +438,16 @@ def judge(written):
 # %% [markdown]
 r"""
 **Predict.** The words are put into four bands, from the rarest to the most frequent. In which band will the
-gap between no attention and attention be narrowest? And will it be widest for the rarest?
+gap between the fixed context and attention be narrowest? And will it be widest for the rarest?
 """
+
+# %% claim
+source_words = ["the", "cold", "soup", "was", "not", "hot"]
+target_words = ["la", "soupe", "froide", "n'", "était", "pas", "chaude"]
+gold = {(0, 0), (2, 1), (1, 2), (3, 4), (4, 3), (4, 5), (5, 6)}
+assert neighbours(source_words, target_words, gold) == ([("la", "soupe")], [("soupe", "froide")])
+assert judge(test.tgt) == {"bleu": {n: 100.0 for n in "12345"}, "rare": [1.0] * 4, "order": [1.0, 1.0]}
+assert max(judge(test.src)["bleu"].values()) < 1
 
 # %%
 seen = Counter(word for text in encoded.corpus["train"].tgt for word in text.split())
@@ -460,31 +460,35 @@ for name, (low, high) in zip(names, pairwise(BANDS), strict=True):
     print(f"{name:<16}{len(band):>4} words, {count:>6,} times in the test: {', '.join(band[:6])}, ...")
 
 print(f"\n{'share recalled':<24}" + "".join(f"{name:^17}" for name in names))
-for attention in ATTENTIONS:
-    cells = map(mean_interval, zip(*recorded(attention, "rare"), strict=True))
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:7.0%} ± {high - m:<7.1%}" for m, _, high in cells))
+for context in CONTEXTS:
+    cells = map(mean_interval, zip(*recorded(context, "rare"), strict=True))
+    print(f"{NAMES[context]:<24}" + "".join(f"{m:7.0%} ± {high - m:<7.1%}" for m, _, high in cells))
 
 # %%
-groups = {name: recorded(name, "rare") for name in ATTENTIONS}
+groups = {name: recorded(name, "rare") for name in CONTEXTS}
 ax = plot_intervals(groups, names, "share recalled", legend="above")
 ax.set(xlabel="times in the training reviews", ylim=(0, 1.03))
-Figure(ax, "Share of words recalled in four bands of training frequency. Without attention it is close to "
-       "zero in the two rarest bands and rises to about a third for the most frequent words. The four with "
-       "attention lie far above it in every band.")  # fmt: skip
+Figure(ax, "Share of words recalled in four bands of training frequency. The fixed context recalls few of "
+       "the rare words and more of the frequent ones. The four with attention lie far above it in every "
+       "band.")  # fmt: skip
 
 # %% [markdown]
 r"""
 *Recorded: the share of the reference's words that were written, by how often training shows them; the mean
-of several seeds with its 95% interval.*
+of {seeds:d} seeds with its 95% interval.*
 
-**Reflect.** Without attention fewer than one rare word in twenty is found; with it, most are. The gap is
-narrowest for the most frequent words, since many of these (*le*, *était*, *et*) can be guessed from how
-reviews go, without reading this one. But it is not widest for the rarest: in the first three bands it is much
-the same (with dot 78, 83 and 78 points, and then 60). So attention does help with rare words here, and for a
-plain reason: they are words that nobody can guess. With attention too the rarest band is recalled least. To
-look at "old" is one thing; that it is *vieil* before a vowel, and not *vieux*, must be learned from the few
-times it was shown.
+**What happened.** The fixed context finds {rare[fixed][0]:.0%} of the rarest words, and dot finds
+{rare[dot][0]:.0%}. The gap is narrowest for the most frequent words, since many of these (*le*, *était*,
+*et*) can be guessed from how reviews go, without reading this one. So attention does help with rare words
+here, and for a plain reason: nobody can guess them.
 """
+
+# %% claim
+rare = {c: [mean_interval(band)[0] for band in zip(*recorded(c, "rare"), strict=True)] for c in CONTEXTS}
+for context in CONTEXTS[1:]:
+    gaps = [a - b for a, b in zip(rare[context], rare["fixed"], strict=True)]
+    assert min(gaps) == gaps[-1] > 0.1 and gaps[0] > 0.3
+numbers["rare"] = rare
 
 # %% [markdown]
 r"""
@@ -508,21 +512,27 @@ kept, swapped = (Counter(pair for row in column for pair in row) for column in z
 print(f"{kept.total():,} pairs keep the order; {swapped.total():,} change places, such as "
       + ", ".join(" ".join(pair) for pair, _ in swapped.most_common(5)))  # fmt: skip
 print(f"\n{'share of pairs recalled':<24}{'order kept':^17}{'places changed':^17}{'difference':^17}")
-for attention in ATTENTIONS:
-    order = recorded(attention, "order")
+for context in CONTEXTS:
+    order = recorded(context, "order")
     columns = [*zip(*order, strict=True), [same - changed for same, changed in order]]
     cells = map(mean_interval, columns)
-    print(f"{NAMES[attention]:<24}" + "".join(f"{m:7.1%} ± {high - m:<7.1%}" for m, _, high in cells))
+    print(f"{NAMES[context]:<24}" + "".join(f"{m:7.1%} ± {high - m:<7.1%}" for m, _, high in cells))
 
 # %% [markdown]
 r"""
-**Reflect.** Against what one may expect, not for those that change places. Without attention both are alike:
-fewer than one pair in five is right. With it, the mean gain is larger where the order is kept, for all four
-kinds (with dot 78 points against 67). But only for multiplicative does the interval in the last column leave
-0 out; for the other three the two columns differ within noise. So attention helps with both. One caution:
-many of these pairs belong to names of dishes, such as *vin rouge*, which a decoder may learn as one piece. So
-this is a mild test of reordering.
+**What happened.** It helps with both. The share of changed pairs rises from {order[fixed][1]:.0%} with a
+fixed context to {order[dot][1]:.0%} with dot, and the share of pairs in order from {order[fixed][0]:.0%} to
+{order[dot][0]:.0%}. One caution: many of these pairs belong to names of dishes, such as *vin rouge*, which a
+decoder may learn as one piece. So this is a mild test of reordering.
+"""
 
+# %% claim
+order = {c: [mean_interval(pairs)[0] for pairs in zip(*recorded(c, "order"), strict=True)] for c in CONTEXTS}
+assert all(order[c][i] > order["fixed"][i] + 0.25 for c in CONTEXTS[1:] for i in (0, 1))
+numbers["order"] = order
+
+# %% [markdown]
+r"""
 Here is one review where it matters. "cold onion soup" becomes *soupe à l' oignon froide*: three things, and
 the order is turned round.
 
@@ -534,25 +544,23 @@ which order? And will the two translators with attention, trained for so short a
 REVIEW = "the service was slow and we hated the cold onion soup"
 RIGHT = "le service était lent et nous avons détesté la soupe à l' oignon froide"
 print(f"{'right':<24}{RIGHT}")
-for attention, (model, _) in learned.items():
-    print(f"{NAMES[attention]:<24}" + " ".join(translate(model, encoded, [REVIEW.split()])[0].tokens))
+for context, (model, _) in learned.items():
+    print(f"{NAMES[context]:<24}" + " ".join(translate(model, encoded, [REVIEW.split()])[0].tokens))
 
 # %%
 words, rows = write(learned["dot"][0], REVIEW)
 ax = plot_attention(torch.stack(rows), [*REVIEW.split(), "(end)"], words, colour_bar=False, annotate=False)
-Figure(ax, "A map of the French words that were written for the review, in rows, by its English words and "
-       "the end token, in columns. Bright cells move to the right, row by row, until the last rows, of the "
-       "onion soup, where they go back and forth.", dpi=64)  # fmt: skip
+Figure(ax, "A map of the French words that the dot product's translator wrote for the review, in rows, by "
+       "its English words and the end token, in columns.", dpi=64)  # fmt: skip
 
 # %% [markdown]
 r"""
 *The dot product's translator at work on the same review; its words are the rows.*
 
-**Reflect.** From right to left: "soup", "onion", "cold". Up to *la* the light moves along with the words; for
-*soupe* it jumps ahead, and then comes back for *oignon*. But the last step is not taken: *froide* is missing,
-in both translations with attention. The map shows it for dot: the column of "cold" stays dark, for no word
-ever looked there. Attention lets a decoder go back; it does not make it do so. One review shows what can
-happen, not how often: for that there is the table above.
+**What happened.** In the right translation they go from right to left: "soup", "onion", "cold". Compare with
+what was written and where each row of the map is bright: a word that no row looked at can't be translated.
+Attention lets a decoder go back; it does not make it do so. One review shows what can happen, not how often:
+for that there is the table above.
 """
 
 # %% [markdown]
@@ -561,11 +569,11 @@ r"""
 
 Answer aloud, then unfold.
 
-<details><summary>Which two lines turn a plain decoder into one with attention?</summary>
+<details><summary>Which line turns a decoder with a fixed context into one with attention?</summary>
 
-One calls `attend` with the new state as the query and the encoder states as keys and values. The other lays
-the context beside the state before the output layer. The encoder only has to hand over all of its states
-instead of the last one.
+The one that calls `attend`, with the new state as the query and the encoder states as keys and values. The
+next line lays the context beside the state, as with a fixed context. The encoder has to hand over all of its
+states, not only the last ones.
 
 </details>
 
@@ -608,8 +616,8 @@ without it so that another person believes you.
 
 - A decoder with attention asks anew before each word: the encoder's states stay, the question moves on, and
   so does the context.
-- With the same cells and budget, each kind of attention beats none by far: at every length with every seed,
-  for rare words, and for words that change places.
+- With the same decoder and budget, each kind of attention beats a fixed context: at every length with every
+  seed, for rare words, and for words that change places.
 - Between kinds, a difference counts only where its interval over seeds leaves 0 out, and even then for this
   budget only.
 
