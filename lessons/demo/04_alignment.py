@@ -70,7 +70,7 @@ SENTENCE = "my wife was not tired and my daughter liked the fresh bread"
 
 
 def new(encoded, kind=Seq2Seq, decoder=Decoder):
-    """An untrained translator. `kind` and `decoder` are changed further below, to make mistakes on purpose."""
+    """An untrained translator; further below, `kind` and `decoder` bring mistakes on purpose."""
     model = kind(len(encoded.src_vocab), len(encoded.tgt_vocab), **SIZES)
     if decoder is not Decoder:
         sizes = SIZES["embed_dim"], SIZES["hidden_dim"]
