@@ -226,7 +226,7 @@ moments = {row["update"]: row["map"] for row in history}
 for update, weights in moments.items():
     count = len(set(weights.argmax(-1).tolist()))
     print(f"{update:>4} updates: its rows look most at {count:>2} of the 12 English words")
-panels = {f"{update} updates": (moments[update], *pair) for update in (0, 50, 100, 150, 200, 250)}
+panels = {f"{update} updates": (weights, *pair) for update, weights in moments.items()}
 Figure(plot_maps(panels, size=(3.6, 3.3)), "Six maps of the same review after 0, 50, 100, 150, 200 and 250 "
        "updates. At 0 all is dark. At 50 all rows have the same faint columns. At 100 first cells near the "
        "frames are brighter, and from 150 on most rows have one bright cell, many of them in their frames.",
@@ -536,7 +536,7 @@ loss falls, and something comes out. We make each on purpose.
    from the first state and the last word alone.
 3. **Padding not masked.** Whoever shares a batch with a longer review looks at its empty places.
 
-Read the code: each bug is one line.
+Read the code: each bug is one line. (`forward` in `StaleState` takes the steps of a search in training, too.)
 """
 
 
@@ -1050,7 +1050,7 @@ sentences about it are justified.
 ## Looking back
 
 - Maps form by themselves and come near a word alignment, about as near as IBM model 1 or nearer. To align is
-  not their aim: many articles look at the word after theirs.
+  not their aim: some words look at the word after theirs.
 - Entropy, coverage and a map find faults, once you know what each is blind to: a bias was in none of them.
 - Without its weights this translator fails, so they matter; but weight is not influence, and two seeds that
   write the same look elsewhere for {elsewhere:.0f}% of the words. A map says where a context came from, not

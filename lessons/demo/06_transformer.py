@@ -230,17 +230,17 @@ def learn(seed=0, updates=1_200, rate=3e-3, **changes):
 
 # %% [markdown]
 r"""
-Four kinds of reader learn now, and we open them one by one. One training could be luck. So five of each kind,
-from other random numbers (*seeds*), were trained beforehand by the command printed below, with the functions
-of this notebook, and their results were kept in a file. Here one of these seeds is trained again. Further
-down you will see why we chose that one.
+Four kinds of reader learn now, and we open them one by one. One training could be luck. So three of each
+kind, from other random numbers (*seeds*), were trained beforehand by the command printed below, with the
+functions of this notebook, and their results were kept in a file. Here one of these seeds is trained again.
+Further down you will see why we chose that one.
 
 **Predict.** Somebody always answers with the first noun of a test sentence. How often is that right? And how
 often will a trained reader be right, on pairs of nouns that it has never seen together?
 """
 
 # %%
-SEED = 4
+SEED = 2
 KINDS = {
     "two looks": {},
     "one look": {"layers": 1},
@@ -304,7 +304,7 @@ print(f"{'always the first noun':<26}{first['sense']:>11.1%}{first['role']:>35.1
 # %% [markdown]
 r"""
 To read the table: of the sentences of kind "sense", the reader trained here gets {two_looks[here]:.1f}%
-right; of the five recorded readers the worst gets {two_looks[worst]:.1f}% and the best
+right; of the three recorded readers the worst gets {two_looks[worst]:.1f}% and the best
 {two_looks[best]:.1f}%. Then the same for "role".
 
 **Reflect.** The first noun is right about half of the time, by design. The readers are nearly always right,
@@ -324,7 +324,7 @@ and in which will it jump from one noun to the other?
 two = recorded("two looks")
 here, seeds = by_kind(right(readers["two looks"])), sorted(run["sense"] for run in two)
 numbers["two_looks"] = {"here": 100 * here["sense"], "worst": 100 * seeds[0], "best": 100 * seeds[-1]}
-assert [run["seed"] for run in two] == [0, 1, 2, 3, 4]
+assert [run["seed"] for run in two] == [0, 1, 2]
 assert min(here["sense"], here["role"], *seeds, *(run["role"] for run in two)) > 0.95
 assert 0.45 < min(first.values()) < max(first.values()) < 0.55, "the first noun is right half of the time"
 assert not pairs[0] & pairs[1]
@@ -406,7 +406,7 @@ two means are nearly the same. In the second look nearly all that falls on a nou
 every recorded seed, and nobody told the readers where to look.
 
 Seed {seed:d}, the one trained here, is the easiest to read: it looks most at the meant noun. That is why we
-chose it. Do all five look alike? Here are their second looks in the two sentences from above.
+chose it. Do all three look alike? Here are their second looks in the two sentences from above.
 
 **Predict.** Will the noun that is meant be the brightest cell of every row?
 """
@@ -437,17 +437,17 @@ ax = plot_maps(panels, columns=2, size=(4.8, 3.0), xlabel="word that is asked (k
                ylabel="it, in each reader")  # fmt: skip
 for panel, reference in zip(ax.figure.axes, PAIR, strict=False):
     frame(panel, reference.meant, 0, 1, len(seeds))
-Figure(ax, "Two maps, with tired and with wide: the second look of it in five readers, a row each. "
+Figure(ax, "Two maps, with tired and with wide: the second look of it in three readers, a row each. "
        "Most rows are brightest in the framed column, that of the noun that is meant; a few are brightest "
        "at another word.")  # fmt: skip
 
 # %% [markdown]
 r"""
-*The second look of "it" in five readers that differ in nothing but the seed. The column of the noun that is
+*The second look of "it" in three readers that differ in nothing but the seed. The column of the noun that is
 meant is framed.*
 
-**Reflect.** Not of every row. Of the five readers, {elsewhere:d} look elsewhere in one sentence or both, and
-all five are right in nearly all of the test. By the second look a word's vector also holds what it found in
+**Reflect.** Not of every row. Of the three readers, {elsewhere:d} look elsewhere in one sentence or both, and
+all three are right in nearly all of the test. By the second look a word's vector also holds what it found in
 the first, so a look at another word may bring home what that word had seen.
 
 A map shows where a word looked, and not whether that mattered. So hide one word from all, by the mask that
@@ -462,7 +462,7 @@ meant = torch.tensor([reference.meant for reference in PAIR])
 looks = torch.tensor([[pair[1] for pair in run["pair"]] for run in recorded("two looks")])
 found = (looks.argmax(-1) == meant).all(1)
 numbers["elsewhere"] = int((~found).sum())
-assert 2 <= numbers["elsewhere"] < len(found)
+assert 1 <= numbers["elsewhere"] < len(found)
 
 # %%
 HIDEABLE = {"the meant noun": MEANT, "the other noun": OTHER, "the adjective": LAST, "'because'": IT - 1}
@@ -501,7 +501,7 @@ because = sorted(run["hidden"]["'because'"]["sense"] for run in recorded("two lo
 numbers["because"] = 100 * because[0]
 assert max(hidden["the meant noun"]) < 0.3 and min(hidden["the other noun"]) > 0.95
 assert all(0.35 < share < 0.65 for share in hidden["the adjective"]), "a coin's toss"
-assert because[0] < 0.95 and because[2] > 0.95
+assert because[0] < 0.97 and because[-1] > 0.97
 
 # %%
 compare("two looks", "one look")
@@ -663,7 +663,7 @@ for run in recorded("two looks, four heads"):
 r"""
 **Reflect.** All four prefer the noun that is meant, each in its own measure. Without one head far fewer than
 half of the answers go wrong: here {heads[all]:.0f}% are right with all heads and {heads[least]:.0f}%
-without the one that is missed most, and in {heads[fine]:d} of the 40 recorded cases nine in ten stay right.
+without the one that is missed most, and in {heads[fine]:d} of the 24 recorded cases nine in ten stay right.
 Which head is missed most differs from seed to seed (at worst {heads[worst]:.0f}% stay right), so a head has
 no fixed job. Four heads are no better than one, which left nothing to gain. Where a word needs several things
 at once, heads have more to share out.
@@ -697,8 +697,8 @@ numbers["heads"] = {
     "worst": 100 * min(cases),
 }
 assert all(row[0] > row[1] for row in shares(reader)[1]), "all four prefer the meant noun"
-assert numbers["heads"]["least"] > 55 and numbers["heads"]["worst"] > 50 and len(cases) == 40
-assert numbers["heads"]["fine"] > 20
+assert numbers["heads"]["least"] > 55 and numbers["heads"]["worst"] > 50 and len(cases) == 24
+assert numbers["heads"]["fine"] > 12
 assert len({seed.index(min(seed)) for seed in silenced}) > 1, "it is not always the same head"
 
 
@@ -775,9 +775,9 @@ source, as the decoders of demo 02 do: query from the decoder, keys and values f
 
 Beside it learns the translator of demo 01, a recurrent one with Bahdanau's attention: the same reviews in the
 same order, and the same number of updates. The learning rate of each was chosen on the validation reviews,
-out of 0.0015, 0.003, 0.007, 0.01 and 0.015. It is no fair race: the Transformer has twice the parameters.
+out of a few. It is no fair race: the Transformer has twice the parameters.
 
-Their score is BLEU (out of 100), as in demo 01. Five seeds give an interval for the difference of the two.
+Their score is BLEU (out of 100), as in demo 01. Three seeds give an interval for the difference of the two.
 
 **Predict.** After so short a training, is one of the two better by more than noise: does the interval leave 0
 out at any length? And what will each lose from five clauses to six, when training has shown five at most: a
@@ -785,7 +785,7 @@ few points, or more than ten?
 """
 
 # %%
-RATES = {"bahdanau": 1e-2, "Transformer": 7e-3}
+RATES = {"bahdanau": 1e-2, "Transformer": 3e-3}
 BUDGET = {"updates": 300, "batch_tokens": 1_200, "curriculum": 0.6}
 SIZES = {"hidden_dim": 96, "heads": 4, "ff_dim": 192, "layers": 2}
 
