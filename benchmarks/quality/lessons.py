@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import mean
 
-import torch
-
 from benchmarks import harness
 from benchmarks.harness import DEMOS
 from utils.metrics import bleu_by_length
@@ -65,41 +63,6 @@ def translator(names, seed, context):
     model, seconds = _timed(names["learn"], context, seed)
     found = names["judge"](names["translations"](model))
     return {"parameters": _parameters(model), "cpu_seconds": seconds, **found}
-
-
-def alignment(names, seed, biased):
-    """Train one translator of demo 04, and read it as the demo does."""
-    reviews, clauses = names["encoded_reviews"], names["CLAUSES"]
-    encoded, corpus = reviews(clauses), names["mostly_masculine"] if biased else reviews
-    test = encoded.corpus["test"]
-    english, french = encoded.tokens("test", "src"), encoded.tokens("test", "tgt")
-    names.update(
-        encoded=encoded, test=test, english=english, french=french
-    )  # globals of the demo's functions
-    model, _ = names["learn"](seed, corpus=corpus)
-    names["model"] = model
-
-    def write(model):
-        done = names["translate"](model, corpus(clauses), english)
-        return done, names["bleu"]([" ".join(found.tokens) for found in done], test.tgt, n_bootstrap=0).score
-
-    done, score = write(model)
-    maps = names["forced_weights"](model, corpus(clauses), "test")
-    run = {"bleu": score, "error": names["alignment_errors"](maps, test.links)[0]}
-    if biased:
-        agreement = {
-            kind: names["agreement"](done, names[kind.upper()])[0] for kind in ("feminine", "masculine")
-        }
-        return run | agreement
-    away = [names["distance"](*row) for row in zip(maps, french, test.links, strict=True)]
-    run["article_behind"] = names["by_class"]([[d == 1 for d in row] for row in away])["article"]
-    rows = [row for row, found in enumerate(done) if found.tokens == french[row]][:100]
-    same = [maps[row].argmax(-1) == names["effects"](english[row], french[row]).argmax(-1) for row in rows]
-    run["largest_effect"] = torch.cat(same).float().mean().item() if same else None
-    torch.manual_seed(seed)
-    for change in ("Even", "Shuffled"):
-        run[change.lower()] = write(names["tampered"](names[change]))[1]
-    return run
 
 
 def beyond_translation(names, seed, task, attention):
@@ -174,9 +137,6 @@ EXPERIMENTS = {
     ),
     "03_translator": Experiment(
         translator, lambda names: [{"context": name} for name in names["CONTEXTS"]], ("SIZES", "BUDGET")
-    ),
-    "04_alignment": Experiment(
-        alignment, lambda names: [{"biased": False}, {"biased": True}], ("SIZES", "BUDGET", "CLAUSES")
     ),
     "05_beyond_translation": Experiment(
         beyond_translation,
