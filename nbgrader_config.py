@@ -13,8 +13,8 @@ c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 c.ClearSolutions.text_stub = "*Write your answer here.*"
 
 c.Execute.timeout = 180  # seconds per cell: some cells train a model, and the machine may be busy
-# nbgrader scores a test cell 0 if it writes anything to stderr, so a correct answer that prints a warning would
-# lose its points. Redirect stderr to stdout: the text stays visible, and only an error fails a test.
+# nbgrader scores a test cell 0 if it writes anything to stderr, so a warning would cost a correct answer its
+# points. Redirect stderr to stdout: the text stays visible, and only an error fails a test.
 one_stream = "import os, sys; os.dup2(1, 2); sys.stderr = sys.stdout"
 c.Execute.extra_arguments = [f"--IPKernelApp.exec_lines={one_stream}"]
 
