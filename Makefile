@@ -1,61 +1,74 @@
-# make PYTHON=python3.12 ... chooses another Python; make lab ARGS=--no-browser hands options on.
+# Options: make lab PYTHON=python3.12 uses another Python, and make lab ARGS=--no-browser passes on arguments.
 PYTHON ?= python3
 PY := .venv/bin/python
-READY := .venv/.ready
 
-# The environment is only trusted where its Python starts and the installation was finished in this very folder.
-ifneq ($(shell $(PY) -c "" 2>/dev/null && cat $(READY) 2>/dev/null),$(CURDIR))
-$(shell rm -f $(READY))
+# Each stamp means that .venv holds the packages of one lock. A larger lock includes the smaller ones.
+STUDENTS := .venv/requirements.ok
+INSTRUCTORS := .venv/requirements-instructors.ok
+TESTS := .venv/requirements-tests.ok
+STAMPS := $(STUDENTS) $(INSTRUCTORS) $(TESTS)
+
+# Trust the environment only if its Python runs and if it was completed in this very folder.
+ifneq ($(shell $(PY) -c "" 2>/dev/null && cat $(STUDENTS) 2>/dev/null),$(CURDIR))
+$(shell rm -f $(STAMPS))
 endif
 
 .PHONY: lab start test notebooks check grade site bench lock clean
 
-# Jupyter reads and keeps its settings in .jupyter/ here, so that what lies in the reader's home does not matter.
-lab: $(READY)
+# Jupyter keeps its settings in .jupyter/, so settings in the reader's home folder have no effect.
+lab: start
 	PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_CONFIG_DIR="$(CURDIR)/.jupyter" JUPYTER_DATA_DIR="$(CURDIR)/.jupyter/data" \
 	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir="$(CURDIR)" \
-	demo/01_bottleneck.ipynb $(ARGS)
+	my/$(firstword $(sort $(wildcard demo/*.ipynb))) $(ARGS)
 
-# One's own copies of the exercises, to work in: what is there already is left alone.
-start: $(READY)
-	@$(PY) -m grading start $(ARGS)
+# Copy the notebooks into my/, or update the copies that the reader has not changed.
+start: $(STUDENTS)
+	@$(PY) -m grading start
 
-test: $(READY)
+test: $(TESTS)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-notebooks: $(READY)
+notebooks: $(INSTRUCTORS)
 	$(PY) make_notebooks.py $(ARGS)
 
-check: $(READY)
+check: $(TESTS)
 	$(PY) -m ruff check .
 	$(PY) make_notebooks.py --check
-	$(PY) -m benchmarks --stale
 
-# The example class, in a course folder of its own.
-grade: $(READY)
+# Grade an example class, in its own course folder.
+grade: $(INSTRUCTORS)
 	$(PY) examples/make_class.py build/class
 	$(PY) -m grading run 02_attention --course build/class $(ARGS)
 
-# The web edition, in build/site: open index.html there.
-site: $(READY)
+# Build the web edition: open build/site/index.html.
+site: $(TESTS)
 	$(PY) web/build.py $(ARGS)
 
-bench: $(READY)
+bench: $(TESTS)
 	$(PY) -m benchmarks $(ARGS)
 
-lock: $(READY)
-	$(PY) -m uv pip compile pyproject.toml --all-extras --universal --fork-strategy fewest --python-version 3.11 \
-	--custom-compile-command "make lock" --quiet --output-file requirements.txt $(ARGS)
+# Pin the versions of all packages. The smaller locks take their versions from the largest one.
+COMPILE = $(PY) -m uv pip compile pyproject.toml --universal --fork-strategy fewest --python-version 3.11 \
+	--no-annotate --custom-compile-command "make lock" --quiet --output-file
+lock: $(TESTS)
+	$(COMPILE) requirements-tests.txt --all-extras $(ARGS)
+	$(COMPILE) requirements-instructors.txt --extra instructors --constraint requirements-tests.txt
+	$(COMPILE) requirements.txt --constraint requirements-tests.txt
 
 clean:
 	rm -rf .venv .jupyter/data .jupyter/lab .pytest_cache .ruff_cache build *.egg-info
 
-# A complete environment is brought up to date in place; a missing, broken or half-made one is made anew.
-$(READY): requirements.txt pyproject.toml
+# Update a complete environment in place. Create it again if it is missing, broken or half installed.
+# Compiling every module would double the time: we only compile what a first lesson imports.
+.venv/%.ok: %.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "This course needs Python 3.11 or newer, \
-	and '$(PYTHON)' is not: install one, or name it: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }
-	@if [ -e $@ ]; then rm $@; else $(PYTHON) -m venv --clear .venv; fi
-	@echo "Installing what the course needs into .venv: the first time takes some minutes"
-	@$(PY) -m pip install --quiet --requirement requirements.txt
+	and '$(PYTHON)' is not. Install it, or name another Python: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }
+	@if [ -e $(STUDENTS) ]; then rm -f $(STAMPS); else echo "Creating .venv"; $(PYTHON) -m venv --clear .venv; \
+	$(PY) -m pip install --quiet --upgrade pip || echo "Could not upgrade pip: continuing with the older version"; fi
+	@echo "Installing the packages of $<: this takes a few minutes the first time"
+	@$(PY) -m pip install --no-compile --requirement $<
+	@echo "Installing the course"
 	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@echo "$(CURDIR)" > $@
+	@echo "Preparing the first start"
+	@$(PY) -c "import ipykernel.kernelapp, jupyterlab.labapp, matplotlib.pyplot, sacrebleu.significance, seaborn, torch._dynamo"
+	@for stamp in $(STAMPS); do echo "$(CURDIR)" > $$stamp; [ $$stamp != $@ ] || break; done

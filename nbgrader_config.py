@@ -1,4 +1,4 @@
-"""How nbgrader grades this course. Read by every nbgrader command, by Formgrader and by Validate."""
+"""How nbgrader grades this course. All nbgrader commands, Formgrader and Validate read this file."""
 
 import os
 
@@ -12,13 +12,13 @@ c.CourseDirectory.release_directory = "exercises/starter"
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
 c.ClearSolutions.text_stub = "*Write your answer here.*"
 
-c.Execute.timeout = 180  # seconds a cell: some train a model, and the machine may be busy
-# nbgrader gives 0 to a test cell with any text on stderr, so that a right answer that warns would lose its
-# points. Here stderr joins stdout: the text is still seen, and only an error fails a test.
+c.Execute.timeout = 180  # seconds per cell: some cells train a model, and the machine may be busy
+# nbgrader scores a test cell 0 if it writes anything to stderr, so a warning would cost a correct answer its
+# points. Redirect stderr to stdout: the text stays visible, and only an error fails a test.
 one_stream = "import os, sys; os.dup2(1, 2); sys.stderr = sys.stdout"
 c.Execute.extra_arguments = [f"--IPKernelApp.exec_lines={one_stream}"]
 
-# Feedback goes to students: it leaves hidden tests out.
+# Students read the feedback, so it leaves out hidden tests.
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
     "grading.feedback.LeaveOutHiddenTests",
@@ -26,12 +26,12 @@ c.GenerateFeedback.preprocessors = [
 ]
 
 # For zip_collect: how Canvas (name_number_file_notebook) and Moodle (name_number_assignsubmission_file) name
-# what was handed in. Two students may share a name, so they are called by the number.
+# submissions. Two students may share a name, so the number identifies them.
 c.FileNameCollectorPlugin.named_regexp = (
     r".*/[^/]*?_(?:LATE_)?(?P<student_id>\d+)_(?:\d+|assignsubmission_file)[_/]"
     r"(?P<file_id>\d\d_[a-z_]+?)(?:-\d+)?\.ipynb$"
 )
 
-# What students wrote is shown to others, in feedback and in Formgrader: no script of theirs runs there.
+# Feedback and Formgrader show students' text to others: sanitize it, so their scripts don't run.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": "grading.feedback.markdown"}

@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import shutil
 import sys
-from pathlib import Path
 
 from grading import loading
 from grading.assignments import NotGradable, assignments, find_assignment
@@ -18,9 +16,8 @@ def main(arguments=None):
     check.add_argument("--assignment", help="the exercise it belongs to, where neither name nor cells tell")
     check.add_argument("--json", action="store_true", help="print the result as JSON")
     check.add_argument("--require-sandbox", action="store_true", help="refuse to run without bubblewrap")
-    start = commands.add_parser("start", help="copy the exercises, or some, into a folder of your own")
-    start.add_argument("names", nargs="*", metavar="NAME")
-    start.add_argument("--into", default="my", help="the folder, 'my' by default")
+    start = commands.add_parser("start", help="copy the notebooks into your own folder, or update the copies")
+    start.add_argument("--into", default="my", help="the folder (default: my)")
     run = commands.add_parser("run", help="grade all that was handed in for an assignment")
     run.add_argument("assignment", metavar="ASSIGNMENT")
     run.add_argument("--course", default=".", help="the folder that holds submitted/ (default: this one)")
@@ -70,18 +67,13 @@ def check_one(options):
 
 
 def start_work(options):
-    """Copy starters into the reader's own folder. What is there already stays as it is."""
-    known = assignments()
-    if unknown := set(options.names) - set(known):
-        raise NotGradable(f"no exercise is called {', '.join(unknown)}: choose from {', '.join(known)}")
-    for name in options.names or known:
-        own = Path(options.into, f"{name}.ipynb")
-        own.parent.mkdir(parents=True, exist_ok=True)
-        if own.exists():
-            print(f"{own} is there already and stays as it is")
-        else:
-            shutil.copyfile(known[name].notebook, own)
-            print(f"{own} is yours: check it with  python -m grading check {own}")
+    from grading.start import copy_notebooks
+
+    written, kept = copy_notebooks(options.into)
+    if written:
+        print(f"{options.into}: {len(written)} notebooks copied or updated")
+    for own in kept:
+        print(f"{own} stays as you changed it. The course has a newer version: to get it, rename yours")
     return 0
 
 

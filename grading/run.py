@@ -13,6 +13,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+import filelock
 import nbformat
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.utils import parse_utc
@@ -163,15 +164,10 @@ class Run:
     def _alone(self):
         """Only one run at a time writes here. The system frees the lock when a run ends, however it ends."""
         try:
-            import fcntl
-        except ImportError:  # Windows
-            yield
-            return
-        with open(self.folder / ".lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(f"another run is grading {self.name} here: wait until it has ended") from None
+            lock = filelock.FileLock(self.folder / ".lock").acquire(blocking=False)
+        except filelock.Timeout:
+            raise RunError(f"another run is grading {self.name} here: wait until it has ended") from None
+        with lock:
             yield
 
     def _grade(self, students, workers, scheduler, require, again, seed, shared):

@@ -167,7 +167,7 @@ def record(request):
 
 @pytest.fixture(scope="module")
 def lab(new_course):
-    """What `make lab` starts in a small course, with this environment and odd settings in the home."""
+    """Start `make lab` in a small course, with this environment and odd settings in the home folder."""
     from make_notebooks import build  # not at the top: this file must do without the course
 
     course = new_course()
@@ -185,9 +185,9 @@ def lab(new_course):
     )
     (course / ".venv").mkdir()
     for part in Path(sys.prefix).iterdir():
-        if part.name != ".ready":
+        if part.suffix != ".ok":
             (course / ".venv" / part.name).symlink_to(part)
-    (course / ".venv" / ".ready").write_text(f"{course}\n")
+    (course / ".venv" / "requirements.ok").write_text(f"{course}\n")
 
     options = "--no-browser --ServerApp.port=0 --IdentityProvider.token=token"
     env = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "VIRTUAL_ENV"))}
@@ -246,6 +246,9 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: a test that only runs with --slow")
+    # A background job of a script ignores Ctrl-C, and so does all that it starts: `bash -c 'make test' &`
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config, items):

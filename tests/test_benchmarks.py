@@ -419,8 +419,8 @@ def test_a_fresh_clone_is_installed_and_opened(monkeypatch, tmp_path):
     (tmp_path / "benchmarks" / "speed" / "startup.py").write_text(
         "def waits(name): return {'heat map': len(name)}"
     )
-    install = f"mkdir -p .venv/bin && ln -s {sys.executable} .venv/bin/python && touch $@"
-    (tmp_path / "Makefile").write_text(f".venv/.ready:\n\t{install}\n")
+    install = f"mkdir -p .venv/bin && ln -s {sys.executable} .venv/bin/python"
+    (tmp_path / "Makefile").write_text(f"start:\n\t{install}\n.venv/%:\n\ttouch $@\n")
     author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
     for command in ("init", "-q"), ("add", "."), (*author, "commit", "-qm", "x"):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)

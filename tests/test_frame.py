@@ -1,9 +1,10 @@
-"""The frame: one set of versions in three files, and `make`."""
+"""The frame: what is installed, `make`, and how pytest runs here."""
 
 import ast
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -19,43 +20,84 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-LOCK = (ROOT / "requirements.txt").read_text()
-LOCKED = {
-    canonicalize_name(requirement.name): requirement
-    for requirement in (Requirement(line) for line in LOCK.splitlines() if line and line.lstrip()[0] != "#")
+GROUPS = {
+    name: [Requirement(line) for line in lines]
+    for name, lines in {"students": PROJECT["dependencies"], **PROJECT["optional-dependencies"]}.items()
 }
-DECLARED = [
-    Requirement(line)
-    for group in [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
-    for line in group
-]
+LOCKS = {  # and the groups that each one holds
+    "requirements.txt": ["students"],
+    "requirements-instructors.txt": ["students", "instructors"],
+    "requirements-tests.txt": [*GROUPS],
+}
+TOOLS = {"furo", "jupyterlab", "myst-nb", "psycopg", "pytest-timeout", "pytest-xdist", "ruff", "uv"}
+
+
+def locked(lock):
+    """Return the requirements of a lock by name."""
+    lines = (ROOT / lock).read_text().splitlines()
+    found = [Requirement(line) for line in lines if not line.startswith("#")]
+    return {canonicalize_name(requirement.name): requirement for requirement in found}
+
+
+def declared(*groups):
+    return {canonicalize_name(requirement.name) for group in groups for requirement in GROUPS[group]}
+
+
+def imported(*rooms):
+    """Return what the code of some rooms imports, apart from Python's own modules and the course's."""
+    files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - {*sys.stdlib_module_names, *ROOMS, "make_notebooks"}
+
+
+ROOMS = ["utils", "lessons", "grading", "benchmarks", "examples", "web", "tests"]
 
 
 # Versions
 
 
-def test_the_lock_pins_every_version():
-    for requirement in LOCKED.values():
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_pins_every_version_and_names_no_server(lock):
+    assert not re.search(r"://|--|index|find-links", (ROOT / lock).read_text())
+    for requirement in locked(lock).values():
         (pin,) = requirement.specifier
         assert pin.operator == "==" and "*" not in pin.version and "+" not in pin.version, requirement
         assert not requirement.url and not requirement.extras
 
 
-@pytest.mark.parametrize("requirement", DECLARED, ids=str)
-def test_what_the_project_asks_for_is_in_the_lock(requirement):
-    locked = LOCKED[canonicalize_name(requirement.name)]
-    (pin,) = locked.specifier
-    assert requirement.specifier.contains(pin.version)
-    assert locked.marker is None  # wanted on every machine
+@pytest.mark.parametrize(("lock", "groups"), LOCKS.items())
+def test_a_lock_holds_what_its_groups_ask_for(lock, groups):
+    found = locked(lock)
+    for requirement in (requirement for group in groups for requirement in GROUPS[group]):
+        pinned = found[canonicalize_name(requirement.name)]
+        (pin,) = pinned.specifier
+        assert requirement.specifier.contains(pin.version)
+        assert pinned.marker is None  # wanted on every machine
 
 
-def test_torch_is_one_release_and_the_machine_chooses_its_build():
-    assert str(LOCKED["torch"]) == "torch==2.13.0"
-    assert not [name for name in LOCKED if re.match("nvidia|cuda|triton", name)]
+def test_a_larger_lock_holds_the_smaller_ones():
+    students, instructors, tests = (
+        {(name, str(pinned.specifier)) for name, pinned in locked(lock).items()} for lock in LOCKS
+    )
+    assert students < instructors < tests
 
 
-def test_the_lock_names_no_server():
-    assert not re.search(r"://|--|index|find-links", LOCK)
+def test_students_do_not_install_what_only_others_need():
+    others = {"dask", "distributed", "playwright", "psycopg", "pyarrow", "ruff", "sphinx"}
+    assert others <= locked("requirements-tests.txt").keys()
+    assert not others & locked("requirements.txt").keys()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_torch_is_one_release_and_the_machine_chooses_its_build(lock):
+    assert str(locked(lock)["torch"]) == "torch==2.13.0"
+    assert not [name for name in locked(lock) if re.match("nvidia|cuda|triton", name)]
 
 
 def test_conda_installs_the_lock_and_the_course():
@@ -65,69 +107,70 @@ def test_conda_installs_the_lock_and_the_course():
     assert pip["pip"] == ["-r requirements.txt", "-e ."]
 
 
-def test_what_the_code_imports_is_declared():
-    rooms = ["utils", "grading", "benchmarks", "examples", "lessons", "web", "tests"]
-    files = [ROOT / "make_notebooks.py", *(file for room in rooms for file in (ROOT / room).rglob("*.py"))]
-    imported = set()
-    for file in files:
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                imported.add(node.module.split(".")[0])
-    imported -= {*sys.stdlib_module_names, *rooms, "make_notebooks"}
-    declared = {canonicalize_name(requirement.name) for requirement in DECLARED}
-    home = packages_distributions()
-    homes = {module: {canonicalize_name(name) for name in home.get(module, [])} for module in imported}
-    assert "torch" in imported
-    assert {module for module in imported if not homes[module] & declared} == set()
+def test_every_import_is_declared_and_every_declaration_is_used():
+    homes = packages_distributions()
+
+    def undeclared(modules, names):
+        return {m for m in modules if not names & {canonicalize_name(name) for name in homes.get(m, [])}}
+
+    everything = imported(*ROOMS) | {"jupytext", "nbclient"}  # make_notebooks.py imports these two
+    used = {canonicalize_name(name) for module in everything for name in homes[module]}
+    assert undeclared(everything, declared(*GROUPS)) == set()
+    assert declared(*GROUPS) - used == TOOLS
+    assert undeclared(imported("utils", "lessons"), declared("students", "wmt14")) == set()
 
 
 # make
 
 
 def make(folder, *arguments):
-    env = os.environ | {"PYTHONPATH": str(Path(pytest.__file__).parents[1])}  # what builds an empty project
+    packages = str(Path(pytest.__file__).parents[1])  # what builds an empty project
+    env = os.environ | {"PYTHONPATH": packages, "PIP_NO_INDEX": "1"}
     return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, env=env)
 
 
 def test_make_keeps_the_environment_ready(tmp_path):
     shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / "requirements.txt").write_text("")
+    locks = [tmp_path / lock for lock in LOCKS]
+    for lock in locks:
+        lock.write_text("")
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "empty"\nversion = "1"\n')
-    ready, python, kept = (tmp_path / ".venv" / name for name in (".ready", "bin/python", "kept"))
+    python, kept = (tmp_path / ".venv" / name for name in ("bin/python", "kept"))
+    students, instructors, tests = ((tmp_path / ".venv" / lock).with_suffix(".ok") for lock in LOCKS)
 
-    def set_up():
-        run = make(tmp_path, ".venv/.ready", f"PYTHON={sys.executable}")
+    def installs(stamp):
+        run = make(tmp_path, stamp.relative_to(tmp_path), f"PYTHON={sys.executable}")
         assert run.returncode == 0, run.stderr
-        assert ready.read_text() == f"{tmp_path}\n"
+        assert stamp.read_text() == f"{tmp_path}\n"
         subprocess.run([python, "-c", ""], check=True)
-        return "Installing" in run.stdout
+        return "Installing the packages" in run.stdout
 
-    assert set_up()
+    assert installs(students) and not tests.exists()
     kept.touch()
-    assert not set_up()
+    assert not installs(students)
+    assert installs(tests) and kept.exists()  # the larger lock, into the same environment
+    assert not installs(instructors) and not installs(students)
 
-    os.utime(tmp_path / "requirements.txt", (time.time() + 1, time.time() + 1))  # a new lock
-    assert set_up() and kept.exists()
-    os.utime(tmp_path / "requirements.txt", (0, 0))
+    os.utime(locks[0], (time.time() + 1, time.time() + 1))  # a new lock
+    assert installs(students) and kept.exists() and not tests.exists()
+    os.utime(locks[0], (0, 0))
 
-    ready.write_text("/elsewhere\n")  # the folder was moved
-    make(tmp_path, "--dry-run", ".venv/.ready")
-    assert not ready.exists()
+    students.write_text("/elsewhere\n")  # the folder was moved
+    make(tmp_path, "--dry-run", students)
+    assert not students.exists()
 
-    ready.write_text(f"{tmp_path}\n")
+    students.write_text(f"{tmp_path}\n")
     python.unlink()
     python.symlink_to("/nowhere/python")  # the Python under it was removed
-    make(tmp_path, "--dry-run", ".venv/.ready")
-    assert not ready.exists()
+    make(tmp_path, "--dry-run", students)
+    assert not students.exists()
 
-    assert set_up() and not kept.exists()  # as after an installation that was cut off: all is made anew
+    assert installs(students) and not kept.exists()  # as after an interrupted installation
 
 
 @pytest.mark.parametrize("python", ["no-such-python", "./old-python"])
 def test_make_asks_for_a_python_that_is_new_enough(tmp_path, python):
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", "pyproject.toml", *LOCKS):
         shutil.copy(ROOT / name, tmp_path)
     script = f"#!{sys.executable}\nimport sys\nsys.version_info = (3, 10)\nexec(sys.argv[2])\n"
     (tmp_path / "old-python").write_text(script)
@@ -137,6 +180,12 @@ def test_make_asks_for_a_python_that_is_new_enough(tmp_path, python):
     assert f"needs Python 3.11 or newer, and '{python}' is not" in run.stderr
     assert "make test PYTHON=python3.12" in run.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_make_lab_opens_the_first_lesson_s_copy():
+    first = min(path.name for path in (ROOT / "demo").glob("*.ipynb"))
+    done = make(ROOT, "--dry-run", "--always-make", "lab", "PY=true")
+    assert f"my/demo/{first}" in done.stdout.splitlines()[-1]
 
 
 # On the test machine
@@ -167,22 +216,31 @@ def test_nothing_is_skipped_for_a_need_on_the_test_machine(tmp_path, ci, summary
     assert summary in run.stdout.splitlines()[-1], run.stdout
 
 
-SLOW = """import pytest
+OPTIONS = """import pytest
+import signal
+import subprocess
+import sys
 
 @pytest.mark.slow
 def test_slow():
     pass
 
-def test_quick():
-    pass
+def test_ctrl_c():
+    program = "import signal; signal.raise_signal(signal.SIGINT)"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert "KeyboardInterrupt" in subprocess.run([sys.executable, "-c", program], stderr=-1, text=True).stderr
 """
 
 
 @pytest.mark.parametrize(("options", "summary"), [(["--slow"], "2 passed"), ([], "1 passed, 1 skipped")])
-def test_slow_tests_only_run_with_the_option(tmp_path, options, summary):
+def test_slow_tests_only_run_with_the_option_and_ctrl_c_works_in_a_background_job(tmp_path, options, summary):
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
-    (tmp_path / "test_slow.py").write_text(SLOW)
+    (tmp_path / "test_options.py").write_text(OPTIONS)
     command = [sys.executable, "-m", "pytest", "--strict-markers", "-n", "1", *options]
     env = os.environ | {"CI": "true"}  # where a skip for a missing need would fail
-    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert summary in run.stdout.splitlines()[-1], run.stdout

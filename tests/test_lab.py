@@ -3,6 +3,7 @@
 import platform
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from tests.grading.test_run import grade, hand_in
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = "01_bottleneck"
-DEMO = f"demo/{LESSON}.ipynb"
+DEMO, EXERCISE = f"my/demo/{LESSON}.ipynb", f"my/exercises/{NAME}.ipynb"  # the reader's copies
 SOLUTION, STARTER = (f"exercises/{kind}/{NAME}/{NAME}.ipynb" for kind in ("solution", "starter"))
 PATIENCE = 120_000  # milliseconds, for what starts a kernel or runs an exercise on a busy machine
 
@@ -27,11 +28,26 @@ pytestmark = pytest.mark.timeout(900)
 
 @pytest.fixture(scope="module")
 def lab(lab):
-    """The small course, with the real first demo and the real second exercise in it."""
-    for path in (DEMO, SOLUTION, STARTER):
+    """The small course, with the real second exercise in it, as a git repository without changes."""
+    for path in (SOLUTION, STARTER):
         (lab.course / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, lab.course / path)
+    shutil.copy(ROOT / ".gitignore", lab.course)
+    git(lab, "init", "--quiet")
+    (lab.course / ".git" / "info" / "exclude").write_text("home/\nlab.log\n")
+    git(lab, "add", ".")
+    git(lab, "-c", "user.name=x", "-c", "user.email=x@example.org", "commit", "--quiet", "--message=x")
     return lab
+
+
+def git(lab, *arguments):
+    done = subprocess.run(["git", *arguments], cwd=lab.course, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def save(page, path):
+    with page.expect_response(lambda answer: answer.request.method == "PUT" and path in answer.url):
+        page.get_by_role("button", name="Save and create checkpoint").click()
 
 
 @pytest.fixture
@@ -86,15 +102,16 @@ def validate(page, verdict):
 def test_validate_names_what_fails_and_passes_what_is_right(lab, page, asked):
     tests = {name: source for name, source in sources(lab.course / STARTER).items() if "test_" in name}
     failed, passed = "The following cell failed:", "Success! Your notebook passes all the tests."
-    show(lab, page, STARTER)
+    show(lab, page, EXERCISE)
     told = validate(page, failed)
     assert told.count(failed) == len(tests) + 1 == 7  # the written answer, too
     assert all(source in told for source in tests.values())
     assert told.count(": it is not written yet") == 6 and told.count("You did not provide a response.") == 1
     assert passed not in told
 
-    nbformat.write(notebook({"masked_softmax": MASK_IGNORED}), lab.course / "mine.ipynb")
-    show(lab, page, "mine.ipynb")
+    mine = "my/mine.ipynb"
+    nbformat.write(notebook({"masked_softmax": MASK_IGNORED}), lab.course / mine)
+    show(lab, page, mine)
     told = validate(page, failed)
     assert told.count(failed) == 1 and tests["test_masked_softmax"] in told
     assert "masked_softmax: the mask is not used, so padding receives weight" in told
@@ -104,7 +121,8 @@ def test_validate_names_what_fails_and_passes_what_is_right(lab, page, asked):
     page.keyboard.press("Control+a")
     page.keyboard.insert_text(answer)
     assert failed not in validate(page, passed)
-    assert sources(lab.course / "mine.ipynb")["masked_softmax"] == answer
+    assert sources(lab.course / mine)["masked_softmax"] == answer
+    assert git(lab, "status", "--porcelain") == ""
     assert asked == {"localhost"}
 
 
@@ -199,8 +217,8 @@ def test_a_reader_runs_the_first_lesson_whole(lab, page, asked, shown, alts):
     page.locator(".jp-CodeCell .widget-hprogress").wait_for(timeout=PATIENCE)  # a live progress bar
     page.wait_for_function(ENDED, arg=ERRORS, timeout=720_000)
     assert page.locator(ERRORS).all_text_contents() == []
-    with page.expect_response(lambda answer: answer.request.method == "PUT" and DEMO in answer.url):
-        page.get_by_role("button", name="Save and create checkpoint").click()
+    save(page, DEMO)
+    assert git(lab, "status", "--porcelain") == ""
 
     saved = nbformat.read(path, 4)
     lesson.metadata.language_info.version = platform.python_version()  # the committed one may be another's

@@ -272,13 +272,11 @@ _PLOT = (
 
 
 def _by_seaborn(weights, src_tokens, tgt_tokens, ax=None):
-    import pandas as pd
     import seaborn as sns
 
     if ax is None:
         ax = plt.figure().add_subplot()
-    frame = pd.DataFrame(weights.numpy(), index=tgt_tokens, columns=src_tokens)
-    sns.heatmap(frame, vmin=0, vmax=1, ax=ax, xticklabels=True, yticklabels=True, cbar=False)
+    sns.heatmap(weights, vmin=0, vmax=1, ax=ax, xticklabels=src_tokens, yticklabels=tgt_tokens, cbar=False)
     ax.set_xlabel("source words")
     ax.set_ylabel("target words")
     return ax

@@ -189,17 +189,6 @@ def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(comma
     assert "choose from 0" in command("check", starter, "--assignment", "02_cooking")[2]
 
 
-def test_one_s_own_copy_is_never_overwritten(command, tmp_path):
-    _, first, _ = command("start", "02_attention", "--into", tmp_path / "my")
-    own = tmp_path / "my" / "02_attention.ipynb"
-    assert str(own) in first and own.is_file()
-    own.write_text("my work")
-    _, again, _ = command("start", "--into", tmp_path / "my")
-    assert "stays as it is" in again and own.read_text() == "my work"
-    assert {path.stem for path in own.parent.iterdir()} == set(assignments())
-    assert "choose from 0" in command("start", "09_nothing", "--into", tmp_path / "my")[2]
-
-
 def test_a_notebook_can_grade_itself_but_not_while_it_is_graded(monkeypatch, capfd):
     monkeypatch.delenv("ATTENTION_GRADING", raising=False)
     check_notebook(ROOT / "exercises/starter/02_attention/02_attention.ipynb")
