@@ -79,6 +79,7 @@ class LessonError(Exception):
 
 
 def main(argv=None, root=ROOT):
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="a lesson, such as 02_attention")
     parser.add_argument("--no-execute", action="store_true", help="reuse outputs if the code is unchanged")
@@ -180,6 +181,7 @@ def write_exercise(root, folder, lesson, gradebook=None):
 
 
 def grading_config(root):
+    """Return the settings of nbgrader_config.py."""
     return PyFileConfigLoader("nbgrader_config.py", path=str(root)).load_config()
 
 
@@ -202,6 +204,7 @@ def read_lesson(lesson):
 
 
 def check_code(cell):
+    """Raise `LessonError` if a code cell isn't plain Python."""
     if cell.cell_type == "code":
         try:
             ast.parse(cell.source)
@@ -246,6 +249,7 @@ def check_regions(cell, mark):
 
 
 def nbgrader_metadata(cell, mark, marks):
+    """Return nbgrader's metadata for a marked cell."""
     name, points = marks[mark], marks.get("points")
     if cell.cell_type != MARKS[mark]:
         raise LessonError(f"{mark} belongs on a {MARKS[mark]} cell")
@@ -280,6 +284,7 @@ def cell_id(lesson, cell, seen):
 
 
 def write(notebook, path):
+    """Validate a notebook and write it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.validate(notebook)
     path.write_text(nbformat.writes(notebook) + "\n", "utf-8", newline="\n")
@@ -289,6 +294,7 @@ def write(notebook, path):
 
 
 def is_claim(cell):
+    """Return whether a cell is a claim."""
     return "claim" in cell.metadata.get("tags", [])
 
 
@@ -413,6 +419,7 @@ def what_failed(cells, number, error):
 
 
 def is_progress_bar(output):
+    """Return whether an output is a progress bar."""
     data = output.get("data", {})
     return WIDGET in data and re.search(r"\[\d+:\d\d", data.get("text/plain", ""))
 

@@ -155,6 +155,7 @@ def notebook(answers=(), right=ANSWERS, written=WRITTEN, before=(), after=(), po
 
 
 def graded(notebook):
+    """Return the source of each graded cell, by cell id."""
     return {cell.id: cell.source for cell in notebook.cells if "nbgrader" in cell.metadata}
 
 

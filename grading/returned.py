@@ -38,9 +38,9 @@ def graded_notebook(record, starter):
             cells.append(_marked_cell(given, cell, checks))
         else:
             cells.append(_cell(cell["kind"], cell["source"], cell["outputs"], f"cell-{number + 1}"))
-    for given in left.values():  # gone from the submission: graded cells have their place in the gradebook
-        if given.metadata.nbgrader.grade:
-            cells.append(_marked_cell(given, None, checks))
+    # gone from the submission: graded cells have their place in the gradebook
+    graded = (given for given in left.values() if given.metadata.nbgrader.grade)
+    cells += [_marked_cell(given, None, checks) for given in graded]
     if text := _about(record):
         note = _cell("markdown", text, [], NOTE)
         note.metadata[NOTE] = True

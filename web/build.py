@@ -94,6 +94,7 @@ def relinked(text, file, places):
 
 
 def download(text, file, places):
+    """Return a download link to a file."""
     return f"{{download}}`{text} <{os.path.relpath(file, places[file].parent)}>`"
 
 
@@ -117,10 +118,12 @@ def folded(solution, starter):
 
 
 def fold(summary, text):
+    """Return a cell whose text is folded under a summary."""
     return new_markdown_cell(f"<details><summary>{summary}</summary>\n\n{text.strip()}\n\n</details>")
 
 
 def listing(code):
+    """Return code as a Markdown block."""
     return f"````python\n{code.strip()}\n````"
 
 
@@ -148,6 +151,7 @@ def modules(name):
 
 
 def documented(module):
+    """Return the Markdown that documents a module."""
     return f"```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```"
 
 

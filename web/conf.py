@@ -82,6 +82,7 @@ def correct_headings(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
+    """Connect the functions above to Sphinx."""
     app.connect("html-page-context", correct_headings, priority=900)  # runs after the theme
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.add_html_math_renderer("mathml", mathml("inline", "span"), mathml("block", "div"))

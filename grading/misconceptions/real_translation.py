@@ -692,8 +692,9 @@ def _one_by_one(step, state, bos_id, eos_id, beam_size, max_len, length_penalty)
         candidates = []
         for ids, total, at in beam:
             log_probs, new = step(torch.tensor(ids[-1:]), at)
-            for token in range(log_probs.shape[1]):
-                candidates.append(([*ids, token], total + log_probs[0, token].item(), new))
+            candidates += [
+                ([*ids, token], total + log_prob, new) for token, log_prob in enumerate(log_probs[0].tolist())
+            ]
         candidates.sort(key=lambda candidate: -candidate[1])
         beam = []
         for candidate in candidates[: beam_size - len(finished)]:

@@ -1055,10 +1055,11 @@ def _causal_by_indices(length):
 
 def _heads_by_attend(self, query, keys, values, mask=None):
     """One head after the other, each with its slice of the vectors."""
-    size, found = query.shape[2] // self.heads, []
-    projected = _all_projected(self, query, keys, values)
-    for start in range(0, query.shape[2], size):
-        found.append(attend(*(y[..., start : start + size] for y in projected), mask, scaled_dot_score))
+    size, projected = query.shape[2] // self.heads, _all_projected(self, query, keys, values)
+    found = [
+        attend(*(y[..., start : start + size] for y in projected), mask, scaled_dot_score)
+        for start in range(0, query.shape[2], size)
+    ]
     context, weights = zip(*found, strict=True)
     return self.out_proj(torch.cat(context, dim=-1)), torch.stack(weights, dim=1)
 

@@ -377,8 +377,8 @@ of "it" on the noun that is meant, on the other noun, on itself, and on the last
 rows = maps[:, :, 0, PAIR[0].it]  # (sentences, looks, length)
 assert (rows[0, 0] - rows[1, 0]).abs().max() < 0.2, "the first look of it stays nearly the same"
 for reference, answer, row in zip(PAIR, logits.argmax(-1), rows[:, 1], strict=True):
-    assert VOCAB.tokens[answer] == reference.tokens[reference.meant]
-    assert row.argmax() == reference.meant and row.max() > 0.5
+    assert VOCAB.tokens[answer] == reference.tokens[reference.antecedent]
+    assert row.argmax() == reference.antecedent and row.max() > 0.5
 
 
 # %%
@@ -460,7 +460,7 @@ hardly an answer right, and which leaves a coin's toss?
 """
 
 # %% claim
-meant = torch.tensor([reference.meant for reference in PAIR])
+meant = torch.tensor([reference.antecedent for reference in PAIR])
 looks = torch.tensor([[pair[1] for pair in run["pair"]] for run in recorded("two looks")])
 found = (looks.argmax(-1) == meant).all(1)
 numbers["elsewhere"] = int((~found).sum())
@@ -578,7 +578,7 @@ positions will position 20 be most alike?
 unordered = recorded("two looks, no positions")
 assert all(0.4 < run["role"] < 0.6 for run in unordered), "a coin, with every seed"
 assert min(run["sense"] for run in unordered) > 0.7
-twins = [make_reference(*pair, "slow") for pair in (("dog", "catch", "cat"), ("cat", "catch", "dog"))]
+twins = [make_sentence(*pair, "slow") for pair in (("dog", "catch", "cat"), ("cat", "catch", "dog"))]
 answers = {kind: readers[kind](*tensors(twins)[:2])[0].argmax(-1) for kind in KINDS}
 assert VOCAB.tokens[answers["two looks"][0]] == "dog" and VOCAB.tokens[answers["two looks"][1]] == "cat"
 assert len(set(answers["two looks, no positions"].tolist())) == 1, "both twins get the same answer"

@@ -54,7 +54,7 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize("answer, message", UNKNOWN)
+@pytest.mark.parametrize(("answer", "message"), UNKNOWN)
 def test_an_unknown_picture_is_told_by_what_is_wrong_with_it(answer, message):
     verdict = examine("plot_attention", answer, cases="visible")
     assert verdict.mistake is None and re.search(message, str(verdict)), verdict
@@ -97,7 +97,7 @@ def rate_of_nothing(predicted, sure, possible):
 
 
 @pytest.mark.parametrize(
-    "name, answer, message",
+    ("name", "answer", "message"),
     [
         ("alignment_error_rate", rate_of_nothing, "it gives a rate where there is no link at all."),
         (

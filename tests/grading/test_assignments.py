@@ -76,7 +76,7 @@ def test_parse_survives_cells_of_odd_types():
 
 
 @pytest.mark.parametrize(
-    "data, reason",
+    ("data", "reason"),
     [
         (b"", "is not a notebook .JSONDecodeError."),
         (b"[1, 2", "is not a notebook"),

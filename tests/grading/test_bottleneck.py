@@ -59,7 +59,7 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize("name, answer, message", UNKNOWN)
+@pytest.mark.parametrize(("name", "answer", "message"), UNKNOWN)
 def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
     verdict = examine(name, answer)
     assert verdict.mistake is None and re.search(message, str(verdict)), verdict
@@ -84,7 +84,7 @@ def bin_of(inputs, lengths):
 
 
 @pytest.mark.parametrize(
-    "name, answer, mistake",
+    ("name", "answer", "mistake"),
     [
         ("lengths_to_mask", lambda n, width: torch.arange(width)[:, None] < n, "transposed"),
         ("sequence_loss", steps_for_words, "vocabulary_not_on_axis_1"),

@@ -62,7 +62,7 @@ def test_noise_is_dropped_and_random_numbers_stay(capfd):
 
 
 @pytest.mark.parametrize(
-    "returned, gradient",
+    ("returned", "gradient"),
     [
         (lambda x: x.detach(), {"x": None}),  # no graph at all
         (lambda x: x.sum() * 0 + torch.ones(2), {"x": np.zeros(2)}),
@@ -118,7 +118,7 @@ def test_what_the_library_passes_is_made_too():
 
 
 @pytest.mark.parametrize(
-    "value, expected",
+    ("value", "expected"),
     [
         (None, None),
         (True, True),

@@ -133,7 +133,7 @@ def keys_taken_for_values(query, keys, values, mask, score):
 
 
 @pytest.mark.parametrize(
-    "name, answer, mistake",
+    ("name", "answer", "mistake"),
     [
         ("scaled_dot_score", divided_by_hidden_in_a_loop, "divided_by_hidden"),
         ("AdditiveScore", ColumnsAsWeights, "transposed_scores"),
@@ -257,7 +257,7 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize("name, answer, message", UNKNOWN)
+@pytest.mark.parametrize(("name", "answer", "message"), UNKNOWN)
 def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
     verdict = examine(name, answer)
     assert verdict.mistake is None and re.search(message, str(verdict)), verdict

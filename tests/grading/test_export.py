@@ -51,7 +51,7 @@ def test_moodle_sheet_leaves_out_whom_a_person_has_still_to_grade(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, reason", [(CANVAS, "name one with --column"), ("a,b\n1,2\n", "export it again")]
+    ("text", "reason"), [(CANVAS, "name one with --column"), ("a,b\n1,2\n", "export it again")]
 )
 def test_a_sheet_that_cannot_be_filled_is_said(text, reason, tmp_path):
     sheet = tmp_path / "sheet.csv"

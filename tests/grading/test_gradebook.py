@@ -149,7 +149,7 @@ def test_changed_cells_ask_for_a_new_gradebook(book, run, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "url, sentence",
+    ("url", "sentence"),
     [
         ("nonsense", "'nonsense' is no database: give a URL such as"),
         ("postgresql+psycopg://me:secret@127.0.0.1:9/none", "cannot be used"),
@@ -179,7 +179,7 @@ def failed(kind, cause=None):
 
 
 @pytest.mark.parametrize(
-    "error, raised",
+    ("error", "raised"),
     [
         (exc.OperationalError("SELECT", {}, OSError("no route\nto it")), GradebookError),
         (failed(InvalidEntry("of it"), exc.OperationalError("SELECT", {}, OSError("gone"))), GradebookError),

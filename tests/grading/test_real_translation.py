@@ -96,7 +96,7 @@ UNKNOWN = [
 ]
 
 
-@pytest.mark.parametrize("name, answer, message", UNKNOWN)
+@pytest.mark.parametrize(("name", "answer", "message"), UNKNOWN)
 def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
     verdict = examine(name, answer, cases="visible")
     assert verdict.mistake is None and re.search(message, str(verdict)), verdict
@@ -168,7 +168,7 @@ WRITTEN = next(c.source for c in jupytext.read(LESSON).cells if c.metadata.get("
 
 
 @pytest.mark.parametrize(
-    "mistake, right, wrong",
+    ("mistake", "right", "wrong"),
     [
         ("state_of_the_first", "part[parents[going_on]]", "part[torch.zeros_like(parents[going_on])]"),
         (

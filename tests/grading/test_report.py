@@ -20,7 +20,7 @@ UNREADABLE = {"student": "gil", "status": NOT_GRADABLE, "reason": "gil.ipynb is 
 
 
 @pytest.mark.parametrize(
-    "scores, most, lines",
+    ("scores", "most", "lines"),
     [
         ([0, 2, 2, 1.5], 2, [("0", 1), ("1", 1), ("2", 2)]),
         ([], 1, [("0", 0), ("1", 0)]),

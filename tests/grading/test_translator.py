@@ -116,7 +116,7 @@ def even(decoder, tgt_in, state, encoder_states, src_mask):
 
 
 @pytest.mark.parametrize(
-    "change, message",
+    ("change", "message"),
     [
         (without_attention, "its BLEU on .* is asked for: it has hardly learned. Was every batch given"),
         (state_forgotten, "its BLEU on"),
@@ -131,7 +131,7 @@ def test_a_broken_one_fails_though_it_was_trained(trained, change, message):
 
 
 @pytest.mark.parametrize(
-    "answer, kind",
+    ("answer", "kind"),
     [(None, "NoneType"), ("a translator", "str"), (Seq2Seq, "Seq2Seq"), (nn.Linear(2, 2), "Linear")],
 )
 def test_what_is_no_translator_is_said(answer, kind):
@@ -178,7 +178,7 @@ def some_wrong(texts, share):
 
 
 @pytest.mark.parametrize(
-    "change, sentence",
+    ("change", "sentence"),
     [
         (lambda texts, maps: (texts, []), "it has no attention, so there are no weights"),
         (lambda texts, maps: (some_wrong(texts, 0.6), maps), "asked for: it has learned, and could"),
@@ -304,7 +304,7 @@ def with_the_end(model, encoded, sentences, max_len):
 
 
 @pytest.mark.parametrize(
-    "name, answer, mistake",
+    ("name", "answer", "mistake"),
     [
         ("LuongDecoder", LuongByProducts, "joined_the_other_way"),
         (
@@ -363,7 +363,7 @@ def one_step_too_many(model, encoded, sentences, max_len):
 
 
 @pytest.mark.parametrize(
-    "name, answer, message",
+    ("name", "answer", "message"),
     [
         ("LuongDecoder", NoisyWeights, "the weights of a row do not sum to one"),
         ("LuongDecoder", DetachedContext, "no gradient reaches encoder_states"),

@@ -12,7 +12,7 @@ from grading.cases import Case, Outcome, Unknown
 from grading.wire import DEEPEST, DTYPES, LONGEST, WireError, decode, encode, frame
 
 
-def drawn(rng, depth=0):
+def drawn(rng, depth=0):  # noqa: C901 (one case per kind of data)
     """Any plain data."""
     kinds = ["none", "bool", "int", "float", "str", "array", "unknown"]
     kinds += ["list", "tuple", "set", "dict", "case", "outcome"] if depth < 4 else []

@@ -35,7 +35,7 @@ def test_messages_arrive_whole_and_in_order(ends):
 
 
 @pytest.mark.parametrize(
-    "sent, error",
+    ("sent", "error"),
     [
         (b"", EOFError),
         (b"\x01\x00", EOFError),

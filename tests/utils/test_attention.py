@@ -80,7 +80,7 @@ def test_every_score_is_its_equation(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("axes", (None, 2, 3))
+@pytest.mark.parametrize("axes", [None, 2, 3])
 def test_masked_softmax_is_the_softmax_of_the_real_keys(axes, dtype):
     scores = draw(BATCH, TGT, SRC, dtype=dtype)
     mask = some_mask(axes) if axes else None
@@ -110,7 +110,7 @@ def test_context_is_the_weighted_sum_of_the_values(name):
     torch.testing.assert_close(context, torch.tensor(by_hand, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("axes", (None, 2, 3))
+@pytest.mark.parametrize("axes", [None, 2, 3])
 def test_scaled_attention_equals_torchs_own(axes):
     query, keys = draw(BATCH, TGT, QUERY), draw(BATCH, SRC, QUERY, seed=1)
     values, mask = draw(BATCH, SRC, VALUE, seed=2), some_mask(axes) if axes else None
@@ -141,7 +141,7 @@ def test_a_row_with_nothing_to_attend_to_forgives_scores_that_are_not_finite():
     assert (weights == 0).all() and (scores.grad == 0).all()
 
 
-@pytest.mark.parametrize("shift", (-1000.0, 1000.0))
+@pytest.mark.parametrize("shift", [-1000.0, 1000.0])
 def test_large_scores_overflow_nothing(shift):
     scores, mask = draw(BATCH, TGT, SRC), some_mask(2)
     torch.testing.assert_close(masked_softmax(scores + shift, mask), masked_softmax(scores, mask))
@@ -183,7 +183,7 @@ def test_keys_projected_once_give_the_same_step_by_step():
 
 
 @pytest.mark.parametrize(
-    "wrong, message",
+    ("wrong", "message"),
     [
         (lambda: dot_score(draw(2, 7), draw(2, 5, 7)), r"query must be .* but has 2 axes: \(2, 7\)"),
         (lambda: dot_score(draw(2, 3, 7), draw(2, 5, 11)), "keys must .* key_dim 7, but its key_dim is 11"),

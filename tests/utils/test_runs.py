@@ -20,8 +20,8 @@ import torch
 from utils import runs as command
 from utils import training
 from utils.data import Corpus, Split, load_reviews
-from utils.text import EncodedCorpus
 from utils.runs import MODELS, Settings, encode_corpus, evaluate, find_run, make_model, train_run
+from utils.text import EncodedCorpus
 from utils.training import History, load_checkpoint, train, validation_loss
 
 SMALL = Settings(
@@ -420,12 +420,10 @@ def test_a_full_disk_is_told_and_what_is_there_stays(undisturbed):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(command.DataError, match="no room left in .*: free"),
-    ):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", full)
-        train_run(SMALL, progress=False)
+        with pytest.raises(command.DataError, match="no room left in .*: free"):
+            train_run(SMALL, progress=False)
     assert find_run(SMALL).update == 7
     finish(SMALL, undisturbed)
 
