@@ -67,7 +67,23 @@ NUMBER = re.compile(
     r"|\{(?P<name>[A-Za-z_]\w*)(?P<keys>(?:\[[^][{}]+\])*):(?P<format>[^{}\n]+)\}",
     re.DOTALL,
 )
-COLLECT = """try:
+# Hidden code around the claims, so that later cells find variables and random generators as readers do.
+FIRST = """numbers = {}
+def _keep_state():
+    import random, sys
+    names, states = dict(globals()), [(random.setstate, random.getstate())]
+    if "numpy" in sys.modules:
+        states.append((sys.modules["numpy"].random.set_state, sys.modules["numpy"].random.get_state()))
+    if "torch" in sys.modules:
+        states.append((sys.modules["torch"].set_rng_state, sys.modules["torch"].get_rng_state()))
+    def restore():
+        globals().update(names)
+        for set_state, state in states:
+            set_state(state)
+    return restore
+"""
+BEFORE, AFTER = "_restore = _keep_state()", "_restore()"
+LAST = """try:
     print(__import__("json").dumps(numbers, allow_nan=False, default=lambda number: number.item()))
 except Exception as error:
     raise TypeError("numbers may hold finite numbers, strings, lists and dictionaries") from error
@@ -380,8 +396,10 @@ def code_cells(notebook):
 def run(notebook, cwd):
     """Run a demo and its claims in a folder, without the user's settings. Return the dictionary `numbers`."""
     cwd.mkdir(exist_ok=True)
-    first, last = (new_code_cell(code, metadata={"tags": ["claim"]}) for code in ("numbers = {}", COLLECT))
-    notebook.cells = [first, *notebook.cells, last]
+    cells = [hidden(FIRST)]
+    for cell in notebook.cells:
+        cells += [hidden(BEFORE), cell, hidden(AFTER)] if is_claim(cell) else [cell]
+    notebook.cells = [*cells, hidden(LAST)]
     with tempfile.TemporaryDirectory() as settings:
         Path(settings, "matplotlibrc").write_text("figure.dpi: 80\n")
         client = NotebookClient(
@@ -404,7 +422,11 @@ def run(notebook, cwd):
         for output in cell.outputs:
             if problem := what_is_wrong(output):
                 raise LessonError(f"{problem}, from the cell\n{cell.source}")
-    return json.loads(last.outputs[0].text)
+    return json.loads(notebook.cells[-1].outputs[0].text)
+
+
+def hidden(code):
+    return new_code_cell(code, metadata={"tags": ["claim"]})
 
 
 def what_failed(cells, number, error):

@@ -1,6 +1,7 @@
 """How lessons become notebooks, that the committed ones come from them, and that exercises can be graded."""
 
 import html
+import random
 import re
 import shutil
 import subprocess
@@ -28,6 +29,8 @@ GAP = r"""# %% [markdown]
 # From {by_length[few]:.0f}% to {seeds[1]:d}: $\frac{a:b}{c}$, `{x:.1f}`, and {this} stays.
 
 # %%
+import random
+random.seed(0)
 gap = 2.25
 
 # %% [markdown]
@@ -39,9 +42,10 @@ assert gap > 2
 # %% claim
 import numpy
 numbers |= {"gap": numpy.float32(gap), "by_length": {"few": 3}, "seeds": (4, 5)}
+gap = random.random()
 
 # %%
-gap + 1
+gap, random.random()
 """
 
 
@@ -236,11 +240,12 @@ def test_claims_are_run_and_left_out(built):
     notebook = read(built, GAP_DEMO)
     assert [cell.source for cell in notebook.cells] == [
         "# A gap of 2.2\n\nFrom 3% to 5: $\\frac{a:b}{c}$, `{x:.1f}`, and {this} stays.",
-        "gap = 2.25",
+        "import random\nrandom.seed(0)\ngap = 2.25",
         "The gap is large.",
-        "gap + 1",
+        "gap, random.random()",
     ]
     assert [cell.execution_count for cell in code_cells(notebook)] == [1, 2]
+    assert notebook.cells[-1].outputs[0].data["text/plain"] == f"(2.25, {random.Random(0).random()})"
     assert notebook.metadata.claims.numbers == {"gap": 2.25, "by_length": {"few": 3}, "seeds": [4, 5]}
 
 
