@@ -117,7 +117,9 @@ def main(argv=None, root=ROOT):
 def build(root, names=(), execute=True):
     """Build lessons and copy the notebooks to their places."""
     with tempfile.TemporaryDirectory() as folder:
-        built = write_notebooks(root, Path(folder), names, execute)
+        for lesson in lessons(root, names):
+            write_lesson(root, Path(folder), lesson, execute)
+        built = notebooks_in(folder)
         for path in built:
             if (size := Path(folder, path).stat().st_size) > LARGEST:
                 raise LessonError(
@@ -135,17 +137,25 @@ def register(root, names=()):
     # nbgrader starts alembic by its bare name, so it must be found even if the environment is not activated.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     with tempfile.TemporaryDirectory() as folder:
-        for lesson in lessons(root, names, "exercises"):
-            write_exercise(root, Path(folder), lesson, url)
-            print(f"{lesson.stem} is in {url}")
+        for lesson in lessons(root, names):
+            if lesson.parent.name == "exercises":
+                write_exercise(root, Path(folder), lesson, url)
+                print(f"{lesson.stem} is in {url}")
 
 
 def check(root, names=()):
     """Print each notebook that differs from what lessons/ would give. Return 1 if there are any, else 0."""
+    problems = []
     with tempfile.TemporaryDirectory() as folder:
-        built = write_notebooks(root, Path(folder), names, execute=False)
-        problems = [found for path in built if (found := difference(root, Path(folder), path))]
-    if not names:
+        for lesson in lessons(root, names):
+            try:
+                write_lesson(root, Path(folder), lesson, execute=False)
+            except LessonError as error:
+                problems.append(str(error))
+        built = notebooks_in(folder)
+        complete = not (names or problems)
+        problems += [found for path in built if (found := difference(root, Path(folder), path))]
+    if complete:
         problems += [f"{path} comes from no lesson: remove it" for path in orphans(root, built)]
     for problem in problems:
         print(problem)
@@ -155,25 +165,27 @@ def check(root, names=()):
 # From text to notebooks
 
 
-def lessons(root, names, kind):
-    """Return the lesson files of one kind, demo or exercises, in order: all, or the named ones."""
+def lessons(root, names):
+    """Return the files of all lessons, or of the named ones: the demos first, each kind in order."""
     every = sorted((root / "lessons").glob("*/*.py"))
     unknown = set(names) - {lesson.stem for lesson in every}
     if unknown:
         known = ", ".join(sorted({lesson.stem for lesson in every}))
         raise LessonError(f"there is no lesson {', '.join(sorted(unknown))}: choose from {known}")
-    return [
-        lesson for lesson in every if lesson.parent.name == kind and lesson.stem in (names or {lesson.stem})
-    ]
+    return [lesson for lesson in every if lesson.stem in (names or {lesson.stem})]
 
 
-def write_notebooks(root, folder, names, execute):
-    """Build lessons into a folder. Return the notebooks' paths relative to it."""
-    for lesson in lessons(root, names, "demo"):
+def write_lesson(root, folder, lesson, execute):
+    """Build one lesson's notebooks in a folder."""
+    if lesson.parent.name == "demo":
         write(make_demo(root, lesson, execute), folder / "demo" / f"{lesson.stem}.ipynb")
-    for lesson in lessons(root, names, "exercises"):
+    else:
         write_exercise(root, folder, lesson)
-    return sorted(path.relative_to(folder) for path in folder.rglob("*.ipynb"))
+
+
+def notebooks_in(folder):
+    """Return the paths of all notebooks in a folder, relative to it, in order."""
+    return sorted(path.relative_to(folder) for path in Path(folder).rglob("*.ipynb"))
 
 
 def write_exercise(root, folder, lesson, gradebook=None):
@@ -426,6 +438,7 @@ def run(notebook, cwd):
 
 
 def hidden(code):
+    """Return a cell that is run like a claim and left out of the notebook."""
     return new_code_cell(code, metadata={"tags": ["claim"]})
 
 

@@ -317,6 +317,13 @@ def test_check_finds_a_changed_claim(copy, capsys):
     assert check(copy, capsys) == (1, unrun)
 
 
+def test_check_goes_on_after_a_lesson_that_cannot_be_built(copy, capsys):
+    edit(copy / "lessons" / "demo" / "02_gap.py", "{gap:.1f}", "{gop:.1f}")
+    (copy / DEMO).unlink()
+    status, found = check(copy, capsys)
+    assert status == 1 and re.fullmatch(rf"{GAP_DEMO}: cannot fill in .*\n{DEMO} is missing.*\n", found)
+
+
 def test_check_allows_what_running_a_notebook_changes(copy, capsys):
     notebook = read(copy, DEMO)
     notebook.cells[1].update(outputs=[], execution_count=17)
