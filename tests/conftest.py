@@ -12,6 +12,7 @@ import time
 from array import array
 from base64 import b64decode
 from collections import Counter
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -242,6 +243,7 @@ def page(browser):
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests that are marked slow")
+    parser.addoption("--record", action="store_true", help="write the outcome to tests/slow.json")
 
 
 def pytest_configure(config):
@@ -252,11 +254,11 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Skip slow tests unless --slow is given. Start with the demos, then with the largest files."""
+    """Leave out slow tests unless --slow is given. Start with the demos, then with the largest files."""
     if not config.getoption("slow"):
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="slow: run it with --slow"))
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     counts, demos = Counter(item.path for item in items), ("test_lessons.py", "test_lab.py")
     items.sort(key=lambda item: (item.path.name not in demos, -counts[item.path], item.path))
 
@@ -280,8 +282,13 @@ def pytest_make_collect_report():
     return no_skip_for_a_need((yield))
 
 
-def pytest_terminal_summary(terminalreporter):
-    """Two tables: the banks of answers by exercise, and the attacks on the grader by kind."""
+def pytest_terminal_summary(terminalreporter, config):
+    """Print two tables: the banks of answers by exercise, and the attacks on the grader by kind."""
+    if config.getoption("slow") and config.getoption("record"):
+        commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
+        outcome = {kind: len(terminalreporter.getreports(kind)) for kind in ("passed", "failed", "error")}
+        record = {"date": str(date.today()), "commit": commit.stdout.strip(), **outcome}
+        (ROOT / "tests" / "slow.json").write_text(json.dumps(record) + "\n", "utf-8")
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
     properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
     answers = [value for name, value in properties if name == "bank"]

@@ -232,7 +232,7 @@ def test_ctrl_c():
 """
 
 
-@pytest.mark.parametrize(("options", "summary"), [(["--slow"], "2 passed"), ([], "1 passed, 1 skipped")])
+@pytest.mark.parametrize(("options", "summary"), [(["--slow"], "2 passed"), ([], "1 passed, 1 deselected")])
 def test_slow_tests_only_run_with_the_option_and_ctrl_c_works_in_a_background_job(tmp_path, options, summary):
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
     (tmp_path / "test_options.py").write_text(OPTIONS)
