@@ -8,7 +8,7 @@ import pytest
 
 from grading import check_notebook
 from grading.__main__ import main
-from grading.assignments import ROOT, assignments
+from grading.assignments import ROOT
 from grading.grade import grade
 from grading.misconceptions import MISCONCEPTIONS
 from grading.sandbox import Sandbox, bubblewrap
