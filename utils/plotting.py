@@ -50,7 +50,7 @@ def _style(name, position):
 
 def to_numpy(weights):
     """Convert an array or a tensor of any device and dtype, with or without gradient, to a float array."""
-    return np.asarray(weights.detach().cpu().float() if hasattr(weights, "detach") else weights, dtype=float)
+    return np.asarray(weights.detach().cpu().double() if hasattr(weights, "detach") else weights, dtype=float)
 
 
 def _subplots(width, height, rows=1, columns=1):
