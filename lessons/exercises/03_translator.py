@@ -786,13 +786,14 @@ plot_attention(translated.weights, [*review, "<end>"], [*translated.tokens, "<en
 r"""
 <details><summary>Reflect</summary>
 
-"soupe" and "épicée" change places, so their rows cross, if your model wrote both: three of our ten with
-`"dot"` did not get these two words quite right.
+"soupe" and "épicée" change places, so their rows cross, if your model wrote both: one of our six with `"dot"`
+wrote about another soup.
 
 "avons" has no English word of its own. Gold links tie it to "loved", as one half of "avons adoré", but it
-agrees with "we". In six of our ten trainings with `"dot"` it looked most at "we", and in four at "loved".
-Which is yours? The model writes the right word in both cases, and in one of them its map counts as wrong. A
-map shows where the decoder looked, not that it would write something else if it had looked elsewhere.
+agrees with "we". In four of our six trainings with `"dot"` it looked most at "we", in one at "loved", and in
+one at "the". Which is yours? The model writes the right word in all three cases, and in two of them its map
+counts as wrong. A map shows where the decoder looked, not that it would write something else if it had looked
+elsewhere.
 
 </details>
 """

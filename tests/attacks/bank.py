@@ -105,11 +105,6 @@ def answer(notebook, name):
     return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == name)
 
 
-def bank():
-    """All attacks, those of a kind together."""
-    return [*ATTACKS]
-
-
 ATTACKS = []
 
 
@@ -885,7 +880,7 @@ for kind in ((socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_PACKET, socket.SOC
 attack(
     "bombs",
     "forks of forks",
-    limits=Limits(cell=10, memory=2**30),
+    limits=Limits(cell=4, memory=2**30),
     first="""
 import os
 while True:
@@ -990,7 +985,7 @@ for number in (libc.memfd_create(b'x', 0), libc.shmget(0, 2**30, 0o1600), libc.m
 attack(
     "bombs",
     "every processor kept busy",
-    limits=Limits(cell=12, memory=2**30),
+    limits=Limits(cell=6, memory=2**30),
     first="""
 import os
 for _ in range(30):
@@ -1052,11 +1047,11 @@ attack(
 attack(
     "loops",
     "many cells that each take a little",
-    limits=Limits(cell=5, cells=10, memory=2**30),
+    limits=Limits(cell=5, cells=4, memory=2**30),
     change=lambda notebook: notebook.cells.extend(
         new_code_cell("import time; time.sleep(1)") for _ in range(30)
     ),
-    says="the cells took more than 10 seconds: from cell [0-9]+ on none was run",
+    says="the cells took more than 4 seconds: from cell [0-9]+ on none was run",
 )
 attack(
     "floods",

@@ -1,4 +1,4 @@
-"""Every attack of the bank goes through one sandbox, each followed by an honest classmate.
+"""Every attack of the bank that runs goes through one sandbox, each followed by an honest classmate.
 
 It must earn what its honest code is worth and harm nothing: see `bank` for what is promised.
 """
@@ -7,6 +7,7 @@ import json
 import os
 import re
 import socket
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -15,15 +16,16 @@ from nbformat.v4 import new_code_cell
 from grading.__main__ import as_text
 from grading.assignments import ROOT, NotGradable, assignments
 from grading.calls import call
-from grading.grade import Limits, grade
+from grading.grade import grade
 from grading.judge import draw
 from grading.sandbox import Sandbox, Watch, bubblewrap
-from tests.attacks.bank import ATTACKS, HONEST, MARK, MISTAKES, NAME, TESTS, submission
+from tests.attacks.bank import ATTACKS, MARK, MISTAKES, NAME, TESTS, submission
 from tests.grading.remembered import remembered
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 SECRET = "canary-7c1f"
 SEED = 5
+ASKED = ("dot_score", "masked_softmax", "attend")  # of a classmate: enough to see what an attack has left
 
 
 class Field:
@@ -32,6 +34,7 @@ class Field:
     def __init__(self, folder, sandbox, port):
         self.folder, self.course, self.sandbox = folder, folder / "course", sandbox
         self.assignment = assignments()[NAME]
+        self.short = replace(self.assignment, tests=tuple((name, TESTS[name]) for name in ASKED))
         self.places = {"COURSE": str(self.course), "ROOT": str(ROOT), "PORT": str(port)}
         self.mine = self.course / "submitted" / "mallory" / NAME
         self.mine.mkdir(parents=True)
@@ -40,9 +43,9 @@ class Field:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(SECRET)
         self.classmates = {}
-        for name, mistakes in (("right", {}), ("half", MISTAKES)):
+        for name in ("right", "half"):
             self.classmates[name] = folder / f"{name}.ipynb"
-            self.classmates[name].write_text(json.dumps(submission(mistakes)))
+            self.classmates[name].write_text(json.dumps(classmate(name)))
         self.before = self.state()
         self.reports = {name: self.honest(name) for name in self.classmates}
 
@@ -53,10 +56,10 @@ class Field:
         path = self.classmates[name]
         if extra:
             path = self.folder / "next.ipynb"
-            notebook = submission({} if name == "right" else MISTAKES)
+            notebook = classmate(name)
             notebook.cells.insert(0, new_code_cell(extra))
             path.write_text(json.dumps(notebook))
-        report = self.grade(path, Limits())
+        report = grade(path, self.sandbox, self.short, SEED)
         return report.as_json(), [outputs for _, outputs in report.cells]
 
     def state(self):
@@ -73,6 +76,14 @@ class Field:
         return files, left, len(psutil.Process().children(recursive=True))
 
 
+def classmate(name):
+    """A submission that is "right", or "half" of it."""
+    notebook = submission({} if name == "right" else MISTAKES)
+    left_out = {f"test_{test}" for test in TESTS if test not in ASKED}
+    notebook.cells = [cell for cell in notebook.cells if cell.id not in left_out]
+    return notebook
+
+
 @pytest.fixture(scope="module")
 def field(tmp_path_factory):
     server = socket.create_server(("127.0.0.1", 0))
@@ -84,8 +95,8 @@ def field(tmp_path_factory):
         patch.setattr("grading.judge.call", remembered(call))
         with Sandbox(require=True) as sandbox, server:
             field = Field(tmp_path_factory.mktemp("field"), sandbox, server.getsockname()[1])
-            assert field.reports["right"][0]["score"] == sum(TESTS.values())
-            assert field.reports["half"][0]["score"] == sum(HONEST.values()) + TESTS["AdditiveScore"]
+            assert field.reports["right"][0]["score"] == sum(TESTS[name] for name in ASKED)
+            assert field.reports["half"][0]["score"] == TESTS["dot_score"] + TESTS["attend"]
             yield field
             with pytest.raises(BlockingIOError):  # nobody has come
                 server.accept()
@@ -93,7 +104,7 @@ def field(tmp_path_factory):
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.kind}: {attack.name}")
 def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property):
-    classmate = ("right", "half")[ATTACKS.index(attack) % 2]
+    next_one = ("right", "half")[ATTACKS.index(attack) % 2]
     for path in field.mine.iterdir():
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     path = field.mine / f"{NAME}.ipynb"
@@ -106,13 +117,14 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
         said = as_text(report)
     except NotGradable as problem:
         report, earned, printed, said = None, dict.fromkeys(TESTS, 0), "", str(problem)
-    after, next_report = field.state(), field.honest(classmate, attack.then)
+    after = field.state()
+    next_report = field.reports[next_one] if attack.refused else field.honest(next_one, attack.then)
     gained = sum(max(0, earned[name] - attack.expected()[name]) for name in TESTS)
     harmed = [what for what, a, b in zip(HARM, before, after, strict=True) if a != b]
     if attack.then:
         found = text_of([next_report[1].pop(0)[0]])
         assert re.search(attack.finds, found), found
-    if next_report != field.reports[classmate]:
+    if next_report != field.reports[next_one]:
         harmed.append("the next one's report")
     record_property("attack", [attack.kind, gained, len(harmed)])
 
