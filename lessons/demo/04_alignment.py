@@ -855,7 +855,7 @@ def effects(src, tgt):
     return (chances[0] - chances[1:]).T
 
 
-rows = [row for row, found in enumerate(faults) if found == "no error"][:100]  # the first that are all right
+rows = sorted(range(len(test)), key=lambda row: faults[row] != "no error")[:100]  # right ones first
 erased = {row: effects(english[row], french[row]) for row in rows}
 agree = [(maps[row].argmax(-1) == effect.argmax(-1)).float() for row, effect in erased.items()]
 print(f"the largest weight is the largest effect for {torch.cat(agree).mean():.0%} of the French words")
@@ -905,7 +905,7 @@ assert (weights[effect > 1] < 0.1).float().mean() > 0.1
 
 # %%
 both = [row for row in range(len(test))
-        if done["seed 0"][row].tokens == done["seed 1"][row].tokens == french[row]]  # fmt: skip
+        if done["seed 0"][row].tokens == done["seed 1"][row].tokens == french[row]] or [review]  # fmt: skip
 same = [(maps[row].argmax(-1) == others[row].argmax(-1)).float() for row in both]
 moved = torch.cat([(maps[row] - others[row]).abs().sum(-1) / 2 for row in both])
 print(f"{len(both)} reviews that both translate right: same largest weight for {torch.cat(same).mean():.0%}, "
