@@ -7,7 +7,7 @@ the initial weights and the batches. Weights are rounded to 8 bits, and the roun
 the test reviews (`long`: of the reviews with more clauses than any in training) by their number of clauses,
 and the error of the alignment which links each target word to the source word with the largest weight,
 against the gold links. The first model also stores snapshots of its training. Stores the models in
-build/pretrained, and with `--record` in utils/checkpoints too.
+build/pretrained, and with `--record` those of the first two seeds in utils/checkpoints too.
 """
 
 import shutil
@@ -169,7 +169,9 @@ def main():
     }
     harness.run(args, measure, jobs, table, **facts)
     if args.record:
-        shutil.copytree(BUILD, pretrained.FOLDER, ignore=shutil.ignore_patterns("*.pt"), dirs_exist_ok=True)
+        for seed in range(2):
+            for file in BUILD.glob(f"*-seed-{seed}*.npz"):
+                shutil.copy(file, pretrained.FOLDER)
 
 
 if __name__ == "__main__":
