@@ -13,6 +13,9 @@ ifneq ($(shell $(PY) -c "" 2>/dev/null && cat $(STUDENTS) 2>/dev/null),$(CURDIR)
 $(shell rm -f $(STAMPS))
 endif
 
+# Some containers forbid Python to keep compiled modules, which would slow down every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: lab start test notebooks check grade site bench lock clean
 
 # Jupyter keeps its settings in .jupyter/, so settings in the reader's home folder have no effect.
@@ -59,7 +62,7 @@ clean:
 	rm -rf .venv .jupyter/data .jupyter/lab .pytest_cache .ruff_cache build *.egg-info
 
 # Update a complete environment in place. Create it again if it is missing, broken or half installed.
-# Compiling every module would double the time: we only compile what a first lesson imports.
+# pip would compile all modules one by one, which doubles the time. Students compile what they import.
 .venv/%.ok: %.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "This course needs Python 3.11 or newer, \
 	and '$(PYTHON)' is not. Install it, or name another Python: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }
@@ -67,8 +70,9 @@ clean:
 	$(PY) -m pip install --quiet --upgrade pip || echo "Could not upgrade pip: continuing with the older version"; fi
 	@echo "Installing the packages of $<: this takes a few minutes the first time"
 	@$(PY) -m pip install --no-compile --requirement $<
-	@echo "Installing the course"
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@echo "Preparing the first start"
-	@$(PY) -c "import ipykernel.kernelapp, jupyterlab.labapp, matplotlib.pyplot, sacrebleu.significance, seaborn, torch._dynamo"
+	@echo "Installing the course, and preparing the first start"
+	@PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(if $(filter $(STUDENTS),$@),$(PY) -c "import $(FIRST)",$(PY) -m compileall -qq -j 0 .venv/lib || true)
 	@for stamp in $(STAMPS); do echo "$(CURDIR)" > $$stamp; [ $$stamp != $@ ] || break; done
+
+FIRST := ipykernel.kernelapp, jupyterlab.labapp, matplotlib.pyplot, sacrebleu.significance, seaborn, torch._dynamo

@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from utils.data import load_wmt14, wmt14
+from utils.data.download import DataError
 
 from .loopback import Hub, serve
 
@@ -41,7 +42,6 @@ CHILD = """
 import json, os, sys, time, types
 import huggingface_hub.utils._http
 from utils.data import load_wmt14, wmt14
-from utils.data.download import DataError
 
 waits = []
 huggingface_hub.utils._http.time = types.SimpleNamespace(**vars(time) | {"sleep": waits.append})
@@ -294,6 +294,13 @@ def test_missing_network_is_explained(tmp_path, environment, sentence):
         pass
     with loading_process(tmp_path, HF_ENDPOINT=closed.url, **environment) as child:
         assert ToyHub((closed, child), tmp_path).load_error("de", "en", 10).endswith(sentence)
+
+
+def test_missing_package_is_explained(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTENTION_DATA", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(DataError, match=r"pip install --constraint .*requirements-tests\.txt datasets"):
+        load_wmt14("de", "en", 10)
 
 
 def test_useless_pairs_are_dropped_and_counted(toy):

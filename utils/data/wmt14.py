@@ -1,8 +1,10 @@
 """WMT14 in German and English: parliament, web pages and news, streamed from the Hugging Face hub."""
 
 import os
+import sys
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 
 from utils.data.corpus import Corpus, Split
 from utils.data.download import LOG_IN_PAGE, DataError, cache_folder, explain_interruption, explain_status
@@ -12,6 +14,7 @@ REPOSITORY = "wmt/wmt14"
 COMMIT = "b199e406369ec1b7634206d3ded5ba45de2fe696"
 HELD_OUT = {"valid": ("validation", 3_000), "test": ("test", 3_003)}  # newstest2013 and newstest2014
 LANGUAGES = ("de", "en")
+LOCK = Path(__file__).resolve().parents[2] / "requirements-tests.txt"
 BUFFER = 10_000  # pairs in the shuffle buffer
 
 
@@ -82,7 +85,13 @@ def _cached(name, split, pairs, seed, progress):
 
 def _stream(split, seed):
     """Yield the sentence pairs of a split as bytes, German first, shuffled if there is a seed."""
-    import datasets  # slow to import
+    try:
+        import datasets  # slow to import, and the students' install leaves it out
+    except ImportError as error:
+        raise DataError(
+            f"WMT14 could not be streamed because a package is not installed: run `{sys.executable} -m pip "
+            f"install --constraint {LOCK} datasets`, then run this again"
+        ) from error
 
     if datasets.config.HF_HUB_OFFLINE:
         raise DataError(
