@@ -996,9 +996,9 @@ gain the largest part of their score? And does the first bin, with its short sen
 
 <details><summary>What we saw</summary>
 
-With one seed, BLEU rose from 63 to 83, 45 to 61, 28 to 35, and 18 to 25. The longest sentences gained 40%, but
-the shortest ones also gained a third. So this isn't memory alone: a wider model also learned more in its 500
-updates. To see memory alone, you would have to train both for as long as it helps.
+With one seed, BLEU rose from 63 to 83, 45 to 61, 28 to 35, and 18 to 25. The longest sentences gained 40%,
+but the shortest ones also gained a third. So this isn't memory alone: a wider model also learned more in its
+500 updates. To see memory alone, you would have to train both for as long as it helps.
 
 </details>
 

@@ -88,6 +88,21 @@ def decoding(trained, change):
     return changed
 
 
+@pytest.mark.parametrize("context", ["dot", "initial"])
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_a_decoder_of_ones_own_needs_a_forward_only(context, beam_size):
+    """Exercise 03 suggests to put it into the translator."""
+    model = untrained(context)
+    own = decoding(model, lambda decoder, *inputs: decoder(*inputs))
+    sentences = [["we", "liked", "the", "soup"], ["good", "bread"], []]
+    found, expected = (
+        models.translate(one, encoded_reviews(), sentences, 7, beam_size=beam_size) for one in (own, model)
+    )
+    assert [one.tokens for one in found] == [one.tokens for one in expected]
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.weights, other.weights)
+
+
 def without_attention(decoder, tgt_in, state, encoder_states, src_mask):
     return decoder(tgt_in, state, torch.zeros_like(encoder_states), src_mask)
 
