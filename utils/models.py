@@ -279,8 +279,8 @@ class Seq2Seq(Translator):
         """
         if hasattr(self.decoder, "step"):
             return self.decoder.step(tokens, state)
-        (decoder_state,) = state.hypotheses  # (batch, beam, hidden)
-        source = (part.repeat_interleave(tokens.shape[1], dim=0) for part in state.source)
+        (decoder_state,), beam = state.hypotheses, tokens.shape[1]  # (batch, beam, hidden)
+        source = (part if part is None else part.repeat_interleave(beam, dim=0) for part in state.source)
         logits, new, weights = self.decode(tokens.reshape(-1, 1), decoder_state.flatten(0, 1), *source)
         new, logits = new.reshape(decoder_state.shape), logits.reshape(*tokens.shape, -1)
         weights = None if weights is None else weights.reshape(*tokens.shape, -1)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from utils.decoding import DecodingState, beam_search
 from utils.models import Seq2Seq, translate
-from utils.text import encoded_reviews
+from utils.text import EncodedCorpus
 
 BOS, EOS, VOCAB, NODES = 0, 1, 4, 5
 STARTS = torch.tensor([0, 3, 1, 4, 0, 2])  # sentences that start at different nodes end at different times
@@ -18,7 +18,7 @@ SEEDS = pytest.mark.parametrize("seed", range(10))
 
 
 def machine(seed):
-    """Random tables: the log-probabilities of the next token at each node, and the node each token leads to."""
+    """Random tables: log-probabilities of the next token at each node, and the node that it leads to."""
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(NODES, VOCAB, generator=generator, dtype=torch.float64) * 1.5
     logits[:, BOS] = -60
@@ -82,7 +82,8 @@ def test_a_beam_of_one_is_greedy(seed):
 @pytest.mark.parametrize(("beam_size", "max_len"), [(1, 9), (2, 1), (2, 5), (3, 9), (5, 4), (70, 3)])
 @SEEDS
 def test_each_sentence_has_the_scores_and_weights_of_its_own_path(seed, beam_size, max_len):
-    for start, (ids, score, weights) in zip(STARTS.tolist(), search(seed, beam_size, max_len, 1.0), strict=True):
+    together = search(seed, beam_size, max_len, 1.0)
+    for start, (ids, score, weights) in zip(STARTS.tolist(), together, strict=True):
         expected, nodes = walk(seed, start, ids, 1.0)
         assert score == pytest.approx(expected, abs=1e-6)
         assert weights[: len(ids)].argmax(-1).tolist() == nodes and (weights[len(ids) :] == 0).all()
@@ -147,19 +148,20 @@ def test_sizes_below_one_raise(beam_size, max_len):
         search(0, beam_size, max_len, 1.0)
 
 
-@pytest.mark.parametrize("probability", [math.nan, 0.0])
+@pytest.mark.parametrize(("first", "later"), [([0, 0, 0.5, 0.5], 0.0), ([0, 0.2, 0.4, 0.4], math.nan)])
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_a_diverged_model_raises(beam_size, probability):
+def test_a_diverged_model_raises(first, later, beam_size):
+    """If all later probabilities are zero, or NaN even beside a finished hypothesis."""
     with pytest.raises(ValueError, match="NaN or all zero, so its training has diverged"):
-        search_tree([0, 0, 0.5, 0.5], {2: [probability] * 4, 3: [probability] * 4}, beam_size, 5, 1.0)
+        search_tree(first, {2: [later] * 4, 3: [later] * 4}, beam_size, 5, 1.0)
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_threads_can_share_a_model(beam_size):
-    encoded = encoded_reviews()
+def test_threads_can_share_a_model(copy_corpus, beam_size):
+    encoded = EncodedCorpus(copy_corpus)
     torch.manual_seed(0)
     model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "additive", 8, 8).eval()
-    parts = [encoded.tokens("test", "src")[i : i + 20] for i in (0, 20, 40)]
+    parts = [encoded.tokens("train", "src")[i : i + 50] for i in (0, 50, 100)]
 
     def run(sentences):
         found = translate(model, encoded, sentences, max_len=9, beam_size=beam_size)

@@ -1,12 +1,18 @@
+"""What holds for every translator, recurrent or not."""
+
+import math
+
 import pytest
 import torch
 
 from utils.data import load_questions
-from utils.models import ATTENTIONS, Encoder, Seq2Seq, forced_weights, translate
-from utils.text import BOS_ID, EOS_ID, EncodedCorpus
-from utils.training import sequence_loss
+from utils.models import CONTEXTS, EMBEDDING_STD, RECURRENT, Encoder, Seq2Seq, forced_weights, translate
+from utils.text import BOS_ID, EOS_ID, PAD_ID, EncodedCorpus
+from utils.training import sequence_loss, validation_loss
+from utils.transformer import Transformer
 
-ATTENDING = [name for name in ATTENTIONS if name != "none"]
+KINDS = pytest.mark.parametrize("kind", [*RECURRENT, "transformer"])
+ATTENDING = [kind for kind in RECURRENT if kind not in ("initial", "fixed")]
 
 
 @pytest.fixture(scope="module")
@@ -14,13 +20,20 @@ def encoded(copy_corpus):
     return EncodedCorpus(copy_corpus)
 
 
-def make(encoded, attention, **sizes):
-    torch.manual_seed(0)
-    sizes = {"embed_dim": 7, "hidden_dim": 10, **sizes}
-    return Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), attention, **sizes).eval()
+def make(encoded, kind, seed=0, dropout=0.0):
+    torch.manual_seed(seed)
+    vocab_sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
+    if kind == "transformer":
+        return Transformer(*vocab_sizes, 14, heads=7, ff_dim=11, dropout=dropout).eval()
+    return Seq2Seq(*vocab_sizes, kind, embed_dim=7, hidden_dim=10, dropout=dropout).eval()
 
 
-def some_batch(encoded):
+def output_layer(model):
+    return model.out if isinstance(model, Transformer) else model.decoder.out
+
+
+@pytest.fixture(scope="module")
+def batch(encoded):
     """Five pairs of different lengths."""
     src = encoded.tokens("train", "src")
     rows = sorted(range(20), key=lambda row: len(src[row]))[::4]
@@ -28,113 +41,196 @@ def some_batch(encoded):
     return encoded.batch("train", rows)
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_shapes_and_weights(encoded, attention):
-    model, batch = make(encoded, attention), some_batch(encoded)
-    logits, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
+@KINDS
+def test_weights_are_distributions_over_the_real_source_tokens(encoded, batch, kind):
+    logits, weights = make(encoded, kind)(batch.src, batch.src_lengths, batch.tgt_in)
     assert logits.shape == (*batch.tgt_in.shape, len(encoded.tgt_vocab))
-    if attention == "none":
+    if kind in ("initial", "fixed"):
         assert weights is None
     else:
         assert weights.shape == (*batch.tgt_in.shape, batch.src.shape[1])
-        assert torch.allclose(weights.sum(-1), torch.ones(batch.tgt_in.shape), atol=1e-6)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(batch.tgt_in.shape))
+        assert (weights[(batch.src == PAD_ID)[:, None].expand_as(weights)] == 0).all()
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_padding_changes_nothing(encoded, attention):
-    """A sentence gives the same logits alone and padded in a batch."""
-    model, batch = make(encoded, attention), some_batch(encoded)
-    i = int(batch.src_lengths.argmin())
-    length = int(batch.src_lengths[i])
-    together, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
-    alone, _ = model(batch.src[i : i + 1, :length], batch.src_lengths[i : i + 1], batch.tgt_in[i : i + 1])
-    assert torch.allclose(together[i], alone[0], atol=1e-5)
-    if weights is not None:
-        assert (weights[i, :, length:] == 0).all()
+@KINDS
+def test_padding_changes_nothing(encoded, batch, kind):
+    """A sentence has the same logits alone and padded in a batch."""
+    model, i = make(encoded, kind), int(batch.src_lengths.argmin())
+    one, length = slice(i, i + 1), int(batch.src_lengths[i])
+    together, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+    alone, _ = model(batch.src[one, :length], batch.src_lengths[one], batch.tgt_in[one])
+    torch.testing.assert_close(together[one], alone, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_steps_one_by_one_equal_the_whole(encoded, attention):
-    """Running the decoder a token at a time gives what the call over all steps gives."""
-    model, batch = make(encoded, attention), some_batch(encoded)
-    whole, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-    encoder_states, decoder_state, src_mask = model.encode(batch.src, batch.src_lengths)
-    steps = []
-    for token in batch.tgt_in.split(1, dim=1):
-        logits, decoder_state, _ = model.decode(token, decoder_state, encoder_states, src_mask)
-        steps.append(logits)
-    assert torch.allclose(torch.cat(steps, 1), whole, atol=1e-5)
-
-
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_no_step_sees_a_later_target_token(encoded, attention):
-    model, batch = make(encoded, attention), some_batch(encoded)
-    before, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-    changed = batch.tgt_in.clone()
+@KINDS
+def test_no_step_sees_a_later_target_token(encoded, batch, kind):
+    model, changed = make(encoded, kind), batch.tgt_in.clone()
     changed[:, 2:] = 4
-    after, _ = model(batch.src, batch.src_lengths, changed)
-    assert torch.equal(before[:, :2], after[:, :2]) and not torch.allclose(before[:, 2:], after[:, 2:])
+    before, after = (model(batch.src, batch.src_lengths, ids)[0] for ids in (batch.tgt_in, changed))
+    torch.testing.assert_close(before[:, :2], after[:, :2])
+    assert not torch.isclose(before[:, 2:], after[:, 2:]).all()
 
 
-@pytest.mark.parametrize("attention", ATTENTIONS)
-def test_every_parameter_learns(encoded, attention):
-    model, batch = make(encoded, attention), some_batch(encoded)
-    logits, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
-    sequence_loss(logits, batch.tgt_out).backward()
-    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+@KINDS
+def test_steps_of_a_search_equal_teacher_forcing(encoded, batch, kind):
+    """Two hypotheses per sentence, which change places, and two sentences that leave."""
+    model, kept = make(encoded, kind), torch.tensor([0, 2, 4])
+    tgt_in = torch.randint(4, len(encoded.tgt_vocab), (5, 2, 6), generator=torch.Generator().manual_seed(0))
+    rows = batch.src.repeat_interleave(2, 0), batch.src_lengths.repeat_interleave(2), tgt_in.flatten(0, 1)
+    expected = [part if part is None else part.unflatten(0, (5, 2)) for part in model(*rows)]
+    state = model.start(batch.src, batch.src_lengths).select(None, torch.zeros(5, 2, dtype=torch.long))
+    for i in range(6):
+        logits, state, weights = model.step(tgt_in[:, :, i], state)
+        for found, whole in zip((logits, weights), expected, strict=True):
+            assert found is whole is None or torch.allclose(found, whole[:, :, i], atol=1e-5)
+        if i == 2:
+            state = state.select(kept, torch.tensor([[1, 0]] * 3))
+            tgt_in, *expected = (x if x is None else x[kept].flip(1) for x in (tgt_in, *expected))
 
 
-def test_only_attention_sees_single_words(encoded):
-    """Encoder states beyond the final one reach the logits with attention, and not without."""
-    batch = some_batch(encoded)
-    for attention in ATTENTIONS:
-        model = make(encoded, attention)
-        encoder_states, decoder_state, src_mask = model.encode(batch.src, batch.src_lengths)
-        args = batch.tgt_in, decoder_state
-        before = model.decode(*args, encoder_states, src_mask)[0]
-        after = model.decode(*args, encoder_states.roll(1, 1) + 1, src_mask)[0]
-        assert torch.equal(before, after) == (attention == "none")
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_decoding_token_by_token_equals_one_call(encoded, batch, kind):
+    model = make(encoded, kind)
+    whole, _ = model(batch.src, batch.src_lengths, batch.tgt_in)
+    encoder_states, state, mask = model.encode(batch.src, batch.src_lengths)
+    for i, token in enumerate(batch.tgt_in.split(1, dim=1)):
+        logits, state, _ = model.decode(token, state, encoder_states, mask)
+        torch.testing.assert_close(logits, whole[:, i : i + 1], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("attention", ["none", "multiplicative", "bahdanau"])
-def test_greedy_takes_the_likeliest_token_and_stops(encoded, attention):
-    model, batch = make(encoded, attention), some_batch(encoded)
-    ids, weights = model.greedy(batch.src, batch.src_lengths, max_len=6)
-    assert ids.shape[1] <= 6
-    tgt_in = torch.cat([torch.full((len(ids), 1), 1), ids[:, :-1]], 1)
-    logits, forced = model(batch.src, batch.src_lengths, tgt_in)
-    assert torch.equal(logits.argmax(-1), ids)
-    assert weights is None or torch.allclose(weights, forced, atol=1e-6)
-    with torch.no_grad():
-        model.decoder.out.bias[EOS_ID] = 1e4
-    assert model.greedy(batch.src, batch.src_lengths, max_len=6)[0].tolist() == [[EOS_ID]] * len(ids)
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_a_context_sees_its_part_of_the_source(encoded, batch, kind):
+    """Nothing, the last state of each direction, or all states of real tokens."""
+    model, half, rows = make(encoded, kind), 5, torch.arange(5)
+    encoder_states, state, mask = model.encode(batch.src, batch.src_lengths)
+    encoder_states, state = encoder_states.detach().requires_grad_(), state.detach().requires_grad_()
+    model.decode(batch.tgt_in, state, encoder_states, mask)[0].square().sum().backward()
+    expected = torch.zeros_like(encoder_states, dtype=torch.bool)
+    if kind == "fixed":
+        expected[rows, batch.src_lengths - 1, :half] = expected[:, 0, half:] = True
+    elif kind != "initial":
+        expected[mask] = True
+    seen = expected & False if encoder_states.grad is None else encoder_states.grad != 0
+    assert torch.equal(seen, expected) and (state.grad != 0).all()
+    assert (model.decoder.combine.weight.grad[:, :10] == 0).all() == (kind == "initial")
 
 
-def test_translations_come_in_the_order_given_with_their_own_weights(encoded):
-    model = make(encoded, "dot")
-    sentences = [["a", "b", "c", "d", "e"], ["b"], ["c", "unheard-of", "a"]]
-    together = translate(model, encoded, sentences, max_len=8, batch_size=2)
-    for sentence, got in zip(sentences, together, strict=True):
-        alone = translate(model, encoded, [sentence], max_len=8)[0]
-        assert got.src_tokens == sentence and got.tokens == alone.tokens
-        steps = min(len(got.tokens) + 1, 8)
-        assert got.weights.shape == (steps, len(sentence) + 1)
-        assert torch.allclose(got.weights, alone.weights, atol=1e-6)
+def test_contexts_differ_only_in_the_parameters_of_their_score(encoded):
+    score = {"multiplicative": 10 * 10, "additive": 2 * 10 * 10 + 10}
+    counts = [
+        sum(p.numel() for p in make(encoded, context).parameters()) - score.get(context, 0)
+        for context in CONTEXTS
+    ]
+    assert len(set(counts)) == 1
 
 
-@pytest.mark.parametrize("attention", ["scaled", "bahdanau"])
-def test_forced_weights_have_a_row_for_each_reference_token(encoded, attention):
-    model = make(encoded, attention)
-    weights = forced_weights(model, encoded, "valid")
-    for w, src, tgt in zip(
-        weights, encoded.tokens("valid", "src"), encoded.tokens("valid", "tgt"), strict=True
+@KINDS
+def test_every_parameter_learns(encoded, batch, kind):
+    model = make(encoded, kind)
+    sequence_loss(model(batch.src, batch.src_lengths, batch.tgt_in)[0], batch.tgt_out).backward()
+    unused = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert unused == []
+
+
+@KINDS
+def test_initial_parameters(encoded, kind):
+    model, again, other = (make(encoded, kind, seed) for seed in (0, 0, 1))
+    for (name, p), twin, stranger in zip(
+        model.named_parameters(), again.parameters(), other.parameters(), strict=True
     ):
-        assert w.shape == (len(tgt), len(src)) and (w.sum(-1) <= 1 + 1e-6).all()
-    with pytest.raises(ValueError, match="no attention"):
-        forced_weights(make(encoded, "none"), encoded, "valid")
+        assert torch.equal(p, twin) and (p.dim() == 1 or not torch.equal(p, stranger))
+        if p.dim() == 1:
+            assert (p == (1 if "norm.weight" in name else 0)).all(), name
+        elif "embedding" in name:
+            assert (p[PAD_ID] == 0).all() and p[1:].std().item() == pytest.approx(EMBEDDING_STD, rel=0.3)
+        for gate in p.chunk(3 if "_ih" in name or "_hh" in name else 1):
+            if "weight_hh" in name:
+                torch.testing.assert_close(gate @ gate.T, torch.eye(len(gate)), rtol=0, atol=1e-5)
+            elif p.dim() > 1 and "embedding" not in name:
+                assert 0.5 < gate.abs().max() / math.sqrt(6 / sum(gate.shape)) <= 1, name
 
 
-def test_forced_weights_have_a_row_for_each_word_of_a_prompt():
+@pytest.mark.parametrize("beam_size", [1, 3])
+@KINDS
+def test_a_search_never_writes_padding_or_a_begin_token(encoded, batch, kind, beam_size):
+    model = make(encoded, kind)
+    output_layer(model).bias.data[[PAD_ID, BOS_ID]] = 99.0
+    output_layer(model).bias.data[EOS_ID] = -99.0
+    found = model.search(batch.src, batch.src_lengths, 6, beam_size)
+    assert found.ids.shape == (5, 6) and not ((found.ids == PAD_ID) | (found.ids == BOS_ID)).any()
+    tgt_in = torch.cat([torch.full((5, 1), BOS_ID), found.ids[:, :-1]], dim=1)
+    logits, forced = model(batch.src, batch.src_lengths, tgt_in)
+    assert found.weights is forced is None or torch.allclose(found.weights, forced, atol=1e-6)
+    if beam_size == 1:
+        logits[..., [PAD_ID, BOS_ID]] = -math.inf
+        assert torch.equal(logits.argmax(-1), found.ids)
+    output_layer(model).bias.data[EOS_ID] = 1e4
+    assert model.greedy(batch.src, batch.src_lengths, max_len=6)[0].tolist() == [[EOS_ID]] * 5
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+@KINDS
+def test_translations_do_not_depend_on_their_batch(encoded, kind, beam_size):
+    """The order is that of the sentences. Maps have a row per token and one for the end token, unless cut."""
+    model = make(encoded, kind, seed=1)
+    for parameter in (*model.parameters(), output_layer(model).weight):
+        parameter.data *= 3  # translations then depend more on the sentence
+    output_layer(model).bias.data[EOS_ID] = 1.0
+    sentences = [["a", "b", "c", "d", "e"], ["b"], ["c", "unheard-of", "a"], *encoded.tokens("valid", "src")]
+    together = translate(model, encoded, sentences, max_len=8, batch_size=20, beam_size=beam_size)
+    for sentence, found in zip(sentences, together, strict=True):
+        (alone,) = translate(model, encoded, [sentence], max_len=8, beam_size=beam_size)
+        assert found.src_tokens == sentence and found.tokens == alone.tokens
+        if found.weights is None:
+            assert alone.weights is None and kind in ("initial", "fixed")
+        else:
+            torch.testing.assert_close(found.weights, alone.weights, rtol=0, atol=1e-5)
+            assert found.weights.shape == (min(len(found.tokens) + 1, 8), len(sentence) + 1)
+            torch.testing.assert_close(found.weights.sum(-1), torch.ones(len(found.weights)))
+    lengths = {len(found.tokens) for found in together}
+    assert 8 in lengths and len(lengths) > 1
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+@pytest.mark.parametrize("kind", ["initial", "additive", "bahdanau"])
+def test_a_decoder_only_needs_forward(encoded, kind, beam_size):
+    """A module in the place of a decoder is called with a row per hypothesis."""
+    model, sentences = make(encoded, kind), encoded.tokens("valid", "src")[:6]
+    output_layer(model).weight.data *= 8
+    expected = translate(model, encoded, sentences, max_len=9, beam_size=beam_size)
+    own, model.decoder = model.decoder, torch.nn.Module()
+    model.decoder.forward = own.forward
+    found = translate(model, encoded, sentences, max_len=9, beam_size=beam_size)
+    for one, other in zip(found, expected, strict=True):
+        assert one.tokens == other.tokens
+        assert one.weights is other.weights is None or torch.allclose(one.weights, other.weights, atol=1e-6)
+    encode = model.encode
+    model.encode = lambda *args: (*encode(*args)[:2], None)  # no padding, so no mask
+    (same,) = translate(model, encoded, sentences[:1], max_len=9, beam_size=beam_size)
+    assert same.tokens == found[0].tokens
+
+
+@pytest.mark.parametrize("beam_size", [1, 3])
+@pytest.mark.parametrize("kind", ["multiplicative", "additive", "bahdanau"])
+def test_a_search_projects_the_keys_once(encoded, batch, kind, beam_size, monkeypatch):
+    model, calls = make(encoded, kind), []
+    score = type(model.decoder.score)
+    project = score.project_keys
+    monkeypatch.setattr(score, "project_keys", lambda self, keys: calls.append(keys) or project(self, keys))
+    model.search(batch.src, batch.src_lengths, 5, beam_size)
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("kind", ["scaled", "bahdanau", "transformer"])
+def test_forced_weights_have_a_row_per_reference_token(encoded, kind):
+    weights = forced_weights(make(encoded, kind), encoded, "valid")
+    sides = (encoded.tokens("valid", side) for side in ("tgt", "src"))
+    for found, *tokens in zip(weights, *sides, strict=True):
+        assert found.shape == tuple(map(len, tokens)) and (found.sum(-1) <= 1 + 1e-6).all()
+
+
+def test_forced_weights_include_the_prompt():
     corpus = load_questions(train=20, valid=5, test=0)
     plain, prompted = EncodedCorpus(corpus), EncodedCorpus(corpus, prompt_end="?")
     model = make(plain, "dot")
@@ -142,60 +238,50 @@ def test_forced_weights_have_a_row_for_each_word_of_a_prompt():
     assert all(torch.equal(*pair) for pair in pairs)
 
 
-def test_errors_say_what_to_do(encoded):
-    with pytest.raises(ValueError, match="one of none, dot"):
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_restores_the_mode_of_the_model(encoded, training):
+    """Also after an exception. Dropout is off in between."""
+    model, modes = make(encoded, "dot", dropout=0.5).train(training), []
+    calls = (
+        lambda: translate(model, encoded, [["a", "b"]], max_len=5)[0].weights.tolist(),
+        lambda: forced_weights(model, encoded, "valid")[0].tolist(),
+        lambda: validation_loss(model, encoded),
+    )
+    for call in calls:
+        assert call() == call() and model.training == training
+
+    def fail(*_):
+        modes.append((model.training, torch.is_grad_enabled()))
+        raise RuntimeError("failed")
+
+    model.encode = fail
+    for call in calls:
+        with pytest.raises(RuntimeError, match="failed"):
+            call()
+        assert model.training == training and torch.is_grad_enabled()
+    assert modes == [(False, False)] * 3
+
+
+@pytest.mark.parametrize("text", ["a b", ["a b"], [["a"], "b"]])
+def test_text_in_place_of_tokens_raises(encoded, text):
+    with pytest.raises(ValueError, match=r"encoded.tokenize\(sentence\)"):
+        translate(make(encoded, "dot"), encoded, text)
+
+
+@pytest.mark.parametrize("sizes", [{"max_len": 0}, {"max_len": -1}, {"batch_size": 0}, {"beam_size": -2}])
+def test_sizes_below_one_raise(encoded, sizes):
+    with pytest.raises(ValueError, match="must be at least 1"):
+        translate(make(encoded, "dot"), encoded, [["a"]], **sizes)
+
+
+def test_errors_say_what_was_expected(encoded):
+    with pytest.raises(ValueError, match="expected a context out of initial, fixed, dot"):
         make(encoded, "magic")
-    with pytest.raises(ValueError, match="make it even, not 9"):
+    with pytest.raises(ValueError, match="expected an even number, for two directions, got 9"):
         Encoder(10, 4, 9, 0)
-    model = make(encoded, "dot")
-    for text in ("a b", ["a b"], [["a"], "b"]):
-        with pytest.raises(ValueError, match=r"encoded.tokenize\(sentence\)"):
-            translate(model, encoded, text)
-    for sizes in ({"max_len": 0}, {"max_len": -1}, {"batch_size": 0}, {"batch_size": -2}):
-        with pytest.raises(ValueError, match="at least 1"):
-            translate(model, encoded, [["a"]], **sizes)
-    assert translate(model, encoded, []) == []
+    with pytest.raises(ValueError, match="has no attention"):
+        forced_weights(make(encoded, "fixed"), encoded, "valid")
 
 
-@pytest.mark.parametrize("what", ["decoder", "decode"])
-def test_a_decoder_in_the_place_of_another_need_not_know_of_shared_sources(encoded, what):
-    """It is called with ids, state, encoder states and mask, a row for each hypothesis."""
-    sentences = encoded.tokens("valid", "src")[:6]
-    model = make(encoded, "additive")
-    expected = translate(model, encoded, sentences, beam_size=3)
-    own, calls = getattr(model, what), []
-
-    def forward(tgt_in, decoder_state, encoder_states, src_mask):
-        calls.append(len(tgt_in))
-        assert len(tgt_in) == len(decoder_state) == len(encoder_states) == len(src_mask)
-        return own(tgt_in, decoder_state, encoder_states, src_mask)
-
-    if what == "decoder":
-        model.decoder = torch.nn.Module()
-        model.decoder.forward = forward
-    else:
-        model.decode = forward
-    found = translate(model, encoded, sentences, beam_size=3)
-    assert max(calls) > len(sentences)
-    assert [done.tokens for done in found] == [done.tokens for done in expected]
-    pairs = zip(found, expected, strict=True)
-    assert all(torch.allclose(one.weights, other.weights, atol=1e-6) for one, other in pairs)
-
-
-@pytest.mark.parametrize("attention", ["multiplicative", "additive", "bahdanau"])
-def test_greedy_search_projects_the_keys_once_and_leaves_no_trace(attention, monkeypatch):
-    torch.manual_seed(0)
-    model = Seq2Seq(11, 13, attention, embed_dim=4, hidden_dim=6).eval()
-    model.decoder.out.bias.data[EOS_ID] = -99.0  # it never ends
-    kind, calls = type(model.decoder.score), []
-    project = kind.project_keys
-    monkeypatch.setattr(kind, "project_keys", lambda self, keys: calls.append(keys) or project(self, keys))
-    src, src_lengths = torch.tensor([[5, 6, 7], [8, 4, 0]]), torch.tensor([3, 2])
-    ids, weights = model.greedy(src, src_lengths, 5)
-    assert len(calls) == 1 and ids.shape[1] == 5
-    again, _ = model.greedy(src.flip(1), torch.tensor([3, 3]), 5)
-    assert len(calls) == 2, "other keys are projected anew"
-    tgt_in = torch.cat([torch.full((2, 1), BOS_ID), ids[:, :-1]], 1)
-    logits, forced = model(src, src_lengths, tgt_in)
-    assert torch.equal(logits.argmax(-1), ids)
-    torch.testing.assert_close(forced, weights)
+def test_no_sentences_have_no_translations(encoded):
+    assert translate(make(encoded, "dot"), encoded, []) == []
