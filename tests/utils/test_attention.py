@@ -11,7 +11,6 @@ from utils.attention import (
     AdditiveScore,
     MultiplicativeScore,
     attend,
-    attend_shared,
     dot_score,
     make_score,
     masked_softmax,
@@ -185,44 +184,44 @@ def test_keys_projected_once_give_the_same_step_by_step():
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        (lambda: dot_score(draw(2, 7), draw(2, 5, 7)), r"query must be .* but has 2 axes: \(2, 7\)"),
-        (lambda: dot_score(draw(2, 3, 7), draw(2, 5, 11)), "keys must .* key_dim 7, but its key_dim is 11"),
-        (lambda: dot_score(draw(2, 3, 7), draw(1, 5, 7)), "keys must .* batch 2, but its batch is 1"),
-        (lambda: scaled_dot_score(draw(2, 3, 7), draw(2, 5, 11)), "keys must .* key_dim 7"),
+        (lambda: dot_score(draw(2, 7), draw(2, 5, 7)), r"expected query of shape .*, got \(2, 7\)"),
+        (lambda: dot_score(draw(2, 3, 7), draw(2, 5, 11)), "keys of shape .* key_dim 7, got key_dim 11"),
+        (lambda: dot_score(draw(2, 3, 7), draw(1, 5, 7)), "keys of shape .* batch 2, got batch 1"),
+        (lambda: scaled_dot_score(draw(2, 3, 7), draw(2, 5, 11)), "keys of shape .* key_dim 7"),
         (
             lambda: MultiplicativeScore(7, 11)(draw(2, 3, 5), draw(2, 5, 11)),
-            "query must .* query_dim 7, but its query_dim is 5",
+            "query of shape .* query_dim 7, got query_dim 5",
         ),
-        (lambda: MultiplicativeScore(7, 11)(draw(2, 3, 7), draw(2, 5, 7)), "keys must .* key_dim 11"),
+        (lambda: MultiplicativeScore(7, 11)(draw(2, 3, 7), draw(2, 5, 7)), "keys of shape .* key_dim 11"),
         (
             lambda: AdditiveScore(7, 11, 17).double()(draw(2, 3, 5), draw(2, 5, 11)),
-            "query must .* query_dim 7, but its query_dim is 5",
+            "query of shape .* query_dim 7, got query_dim 5",
         ),
-        (lambda: AdditiveScore(7, 11, 17)(draw(2, 3, 7), draw(2, 5, 7)), "keys must .* key_dim 11"),
+        (lambda: AdditiveScore(7, 11, 17)(draw(2, 3, 7), draw(2, 5, 7)), "keys of shape .* key_dim 11"),
         (
             lambda: AdditiveScore(7, 11, 17).from_projected(draw(2, 3, 7), draw(2, 5, 11)),
-            "projected must .* attn_dim 17",
+            "projected_keys of shape .* attn_dim 17",
         ),
-        (lambda: masked_softmax(draw(2, 5), None), "scores must be"),
-        (lambda: masked_softmax(draw(2, 3, 5), torch.ones(2, 5)), r"must be bool.*use mask.bool\(\)"),
+        (lambda: masked_softmax(draw(2, 5), None), "expected scores of shape"),
+        (lambda: masked_softmax(draw(2, 3, 5), torch.ones(2, 5)), r"expected a bool mask.*use mask.bool\(\)"),
         (
             lambda: masked_softmax(draw(2, 3, 5), torch.ones(2, 3, dtype=torch.bool)),
-            "mask must .* src_len 5, but its src_len is 3",
+            "mask of shape .* src_len 5, got src_len 3",
         ),
         (
             lambda: masked_softmax(draw(2, 3, 5), torch.ones(2, 1, 5, dtype=torch.bool)),
-            "mask must .* tgt_len 3, but its tgt_len is 1",
+            "mask of shape .* tgt_len 3, got tgt_len 1",
         ),
         (
             lambda: attend(draw(2, 3, 7), draw(2, 5, 7), draw(2, 3, 13), None, dot_score),
-            "values must .* src_len 5, but its src_len is 3",
+            "values of shape .* src_len 5, got src_len 3",
         ),
-        (lambda: make_score("dot", 7, 11), "'dot' score needs query_dim == key_dim, but they are 7 and 11"),
+        (lambda: make_score("dot", 7, 11), "'dot' score needs query_dim == key_dim, got 7 and 11"),
         (lambda: make_score("additive", 7, 11), "needs attn_dim"),
-        (lambda: make_score("cosine", 7, 7), "no score is called 'cosine': choose 'dot'"),
+        (lambda: make_score("cosine", 7, 7), "expected 'dot', .* got 'cosine'"),
     ],
 )
-def test_what_does_not_fit_is_said_plainly(wrong, message):
+def test_wrong_shapes_and_names_raise(wrong, message):
     with pytest.raises(ValueError, match=message):
         wrong()
 
@@ -240,42 +239,17 @@ def test_each_name_makes_its_score():
     }
 
 
-@pytest.mark.parametrize("axes", [None, 2])
-@pytest.mark.parametrize("name", NAMES)
-def test_queries_that_share_keys_look_as_if_each_had_its_own(name, axes):
-    score, _, keys = make(name)
-    values, mask = draw(BATCH, SRC, VALUE, seed=2), None if axes is None else some_mask(2)
-    owner = torch.tensor([0, 1, 1, 1])
-    query = draw(len(owner), 1, QUERY)
-    copied = keys[owner], values[owner], None if mask is None else mask[owner]
-
-    def look(query):
-        return attend(query, keys, values, mask, score)
-
-    found = attend_shared(look, query, owner, BATCH)
-    for shared, right in zip(found, attend(query, *copied, score), strict=True):
-        torch.testing.assert_close(shared, right)
-    for shared, right in zip(
-        attend_shared(look, query[:BATCH], None, BATCH), look(query[:BATCH]), strict=True
-    ):
-        assert torch.equal(shared, right)
-
-
 @pytest.mark.parametrize("sentences", [1, 2, 3])
-def test_without_gradients_additive_scores_of_some_sentences_at_a_time_are_those_at_once(
-    sentences, monkeypatch
-):
-    score = make("additive")[0]
-    query, projected = draw(5, TGT, QUERY), draw(5, SRC, ATTN, seed=1)
-    monkeypatch.setattr(attention, "CACHED", sentences * TGT * SRC * ATTN)
+def test_chunks_of_sentences_score_like_the_whole(sentences, monkeypatch):
+    score, query, keys = make("additive")
+    expected = score(query, keys)
+    monkeypatch.setattr(attention, "CACHE_CHUNK", sentences * TGT * SRC * ATTN)
     with torch.no_grad():
-        torch.testing.assert_close(
-            score.from_projected(query, projected), score.all_at_once(query, projected)
-        )
+        torch.testing.assert_close(score(query, keys), expected)
 
 
-def test_additive_scores_in_parts_are_those_at_once(monkeypatch):
-    """Values and gradients, with parts of one, of some and of a remainder of target words."""
+def test_chunks_of_target_words_score_like_the_whole(monkeypatch):
+    """Values and gradients, with chunks of one word, and of two and a remainder."""
     score, query, keys = make("additive")
     inputs = [tensor.requires_grad_() for tensor in (query, keys, *score.parameters())]
 
@@ -285,16 +259,17 @@ def test_additive_scores_in_parts_are_those_at_once(monkeypatch):
         return [scores.detach(), *torch.autograd.grad((scores * weights).sum(), inputs)]
 
     expected, seen = results(), []
-    monkeypatch.setattr(attention, "AT_ONCE", 1)
-    at_once = AdditiveScore.all_at_once
+    monkeypatch.setattr(attention, "MAX_HIDDEN", 1)
+    sum_of_tanh = AdditiveScore.sum_of_tanh
     monkeypatch.setattr(
         AdditiveScore,
-        "all_at_once",
-        lambda self, query, projected: seen.append(query.shape[1]) or at_once(self, query, projected),
+        "sum_of_tanh",
+        lambda self, query, keys: seen.append(query.shape[1]) or sum_of_tanh(self, query, keys),
     )
-    for words, parts in ((1, [1, 1, 1]), (2, [2, 1])):
+    for words, chunks in ((1, [1, 1, 1]), (2, [2, 1])):
         seen.clear()
-        monkeypatch.setattr(attention, "PART", words * BATCH * SRC * ATTN)
+        monkeypatch.setattr(attention, "CHUNK", words * BATCH * SRC * ATTN)
         for found, wanted in zip(results(), expected, strict=True):
             torch.testing.assert_close(found, wanted)
-        assert seen[: len(parts)] == parts and sorted(seen) == sorted(2 * parts), "once more on the way back"
+        assert seen[: len(chunks)] == chunks
+        assert sorted(seen) == sorted(2 * chunks), "the backward pass computes each chunk again"

@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 import torch
 
+from utils import cli_train, training
 from utils import runs as command
-from utils import training
 from utils.data import Corpus, Split, load_reviews
-from utils.runs import MODELS, Settings, encode_corpus, evaluate, find_run, make_model, train_run
+from utils.data.download import DataError
+from utils.runs import MODELS, RunConfig, encode_corpus, evaluate, find_run, make_model, train_run
 from utils.text import EncodedCorpus
 from utils.training import History, load_checkpoint, train, validation_loss
 
-SMALL = Settings(
+SMALL = RunConfig(
     corpus="reviews",
     pairs=300,
     embed_dim=8,
@@ -74,7 +75,7 @@ def check_same(found, expected):
     assert torch.equal(found["random"][0]["cpu"], expected["random"][0]["cpu"])
     clocks = {"seconds": 0, "cpu_seconds": 0}
     rows = [[row | clocks for row in saved["history"]] for saved in (found, expected)]
-    assert rows[0] == rows[1] and found["step"] == expected["step"]
+    assert rows[0] == rows[1] and found["update"] == expected["update"]
 
 
 def finish(settings, undisturbed):
@@ -133,7 +134,7 @@ def test_a_killed_command_goes_on_to_the_same_result(number, undisturbed):
     finally:
         process.kill()
     assert process.returncode == -number, said.decode()
-    step = load_checkpoint(settings.folder / "checkpoint.pt")["step"]
+    step = load_checkpoint(settings.folder / "checkpoint.pt")["update"]
     assert 100 <= step < 300 and (number == signal.SIGKILL or step % 100)
     finish(settings, undisturbed)
 
@@ -142,7 +143,7 @@ DIES_WRITING = """
     import os, signal, sys
     sys.path.insert(0, os.getcwd())
     import torch
-    from utils.runs import main
+    from utils.cli_train import main
 
     save, count = torch.save, 0
 
@@ -170,7 +171,7 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing(undisturbed):
 
 
 def test_ctrl_c_stops_after_the_update_that_is_under_way(undisturbed, monkeypatch):
-    step = training.train_step
+    step = training.update
 
     def interrupted(*args, **kwargs):
         interrupted.count += 1
@@ -179,7 +180,7 @@ def test_ctrl_c_stops_after_the_update_that_is_under_way(undisturbed, monkeypatc
         return step(*args, **kwargs)
 
     interrupted.count = 0
-    monkeypatch.setattr(training, "train_step", interrupted)
+    monkeypatch.setattr(training, "update", interrupted)
     handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt):
         train_run(SMALL, progress=False)
@@ -223,7 +224,8 @@ def test_bleu_stops_training_and_chooses_the_weights(copy_corpus, patience, vali
         seen.append({name: weights.clone() for name, weights in model.state_dict().items()})
         return {"valid_bleu": [1.0, 3.0, 2.0, 3.0, 2.0][len(seen) - 1]}
 
-    history = train(model, encoded, 50, 80, validate_every=10, patience=patience, watch=score, progress=False)
+    settings = dict(batch_tokens=80, validate_every=10, patience=patience)
+    history = train(model, encoded, 50, **settings, evaluate=score, progress=False)
     assert history.column("valid_bleu") == [1.0, 3.0, 2.0, 3.0, 2.0][:validations]
     assert all(torch.equal(weights, seen[1][name]) for name, weights in model.state_dict().items())
 
@@ -285,22 +287,22 @@ def test_another_vocabulary_is_noticed_and_nothing_is_lost():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "load_reviews", lambda train: load_reviews(train, seed=1))
         command._encode.cache_clear()
-        with pytest.raises(ValueError, match=r"belongs to a run with other settings \(vocabulary"):
+        with pytest.raises(ValueError, match=r"other settings \(vocabulary: saved"):
             train_run(SMALL, progress=False)
         with pytest.raises(ValueError, match="the corpus has changed"):
             find_run(SMALL)
     command._encode.cache_clear()
-    settings = SMALL.folder / "settings.json"
+    settings = SMALL.folder / "config.json"
     settings.write_text(settings.read_text().replace('"dropout": 0.3', '"dropout": 0.4'))
     for call in (train_run, find_run):
-        with pytest.raises(ValueError, match=r"other settings \(dropout\): rename its folder"):
+        with pytest.raises(ValueError, match=r"other settings \(dropout\): rename the folder"):
             call(SMALL)
     assert checkpoint.read_bytes() == before
 
 
 def test_settings_are_written_once_and_are_not_needed_to_go_on(undisturbed):
     train_run(SMALL, limit=7, progress=False)
-    settings = SMALL.folder / "settings.json"
+    settings = SMALL.folder / "config.json"
     text, written = settings.read_text(), settings.stat()
     train_run(SMALL, limit=1, progress=False)
     assert (settings.stat().st_ino, settings.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
@@ -313,10 +315,10 @@ def test_settings_are_written_once_and_are_not_needed_to_go_on(undisturbed):
 
 def test_a_failed_write_leaves_the_settings_that_were_there(monkeypatch):
     train_run(SMALL, limit=7, progress=False)
-    settings = SMALL.folder / "settings.json"
+    settings = SMALL.folder / "config.json"
     before = settings.read_text()
     fill_the_disk(monkeypatch, "settings")
-    with pytest.raises(command.DataError, match="no room left"):
+    with pytest.raises(DataError, match="no room left"):
         train_run(replace(SMALL, patience=3), progress=False)
     assert settings.read_text() == before
 
@@ -331,7 +333,7 @@ def test_a_run_that_may_not_be_read_is_told_and_stays(monkeypatch):
     monkeypatch.setattr(torch, "load", refuse)
     for call in (train_run, find_run):
         with pytest.raises(
-            command.DataError, match=r"the run could not be read .*\(Permission denied\): set"
+            DataError, match=r"the run could not be read .*\(Permission denied\): set"
         ):
             call(SMALL)
     assert (SMALL.folder / "checkpoint.pt").read_bytes() == before
@@ -339,7 +341,7 @@ def test_a_run_that_may_not_be_read_is_told_and_stays(monkeypatch):
 
 @pytest.mark.parametrize("limit", [0, 2.5, "7"])
 def test_a_limit_is_a_number_of_updates(limit, folder):
-    with pytest.raises(ValueError, match=f"limit is the number of updates .*, not {limit!r}"):
+    with pytest.raises(ValueError, match=f"limit: expected a number of updates of at least 1, got {limit!r}"):
         train_run(SMALL, limit=limit)
     assert not folder.exists()
 
@@ -350,34 +352,34 @@ def test_the_greatest_seed_trains():
 
 def test_two_programs_do_not_train_one_run():
     SMALL.folder.mkdir(parents=True)
-    with filelock.FileLock(SMALL.folder / "lock"), pytest.raises(ValueError, match="by another program"):
+    with filelock.FileLock(SMALL.folder / "lock"), pytest.raises(ValueError, match="another program trains"):
         train_run(SMALL, progress=False)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"corpus": "books"}, "corpus is one of reviews, multi30k, wmt14, opensubtitles, not 'books'"),
-        ({"model": "magic"}, "model is one of none, dot, .*, transformer, not 'magic'"),
-        ({"src": "de"}, "the reviews are from en into fr, not from de into fr"),
+        ({"corpus": "books"}, "corpus: expected one of reviews, multi30k, wmt14, opensubtitles, got 'books'"),
+        ({"model": "magic"}, "model: expected one of initial, fixed, dot, .*, transformer, got 'magic'"),
+        ({"src": "de"}, "the reviews are from en to fr, got de to fr"),
         ({"corpus": "multi30k", "src": "fr"}, "choose two different languages"),
-        ({"updates": 0}, "updates is 1 or more, not 0"),
-        ({"updates": 1.5}, "updates is a whole number, not 1.5"),
-        ({"updates": None}, "updates is a whole number, not None"),
-        ({"dropout": 1.0}, "dropout is 0 or more and below 1, not 1.0"),
-        ({"learning_rate": 0.0}, "learning_rate is above 0, not 0.0"),
-        ({"learning_rate": float("nan")}, "learning_rate is above 0, not nan"),
-        ({"max_norm": float("inf")}, "max_norm is above 0, not inf"),
-        ({"hidden_dim": 17}, "make it even, not 17"),
-        ({"model": "transformer", "heads": 3}, "make 16 a multiple of 3"),
-        ({"seed": 2**32}, "seed is 0 or more and below 4294967296, not 4294967296"),
-        ({"seed": np.bool_(True)}, "seed is a whole number, not"),
-        ({"corpus": ["reviews"]}, r"corpus is one of .*, not \['reviews'\]"),
-        ({"src": 5}, "src is a language, such as 'en', not 5"),
-        ({"tgt": 0}, "tgt is a language, such as 'fr', not 0"),
+        ({"updates": 0}, "updates: expected an integer of at least 1, got 0"),
+        ({"updates": 1.5}, "updates: expected an integer of at least 1, got 1.5"),
+        ({"updates": None}, "updates: expected an integer of at least 1, got None"),
+        ({"dropout": 1.0}, "dropout: expected a number of at least 0 and below 1, got 1.0"),
+        ({"learning_rate": 0.0}, "learning_rate: expected a number above 0, got 0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate: expected a number above 0, got nan"),
+        ({"max_norm": float("inf")}, "max_norm: expected a number above 0, got inf"),
+        ({"hidden_dim": 17}, "hidden_dim: expected an even number, got 17"),
+        ({"model": "transformer", "heads": 3}, "expected a multiple of 3 heads, got 16"),
+        ({"seed": 2**32}, "seed: expected an integer of at least 0 and below 4294967296, got 4294967296"),
+        ({"seed": np.bool_(True)}, "seed: expected an integer .* got"),
+        ({"corpus": ["reviews"]}, r"corpus: expected one of .*, got \['reviews'\]"),
+        ({"src": 5}, "src: expected a language code such as 'en', got 5"),
+        ({"tgt": 0}, "tgt: expected a language code such as 'fr', got 0"),
     ],
 )
-def test_settings_that_make_no_sense(change, message):
+def test_invalid_settings_raise(change, message):
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)
 
@@ -385,23 +387,23 @@ def test_settings_that_make_no_sense(change, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--model", "magic"], "model is one of none, dot"),
+        (["--model", "magic"], "model: expected one of initial, fixed"),
         (["--dropout", "much"], "argument --dropout: invalid float value: 'much'"),
-        (["--limit", "0"], "limit is the number of updates of this call, whole and 1 or more, not 0"),
-        (["--beam-size", "5", "0"], "beam-size is 1 or more, not 0"),
-        (["--length-penalty", "nan"], "to 10, not nan"),
-        (["--length-penalty", "inf"], "to 10, not inf"),
-        (["--length-penalty", "-1"], "to 10, not -1.0"),
-        (["--seed", str(2**32)], "seed is 0 or more and below 4294967296"),
-        (["--subwords", str(2**31)], "subwords is the number of pieces, from 1"),
+        (["--limit", "0"], "limit: expected a number of updates of at least 1, got 0"),
+        (["--beam-size", "5", "0"], "beam-size: expected a number of at least 1, got 0"),
+        (["--length-penalty", "nan"], "to 10, got nan"),
+        (["--length-penalty", "inf"], "to 10, got inf"),
+        (["--length-penalty", "-1"], "to 10, got -1.0"),
+        (["--seed", str(2**32)], "seed: expected an integer of at least 0 and below 4294967296"),
+        (["--subwords", str(2**31)], "expected 1 to "),
         (["--split", "valid", "nest"], "no split 'nest': choose from train, valid, test, long"),
         (["--max-tokens", "1"], "raise max_tokens"),
     ],
 )
-def test_a_command_that_makes_no_sense_is_told_what_to_do(options, message, monkeypatch, capsys, folder):
+def test_invalid_options_are_explained(options, message, monkeypatch, capsys, folder):
     monkeypatch.setattr("sys.argv", ["train", *arguments(SMALL), *options])
     with pytest.raises(SystemExit) as stop:
-        command.main()
+        cli_train.main()
     assert stop.value.code == 2 and message in capsys.readouterr().err
     assert not list(folder.glob("*/checkpoint.pt"))  # told before anything is computed
 
@@ -409,7 +411,7 @@ def test_a_command_that_makes_no_sense_is_told_what_to_do(options, message, monk
 def test_a_folder_that_cannot_be_written_is_told(monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "file"))
-    with pytest.raises(command.DataError, match="set ATTENTION_DATA to a folder that you may write to"):
+    with pytest.raises(DataError, match="set ATTENTION_DATA to a folder that you may write to"):
         train_run(SMALL, progress=False)
 
 
@@ -422,7 +424,7 @@ def test_a_full_disk_is_told_and_what_is_there_stays(undisturbed):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(command.DataError, match="no room left in .*: free"):
+        with pytest.raises(DataError, match="no room left in .*: free"):
             train_run(SMALL, progress=False)
     assert find_run(SMALL).update == 7
     finish(SMALL, undisturbed)
@@ -433,17 +435,17 @@ def test_the_command_trains_translates_and_tells(monkeypatch, capsys):
     monkeypatch.setattr(
         "sys.argv", ["train", *arguments(replace(SMALL, updates=6, validate_every=6)), "--limit", "4"]
     )
-    command.main()
+    cli_train.main()
     told = capsys.readouterr()
-    assert "4 of 6 updates\nnot finished: the same command goes on" in told.out
+    assert "4 of 6 updates\nnot finished: run the same command to resume" in told.out
     assert re.search(r"4/6 \[.*<00:\d\d, .*update.*tokens/s=\d+", told.err)  # with the time left
     monkeypatch.setattr("sys.argv", sys.argv[:-2] + ["--split", "test", "--beam-size", "1"])
     monkeypatch.setattr(command, "load_reviews", None)  # it is in memory
-    command.main()
+    cli_train.main()
     told = capsys.readouterr().out
-    assert "6 of 6 updates, best" in told and "tok:13a" in told and "tok:none" in told
+    assert "6 of 6 updates, best BLEU" in told and "tok:13a" in told and "tok:none" in told
     run = find_run(replace(SMALL, updates=6))
-    text = (run.settings.folder / "test.beam-1.txt").read_text("utf-8").splitlines()
+    text = (run.config.folder / "test.beam-1.txt").read_text("utf-8").splitlines()
     assert len(text) == len(run.encoded.corpus["test"])
 
 
@@ -455,7 +457,7 @@ def test_translations_are_written_whole_or_not_at_all(monkeypatch, capsys):
     fill_the_disk(monkeypatch, "beam")
     monkeypatch.setattr("sys.argv", ["train", *arguments(settings), "--beam-size", "1"])
     with pytest.raises(SystemExit) as stop:
-        command.main()
+        cli_train.main()
     said = capsys.readouterr().err
     assert stop.value.code == 2 and "valid.beam-1.txt could not be stored because there is no room" in said
     assert path.read_text() == "older\n" and not list(settings.folder.glob("*.partial"))
@@ -485,6 +487,6 @@ def test_every_corpus_is_loaded_as_asked(settings, asked, monkeypatch):
 
     for name in ("load_multi30k", "load_wmt14", "load_opensubtitles"):
         monkeypatch.setattr(command, name, loader(name))
-    encoded = encode_corpus(Settings(**settings))
+    encoded = encode_corpus(RunConfig(**settings))
     assert calls == [asked]
     assert len(encoded.train_rows) == (9 if settings["corpus"] == "multi30k" else 20)

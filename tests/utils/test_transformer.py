@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from utils.attention import attend, scaled_dot_score
 from utils.models import forced_weights, translate
-from utils.text import EOS_ID, EncodedCorpus
+from utils.text import BOS_ID, EOS_ID, PAD_ID, EncodedCorpus
 from utils.training import train
 from utils.transformer import (
     DecoderBlock,
@@ -243,17 +243,17 @@ def test_dropout_acts_on_both_parts_in_training_and_on_none_afterwards():
 @pytest.mark.parametrize(
     ("make_it", "message"),
     [
-        (lambda: MultiHeadAttention(10, 3), "10 is no multiple of 3"),
-        (lambda: TransformerBlock(10, 3, 4, 0.1), "10 is no multiple of 3"),
-        (lambda: positional_encoding(5, 7), "make hidden_dim even, not 7"),
+        (lambda: MultiHeadAttention(10, 3), "expected a multiple of 3, got 10"),
+        (lambda: TransformerBlock(10, 3, 4, 0.1), "expected a multiple of 3, got 10"),
+        (lambda: positional_encoding(5, 7), "expected an even hidden_dim, got 7"),
         (
             lambda: MultiHeadAttention(4, 2)(*[torch.zeros(3, 5, 4)] * 3, causal_mask(5)),
-            r"each of the 3 sentences, but is \(5, 5\).*mask.expand",
+            r"each of the 3 sentences, got \(5, 5\).*mask.expand",
         ),
-        (lambda: self_attention(torch.zeros(3, 5, 4), *[torch.eye(4)] * 3, causal_mask(5)), "its batch is 5"),
+        (lambda: self_attention(torch.zeros(3, 5, 4), *[torch.eye(4)] * 3, causal_mask(5)), "got batch 5"),
     ],
 )
-def test_what_does_not_fit_is_said(make_it, message):
+def test_wrong_sizes_raise(make_it, message):
     with pytest.raises(ValueError, match=message):
         make_it()
 
@@ -282,18 +282,19 @@ def test_the_decoders_block_is_torchs_decoder_layer_with_the_norm_first():
         HIDDEN, HEADS, FF, dropout=0.1, batch_first=True, norm_first=True, dtype=torch.float64
     ).eval()
     state = {}
-    for name, part in {"self_attn": ours.own_attention, "multihead_attn": ours.then.attention}.items():
+    parts = {"self_attn": ours.self_attention, "multihead_attn": ours.cross_block.attention}
+    for name, part in parts.items():
         projections = [part.query_proj.weight, part.key_proj.weight, part.value_proj.weight]
         state[f"{name}.in_proj_weight"] = torch.cat(projections)
         state[f"{name}.in_proj_bias"] = torch.zeros(3 * HIDDEN, dtype=torch.float64)
         state[f"{name}.out_proj.weight"] = part.out_proj.weight
         state[f"{name}.out_proj.bias"] = torch.zeros(HIDDEN, dtype=torch.float64)
     names = {
-        "norm1": ours.own_norm,
-        "norm2": ours.then.attention_norm,
-        "norm3": ours.then.ff_norm,
-        "linear1": ours.then.ff_in,
-        "linear2": ours.then.ff_out,
+        "norm1": ours.self_norm,
+        "norm2": ours.cross_block.attention_norm,
+        "norm3": ours.cross_block.ff_norm,
+        "linear1": ours.cross_block.ff_in,
+        "linear2": ours.cross_block.ff_out,
     }
     for name, part in names.items():
         state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
@@ -318,18 +319,19 @@ def test_a_translator_sees_neither_padding_nor_later_target_words(encoded):
 
 
 def test_steps_one_by_one_equal_the_whole(encoded):
-    """Also when two rows of a sentence share its source, and when they change places."""
+    """Also with two hypotheses per sentence that change places, and after sentences were dropped."""
     model, batch = make_translator(encoded), some_batch(encoded)
-    owner = torch.tensor([0, 2, 2, 4])
-    tgt_in = torch.randint(4, len(encoded.tgt_vocab), (4, 6), generator=torch.Generator().manual_seed(0))
-    whole, maps = model(batch.src[owner], batch.src_lengths[owner], tgt_in)
-    state, rows = tuple(part[owner] for part in model.start(batch.src, batch.src_lengths)), torch.arange(4)
+    kept = torch.tensor([0, 2, 4])
+    tgt_in = torch.randint(4, len(encoded.tgt_vocab), (6, 6), generator=torch.Generator().manual_seed(0))
+    rows = kept.repeat_interleave(2)
+    whole, maps = model(batch.src[rows], batch.src_lengths[rows], tgt_in)
+    state = model.start(batch.src, batch.src_lengths).select(kept, torch.zeros(3, 2, dtype=torch.long))
+    order = torch.arange(6).view(3, 2)
     for i in range(tgt_in.shape[1]):
-        logits, state, weights = model.advance(tgt_in[rows, i], state)
-        torch.testing.assert_close(logits, whole[rows, i], rtol=0, atol=1e-5)
-        torch.testing.assert_close(weights, maps[rows, i], rtol=0, atol=1e-6)
-        order = torch.tensor([0, 2, 1, 3])
-        state, rows = tuple(part[order] for part in state), rows[order]
+        logits, state, weights = model.step(tgt_in[order, i], state)
+        torch.testing.assert_close(logits, whole[order, i], rtol=0, atol=1e-5)
+        torch.testing.assert_close(weights, maps[order, i], rtol=0, atol=1e-6)
+        order, state = order.flip(1), state.select(None, torch.tensor([[1, 0]] * 3))
 
 
 def test_greedy_writes_what_is_likeliest_after_what_it_wrote(encoded):
@@ -338,14 +340,17 @@ def test_greedy_writes_what_is_likeliest_after_what_it_wrote(encoded):
     assert ids.shape[1] <= 6 and weights.shape == (*ids.shape, batch.src.shape[1])
     begin = batch.tgt_in[:, :1]
     logits, again = model(batch.src, batch.src_lengths, torch.cat([begin, ids[:, :-1]], dim=1))
-    assert torch.equal(logits.argmax(-1), ids) and torch.allclose(weights, again)
+    logits[..., [PAD_ID, BOS_ID]] = -torch.inf
+    written = (ids == EOS_ID).cumsum(1) - (ids == EOS_ID).int() == 0  # up to the end token
+    assert torch.equal(logits.argmax(-1)[written], ids[written])
+    assert torch.allclose(weights[written], again[written], atol=1e-6)
     model.out.bias.data[EOS_ID] = 1e6
     assert model.greedy(batch.src, batch.src_lengths, max_len=6)[0].tolist() == [[EOS_ID]] * 5
 
 
 def test_a_translator_learns_with_the_tools_of_the_recurrent_ones(encoded):
     model = make_translator(encoded, hidden_dim=32, heads=2, ff_dim=32, layers=1)
-    history = train(model, encoded, 120, 400, learning_rate=1e-2, progress=False)
+    history = train(model, encoded, 120, batch_tokens=400, learning_rate=1e-2, progress=False)
     assert history.rows[-1]["valid_loss"] < 0.5 * history.rows[0]["valid_loss"]
     (done,) = translate(model, encoded, [["a", "b", "c"]])
     assert done.weights.shape == (len(done.tokens) + 1, 4)
