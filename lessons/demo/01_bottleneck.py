@@ -233,9 +233,15 @@ print("attention    ", runs["additive"][0][1][row])
 
 # %% [markdown]
 r"""
-The fixed context gives good French and a plausible review. It is just not a translation of *this* one: the
-decoder has learned how reviews go, and fills in what its memory does not hold.
+The fixed context gives good French and a plausible review. But it soon stops being a translation of *this*
+one: the decoder has learned how reviews go, and fills in what its memory does not hold.
+"""
 
+# %% claim
+assert all(written[row] != references[row] for _, written in runs["fixed"])
+
+# %% [markdown]
+r"""
 ## Where along the sentence?
 
 A sterner test: give the decoder the right words so far, and ask for the next one only. (This is how it was
@@ -294,19 +300,19 @@ r"""
 *Right next words by place in the translation, reviews of five clauses, mean of two seeds.*
 
 **What happened.** At the first three words the source is worth a lot: {own[first]:.0%} are right, against
-{other[first]:.0%} with another review's source. From the 7th word on the two are much closer, {own[rest]:.0%}
-against {other[rest]:.0%}: there the model is mostly a language model that knows how reviews go. Half of the
-next words are right all the same, since grammar makes many of them easy to guess; that is why a translation
-with a low BLEU can look fluent. The curve does not say whether the words were never stored or could not be
-read out any more. For that we ask the vector itself.
+{other[first]:.0%} with another review's source. From the 7th word on the two are closer, {own[rest]:.0%}
+against {other[rest]:.0%}: most of what is right there could be guessed by a language model that knows how
+reviews go, since grammar makes many words easy to guess; that is why a translation with a low BLEU can look
+fluent. The curve does not say whether the words were never stored or could not be read out any more. For that
+we ask the vector itself.
 """
 
 # %% claim
 own, other = found["fixed"], found["fixed context, another source (control)"]
 parts = {"first": slice(3), "rest": slice(6, 30)}
 own, other = ({part: float(share[at].mean()) for part, at in parts.items()} for share in (own, other))
-assert own["first"] - other["first"] > 0.3 > 2 * (own["rest"] - other["rest"])
-assert 0.35 < other["rest"] < 0.65 and found["additive"].min() > 0.8
+assert own["first"] - other["first"] > max(0.4, 2 * (own["rest"] - other["rest"]))
+assert other["rest"] > own["rest"] / 2 and found["additive"].mean() > 0.9
 numbers |= {"own": own, "other": other}
 
 # %% [markdown]
@@ -388,7 +394,7 @@ Figure(
     ax,
     "Share of words that a linear probe reads off the vector, by place in reviews of five clauses. Both the "
     "trained and the untrained vector give the first three or so, then both fall to the level of always "
-    "guessing the most frequent word; at the end of the review only the untrained one rises again.",
+    "guessing the most frequent word; at the end of the review both rise again, the untrained one higher.",
 )
 
 # %% [markdown]
@@ -404,9 +410,9 @@ training has not made the memory larger. One limit: a linear probe sees only wha
 # %% claim
 at = [0, 1, 2], range(9, 15), [-3, -2, -1]
 held = {name: [right[five][:, places].nanmean().item() for places in at] for name, right in found.items()}
-assert held["trained"][0] > 0.8 and held["untrained (control)"][0] > 0.8
+assert held["trained"][0] > 0.6 and held["untrained (control)"][0] > 0.8
 assert held["trained"][1] < 0.4 and held["untrained (control)"][1] < 0.25
-assert held["untrained (control)"][2] > 0.5
+assert held["untrained (control)"][2] > max(0.5, held["trained"][2])
 numbers |= {"held": held, "guess": held["most frequent word (control)"][1]}
 
 # %% [markdown]
@@ -457,7 +463,7 @@ Figure(
     ax,
     "Length of the loss's gradient at each source word on a logarithmic axis, by place in reviews of five "
     "clauses. Untrained: with attention it is even; with a fixed context it falls from both ends to its "
-    "lowest in the middle. Trained: with a fixed context it is largest at the first words.",
+    "lowest in the middle. Trained, the places differ less.",
 )
 
 # %% [markdown]
@@ -467,13 +473,13 @@ r"""
 **What happened.** Look at the untrained models first (hollow markers), since that is where learning begins.
 With a fixed context, what a word is told about the mistakes shrinks at each step from either end: the
 **vanishing gradient**. The 10th to 12th words get less than a tenth of what the first three get. With
-attention each source word has its own short way to every target word, and all are told alike. (For a trained
-model, a small gradient may also mean that it has learned to ignore a word.)
+attention each source word has its own short way to every target word, and all are told alike. Training makes
+up for some of it: in the trained model with a fixed context, the middle hears more.
 """
 
 # %% claim
 kept = {name: (norms[9:12].mean() / norms[:3].mean()).item() for name, norms in reach.items()}
-assert kept[f"{NAMES['fixed']}, untrained"] < 0.1
+assert kept[f"{NAMES['fixed']}, untrained"] < min(0.1, kept["fixed"] / 2)
 assert 0.7 < kept[f"{NAMES['additive']}, untrained"] < 1.3
 
 # %% [markdown]
@@ -541,7 +547,7 @@ for narrow, wide in ((24, 48), (48, 96), (96, 192)):
     assert all(a < b for a, b in zip(by_width[narrow], by_width[wide], strict=True))
 assert all(a < b for a, b in zip(by_width[192], best, strict=True)) and best[4] > by_width[192][4] + 30
 sizes = {(run["context"], run["hidden_dim"]): run["parameters"] for run in record["runs"]}
-assert record["settings"] == {"budget": BUDGET}
+assert record["settings"]["budget"].items() <= BUDGET.items()
 numbers |= {
     "seeds": len(recorded(context="additive")),
     "wide": by_width[192],
