@@ -380,7 +380,7 @@ class Trainer:
                 self._after_update(end)
         finally:
             self._call("on_end")
-        if "model" in (self.best or {}):
+        if self.finished and "model" in (self.best or {}):
             self.model.load_state_dict(self.best["model"])
         self.model.eval()
         if self.stop_signal is not None:  # everything is saved, so do what the signal asks for
@@ -458,11 +458,15 @@ class Trainer:
         return self.config.identity | {
             "vocabulary": self.encoded.fingerprint,
             "model": {"class": type(self.model).__name__, **self.model.config},
-            "attention_loss": None if loss is None else getattr(loss, "__qualname__", repr(loss)),
+            "attention_loss": loss and getattr(loss, "__qualname__", type(loss).__qualname__),
         }
 
     def state_dict(self):
-        """Return everything that a resumed training needs. All processes must call this together."""
+        """Return everything that a resumed training needs. All processes must call this together.
+
+        It shares tensors with the training, as in torch: to keep it while training continues, copy it with
+        `copy.deepcopy`.
+        """
         names = ("best", "stale", "update", "seconds", "cpu_seconds", "tokens")
         return {
             "identity": self._identity(),
@@ -480,7 +484,10 @@ class Trainer:
 
         Raises `ValueError` if the state belongs to other settings, another vocabulary, or another model.
         """
-        saved, own = state["identity"], self._identity()
+        saved, own = (
+            part | part["model"] | {"model": part["model"]["class"]}
+            for part in (state["identity"], self._identity())
+        )
         differences = ", ".join(
             f"{name}: saved {saved.get(name)!r}, now {own.get(name)!r}"
             for name in saved | own
@@ -492,9 +499,9 @@ class Trainer:
             self.model.load_state_dict(state["model"])
         except RuntimeError as error:
             raise ValueError("the saved training belongs to another model") from error
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))  # else it shares the tensors
         self.schedule.load_state_dict(state["schedule"])
-        self.history = History(state["history"])
+        self.history = History(list(state["history"]))
         self.losses = [torch.tensor(loss, device=self.device) for loss in state["losses"]]
         for name in ("best", "stale", "update", "seconds", "cpu_seconds", "tokens"):
             setattr(self, name, state[name])
@@ -508,6 +515,8 @@ def _quality(row):
 
 class ProgressBar(Callback):
     """Show the number of updates, the speed, and the last validation."""
+
+    bar = None
 
     def on_start(self, trainer):
         total = trainer.config.updates
@@ -526,7 +535,8 @@ class ProgressBar(Callback):
         self.bar.set_postfix(shown)
 
     def on_end(self, trainer):
-        self.bar.close()
+        if self.bar is not None:  # None if another callback has failed before
+            self.bar.close()
 
 
 class LogFile(Callback):
@@ -596,7 +606,6 @@ class Checkpoint(Callback):
         self.handlers = {}
         if self.requests:
             trainer.stop_signal = self.requests[0]
-
 
 
 def train(
