@@ -139,7 +139,7 @@ def test_make_keeps_the_environment_ready(tmp_path):
     students, instructors, tests = ((tmp_path / ".venv" / lock).with_suffix(".ok") for lock in LOCKS)
 
     def installs(stamp):
-        run = make(tmp_path, stamp.relative_to(tmp_path), f"PYTHON={sys.executable}")
+        run = make(tmp_path, stamp.relative_to(tmp_path), f"PYTHON={sys.executable}", "FIRST=sys")
         assert run.returncode == 0, run.stderr
         assert stamp.read_text() == f"{tmp_path}\n"
         subprocess.run([python, "-c", ""], check=True)
