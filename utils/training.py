@@ -355,6 +355,11 @@ class Trainer:
         patience = self.config.patience
         return self.update >= self.config.updates or bool(patience and self.stale >= patience)
 
+    @property
+    def target_tokens(self):
+        """The number of real target tokens of all updates so far."""
+        return self.tokens + (self.history.rows[-1]["target_tokens"] if self.history.rows else 0)
+
     def fit(self, limit=None):
         """Train to the end, or for at most `limit` more updates, and return the `History`.
 
@@ -411,14 +416,13 @@ class Trainer:
         self._start_clock()
 
     def _validate(self):
-        earlier = self.history.rows[-1]["target_tokens"] if self.history.rows else 0
         row = {
             "update": self.update,
             "train_loss": float(torch.stack(self.losses).mean()),
             "valid_loss": _from_rank_0(lambda: validation_loss(self.model, self.encoded)),
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
-            "target_tokens": self.tokens + earlier,
+            "target_tokens": self.target_tokens,
         }
         self._check_loss(row["valid_loss"])
         if self.evaluate:
@@ -519,20 +523,20 @@ class ProgressBar(Callback):
     bar = None
 
     def on_start(self, trainer):
-        total = trainer.config.updates
-        self.bar = tqdm(
-            total=total, initial=trainer.update, unit="update", disable=_rank() > 0, leave=False
-        )
+        total, done = trainer.config.updates, trainer.update
+        self.bar = tqdm(total=total, initial=done, unit="update", disable=_rank() > 0, leave=False)
+        self.start, self.shown = (trainer.target_tokens, time.perf_counter()), {}
 
     def on_update(self, trainer):
+        tokens, started = self.start
+        speed = (trainer.target_tokens - tokens) / (time.perf_counter() - started)
+        self.bar.set_postfix(self.shown | {"tokens/s": f"{speed:,.0f}"}, refresh=False)
         self.bar.update()
 
     def on_validation(self, trainer):
+        names = {"train_loss": "train", "valid_loss": "valid", "valid_bleu": "bleu"}
         row = trainer.history.rows[-1]
-        shown = {"tokens/s": f"{row['target_tokens'] / max(trainer.seconds, 1e-9):,.0f}"}
-        shown |= {"train": f"{row['train_loss']:.3f}", "valid": f"{row['valid_loss']:.3f}"}
-        shown |= {"bleu": f"{row['valid_bleu']:.1f}"} if "valid_bleu" in row else {}
-        self.bar.set_postfix(shown)
+        self.shown = {shown: f"{row[name]:.3f}" for name, shown in names.items() if name in row}
 
     def on_end(self, trainer):
         if self.bar is not None:  # None if another callback has failed before
@@ -549,7 +553,7 @@ class LogFile(Callback):
         if _rank() == 0:
             trainer.history.write(self.path)  # the last stop may have come between checkpoint and log
 
-    def on_validation(self, trainer):
+    def on_save(self, trainer):
         self.on_start(trainer)
 
 

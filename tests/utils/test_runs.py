@@ -317,7 +317,7 @@ def test_a_failed_write_leaves_the_settings_that_were_there(monkeypatch):
     train_run(SMALL, limit=7, progress=False)
     settings = SMALL.folder / "config.json"
     before = settings.read_text()
-    fill_the_disk(monkeypatch, "settings")
+    fill_the_disk(monkeypatch, "config")
     with pytest.raises(DataError, match="no room left"):
         train_run(replace(SMALL, patience=3), progress=False)
     assert settings.read_text() == before
