@@ -1,26 +1,20 @@
 """What all tests share."""
 
-import html
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from array import array
-from base64 import b64decode
 from collections import Counter
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
-import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPLORED = r"data-explorer='([^']+)'"
 
 DEMO = '''# %% [markdown]
 r"""
@@ -119,51 +113,6 @@ def new_course(tmp_path_factory):
 @pytest.fixture
 def course(new_course):
     return new_course()
-
-
-@pytest.fixture(scope="module")
-def names(request):
-    """The functions and constants of the demo that a test module names as its LESSON."""
-    from benchmarks.quality.lessons import taught  # not at the top: this file must do without the course
-
-    return taught(request.module.LESSON)
-
-
-@pytest.fixture(scope="module")
-def shown(request):
-    """All that the built demo of a test module's LESSON prints, and its pictures as HTML."""
-    cells = nbformat.read(ROOT / "demo" / f"{request.module.LESSON}.ipynb", 4).cells
-    outputs = [output for cell in cells if cell.cell_type == "code" for output in cell.outputs]
-    text = "".join(output.text for output in outputs if output.output_type == "stream")
-    return text, [o.data["text/html"] for o in outputs if "text/html" in o.get("data", {})]
-
-
-@pytest.fixture(scope="module")
-def alts(shown):
-    """What the pictures of the built demo show, in words."""
-    return [html.unescape(re.search(r'alt="([^"]+)"', picture)[1]) for picture in shown[1]]
-
-
-@pytest.fixture(scope="module")
-def explored(shown):
-    """The data of the explorers of the built demo; each map is a list of numbers, row after row."""
-    found = [json.loads(html.unescape(data)) for output in shown[1] for data in re.findall(EXPLORED, output)]
-    for panel in (panel for data in found for panel in data["panels"]):
-        panel["maps"] = [array("f", b64decode(weights)).tolist() for weights in panel["maps"]]
-    return found
-
-
-@pytest.fixture(scope="module")
-def prose(request):
-    """The text of a test module's LESSON, with single spaces."""
-    return " ".join((ROOT / "lessons" / "demo" / f"{request.module.LESSON}.py").read_text("utf-8").split())
-
-
-@pytest.fixture(scope="module")
-def record(request):
-    """What was recorded with several seeds for a test module's LESSON."""
-    name = f"demo_{request.module.LESSON[:2]}.json"
-    return json.loads((ROOT / "benchmarks" / "results" / name).read_text("utf-8"))
 
 
 @pytest.fixture(scope="module")

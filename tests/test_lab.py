@@ -1,5 +1,6 @@
 """JupyterLab as `make lab` opens it, in a browser: a student, an instructor and a reader at work."""
 
+import html
 import platform
 import re
 import shutil
@@ -201,9 +202,12 @@ ENDED = """errors => document.querySelector(errors) ||
     [...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")].every(p => /\\d/.test(p.textContent))"""
 
 
-def test_a_reader_runs_the_first_lesson_whole(lab, page, asked, shown, alts):
+def test_a_reader_runs_the_first_lesson_whole(lab, page, asked):
     path = lab.course / DEMO
     lesson = nbformat.read(path, 4)
+    outputs = [output.get("data", {}) for cell in code(lesson) for output in cell.outputs]
+    shown = "".join(data.get("text/html", "") for data in outputs)
+    alts = [html.unescape(alt) for alt in re.findall(r'<img[^>]* alt="([^"]+)"', shown)]
     for cell in code(lesson):
         cell.update(outputs=[], execution_count=None)  # what is there in the end is of this run
     nbformat.write(lesson, path)
@@ -227,9 +231,7 @@ def test_a_reader_runs_the_first_lesson_whole(lab, page, asked, shown, alts):
     run = code(saved)
     assert [cell.execution_count for cell in run] == list(range(1, len(run) + 1))
     assert not {output.output_type for cell in run for output in cell.outputs} & {"error"}
-    text, last = printed(run), printed(run[-1:])
-    assert len(re.findall(r"^ +\d(?:-\d+)? +\d+(?: +\d+\.\d){4}", text, re.M)) == 8, "BLEU by clauses"
-    assert "192 wide" in last and shown[0].endswith(last)  # recorded numbers: the same in each run
+    last = printed(run[-1:])
     assert last.strip() in page.locator(".jp-CodeCell .jp-OutputArea").last.text_content()
     pictures = page.locator(".jp-CodeCell .jp-OutputArea img")
     seen = pictures.evaluate_all("all => all.map(picture => [picture.alt, picture.naturalWidth > 100])")
