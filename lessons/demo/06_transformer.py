@@ -782,11 +782,11 @@ words look at themselves and the target words before them: a **causal mask** hid
 all words of a known target can be learned at once and none is seen too early. And the decoder looks at the
 source, as the decoders of demo 02 do: query from the decoder, keys and values from the encoder.
 
-Beside it learns the translator of demo 01, a recurrent one with Bahdanau's attention: the same reviews in the
+Beside it learns a recurrent translator with Bahdanau's attention, as in demo 03: the same reviews in the
 same order, and the same number of updates. The learning rate of each was chosen on the validation reviews,
 out of a few. It is no fair race: the Transformer has twice the parameters.
 
-Their score is BLEU (out of 100), as in demo 01. Three seeds give an interval for the difference of the two.
+Their score is BLEU (out of 100), as before. Three seeds give an interval for the difference of the two.
 
 **Predict.** After so short a training, is one of the two better by more than noise: does the interval leave 0
 out at any length? And what will each lose from five clauses to six, when training has shown five at most: a
