@@ -358,7 +358,8 @@ def test_demos_run_one_by_one_and_a_failure_is_not_recorded(recorded, monkeypatc
     monkeypatch.setattr(harness, "source_files", lambda *_: [])
     record, _ = recorded(demos)
     one, other = (run["seconds"] for run in record["runs"])
-    assert 0 < one < other > 0.6
+    assert one > 0
+    assert other > 0.6  # it sleeps that long
     assert demos.figures() == {"minutes": (one + other) / 60}
     (tmp_path / "03_c.py").write_text("1 / 0")
     with pytest.raises(ValueError, match="03_c not recorded"):
