@@ -258,10 +258,10 @@ def find_run(config, device=None):
         _check_same(config)
         saved = load_checkpoint(checkpoint)
     encoded = encode_corpus(config)
-    if saved["identity"]["vocabulary"] != encoded.fingerprint:
+    if saved.get("identity", {}).get("vocabulary") != encoded.fingerprint:
         raise ValueError(
-            f"{checkpoint} was trained with another vocabulary, so the corpus has changed: rename the folder "
-            "and train again, or restore that version of the corpus"
+            f"{checkpoint} was trained with another vocabulary, so the corpus or the course has changed: "
+            "rename the folder and train again, or restore that version"
         )
     best, model = saved["best"], make_model(config, encoded)
     model.load_state_dict(saved["model"] if best is None else best.pop("model"))

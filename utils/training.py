@@ -488,6 +488,8 @@ class Trainer:
 
         Raises `ValueError` if the state belongs to other settings, another vocabulary, or another model.
         """
+        if "identity" not in state:
+            raise ValueError("the saved training has another format")
         saved, own = (
             part | part["model"] | {"model": part["model"]["class"]}
             for part in (state["identity"], self._identity())
@@ -544,7 +546,7 @@ class ProgressBar(Callback):
 
 
 class LogFile(Callback):
-    """Write the history to a file after every validation; `History.read` reads it."""
+    """Write the history to a file whenever progress is saved; `History.read` reads it."""
 
     def __init__(self, path):
         self.path = path
@@ -575,7 +577,7 @@ class Checkpoint(Callback):
         if state:
             try:
                 trainer.load_state_dict(state)
-            except (ValueError, KeyError) as error:
+            except ValueError as error:
                 raise ValueError(f"{self.path}: {error}. Delete the file, or name another one") from error
         self.requests, trainer.stop_signal = [], None
         if threading.current_thread() is threading.main_thread():

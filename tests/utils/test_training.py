@@ -52,7 +52,7 @@ def make(encoded, context="dot", dropout=0.2, heads=2):
 
 def make_trainer(encoded, *callbacks, **options):
     """Return a short training whose second validation has the best BLEU."""
-    scores = [1.0, 3.0, 2.0, 1.0]
+    scores = [1.0, 3.0, 3.0, 2.0]
     trainer = Trainer(make(encoded), encoded, SHORT, callbacks=callbacks, **options)
     trainer.evaluate = lambda model: {"valid_bleu": scores[len(trainer.history.rows)]}
     return trainer
@@ -225,6 +225,16 @@ def test_patience_stops_training_and_restores_the_best_weights(encoded):
     assert validation_loss(model, encoded) == pytest.approx(min(losses), rel=1e-4)
 
 
+@pytest.mark.parametrize(("patience", "validations"), [(1, 3), (None, 4)])
+def test_bleu_stops_training_and_chooses_the_weights(encoded, patience, validations):
+    trainer, twin = make_trainer(encoded), make_trainer(encoded)
+    trainer.config = replace(SHORT, patience=patience)
+    assert trainer.fit().column("valid_bleu") == [1.0, 3.0, 3.0, 2.0][:validations]
+    assert trainer.best["update"] == 10
+    twin.fit(limit=10)
+    assert torch.equal(parameters(trainer.model), parameters(twin.model))
+
+
 def test_an_attention_loss_moves_the_weights(encoded):
     batch, shares = next(iter(encoded.batches("valid"))), []
     for loss in (peaked, None):
@@ -339,44 +349,46 @@ def test_a_limit_needs_a_checkpoint(encoded):
 
 
 @pytest.fixture
-def on_ctrl_c():
-    """Choose the handler of Ctrl-C, which a background job ignores, and restore it after the test."""
-    before = signal.getsignal(signal.SIGINT)
-    yield lambda handler: signal.signal(signal.SIGINT, handler)
-    signal.signal(signal.SIGINT, before)
+def on_signal():
+    """Set the handler of a signal, as a background job ignores Ctrl-C, and restore it after the test."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield signal.signal
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-class CtrlC(Callback):
-    """Press Ctrl-C during the seventh update."""
+class Interrupt(Callback):
+    """Send signals to this process during the seventh update."""
 
-    def __init__(self, times):
-        self.times = times
+    def __init__(self, *signals):
+        self.signals = signals
 
     def on_update(self, trainer):
-        for _ in range(self.times if trainer.update == 7 else 0):
-            signal.raise_signal(signal.SIGINT)
+        for number in self.signals if trainer.update == 7 else ():
+            signal.raise_signal(number)
 
 
-@pytest.mark.parametrize(("times", "saved"), [(1, 7), (2, 5)])
-def test_ctrl_c_stops_after_the_update_and_training_resumes(encoded, tmp_path, on_ctrl_c, times, saved):
+@pytest.mark.parametrize(
+    ("signals", "saved"), [(["SIGINT"], 7), (["SIGINT"] * 2, 5), (["SIGTERM"], 7), (["SIGTERM"] * 2, 7)]
+)
+def test_a_signal_stops_after_the_update_and_training_resumes(encoded, tmp_path, on_signal, signals, saved):
     """A second Ctrl-C stops at once, without saving."""
-    on_ctrl_c(signal.default_int_handler)
-    checkpoint = Checkpoint(tmp_path / "run.pt")
-    whole, stopped, resumed = (
-        make_trainer(encoded, *callbacks) for callbacks in ((), (CtrlC(times), checkpoint), (checkpoint,))
-    )
+    signals, checkpoint = [getattr(signal, name) for name in signals], Checkpoint(tmp_path / "run.pt")
+    on_signal(signals[0], signal.default_int_handler)  # raises KeyboardInterrupt
+    whole, resumed = make_trainer(encoded), make_trainer(encoded, checkpoint)
+    stopped = make_trainer(encoded, Interrupt(*signals), checkpoint)
     with pytest.raises(KeyboardInterrupt):
         stopped.fit()
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signals[0]) is signal.default_int_handler
     assert load_checkpoint(checkpoint.path)["update"] == saved
     whole.fit()
     assert resumed.fit().column("update") == [5, 10, 15, 20]
     check_same(resumed.state_dict(), whole.state_dict())
 
 
-def test_a_process_that_ignores_ctrl_c_trains_to_the_end(encoded, tmp_path, on_ctrl_c):
-    on_ctrl_c(signal.SIG_IGN)
-    trainer = make_trainer(encoded, CtrlC(2), Checkpoint(tmp_path / "run.pt"))
+def test_a_process_that_ignores_ctrl_c_trains_to_the_end(encoded, tmp_path, on_signal):
+    on_signal(signal.SIGINT, signal.SIG_IGN)
+    trainer = make_trainer(encoded, Interrupt(signal.SIGINT), Checkpoint(tmp_path / "run.pt"))
     assert trainer.fit().column("update") == [5, 10, 15, 20]
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
