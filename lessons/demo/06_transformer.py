@@ -782,7 +782,7 @@ words look at themselves and the target words before them: a **causal mask** hid
 all words of a known target can be learned at once and none is seen too early. And the decoder looks at the
 source, as the decoders of demo 02 do: query from the decoder, keys and values from the encoder.
 
-Beside it learns a recurrent translator with Bahdanau's attention, as in demo 03: the same reviews in the
+Beside it learns a recurrent translator with Bahdanau's attention (demo 02): the same reviews in the
 same order, and the same number of updates. The learning rate of each was chosen on the validation reviews,
 out of a few. It is no fair race: the Transformer has twice the parameters.
 
