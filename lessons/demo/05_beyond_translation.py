@@ -192,8 +192,8 @@ for question in ASKED:
 ax = plot_attention(torch.stack(rows), source, ASKED, colour_bar=False, annotate=True)
 ax.set_ylabel("")
 Figure(ax, "A map with one row for each of four questions and a column for each word of the review. The two "
-       "rows of how are nearly alike, brightest at amazing and then at slow; the two of what at service and "
-       "then at restaurant.", dpi=64)  # fmt: skip
+       "rows of how are nearly alike, with their light on amazing and slow; so are the two of what, with "
+       "theirs on restaurant and service.", dpi=64)  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -201,10 +201,15 @@ r"""
 
 **Reflect.** Only the query changes, and each row should light up its own answer: amazing, slow, restaurant,
 service. With "how" the light is indeed on adjectives, with "what" on nouns. But the two rows of a kind are
-nearly alike, as if *which* thing is asked about hardly mattered, and two of the four answers are wrong (so
-are two without attention: four questions are no exam). Is it this review only, or a habit? We come back to
-it below.
+nearly alike, as if *which* thing is asked about hardly mattered. Is it this review only, or a habit? We come
+back to it below.
 """
+
+# %% claim
+how, also_how, what, also_what = rows
+assert min(row[[3, 8]].sum() for row in (how, also_how)) > 0.7, "on adjectives"
+assert min(row[[1, 2, 6, 7]].sum() for row in (what, also_what)) > 0.7, "on nouns"
+assert max((how - also_how).abs().sum(), (what - also_what).abs().sum()) / 2 < 0.3, "nearly alike"
 
 # %% [markdown]
 r"""
@@ -283,18 +288,24 @@ ax = plot_intervals(groups, labels, "exact match", dots=True)
 ax.set(xlabel="clauses in the review", ylim=(-0.03, 1.05))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 Figure(ax, "Share of right answers for reviews of one to five clauses, with and without attention: means and "
-       "three seeds each. Every seed with attention lies above every seed without at every length, and the "
-       "seeds without attention lie far apart.")  # fmt: skip
+       "three seeds each. Every seed with attention lies far above every seed without, at every length.")  # fmt: skip
 
 # %% [markdown]
 r"""
 *Recorded: exact match by clauses. Large: the mean; small dots beside it: the three seeds. n is the number of
 questions.*
 
-**Reflect.** Not even for one clause does a model without attention keep up: at every length its best seed
-is below the worst with attention. Both get worse as reviews grow; without attention the fall begins lower and
-is steeper. Neither kind just guesses: both baselines are far below.
+**Reflect.** Not even for one clause does a model without attention keep up: at every length its best seed is
+below the worst with attention. Both get worse as reviews grow. Neither kind just guesses: both baselines are
+far below.
 """
+
+# %% claim
+curves = {kind: [*zip(*recorded("questions", kind, "right"), strict=True)] for kind in ATTENTIONS}
+assert all(min(ours) > max(theirs) for ours, theirs in zip(*curves.values(), strict=True)), "with every seed"
+assert all(sum(curve[0]) > sum(curve[-1]) for curve in curves.values()), "both get worse"
+weakest = min(sum(seed) / 5 for seed in recorded("questions", "initial", "right"))
+assert max(guess(lambda question: question.split()[0]), guess(lambda question: question)) < weakest - 0.05
 
 # %% [markdown]
 r"""
@@ -353,10 +364,22 @@ for name, (wrong, done) in zip(("not pointed at", "pointed at", "together"), tab
 
 # %% [markdown]
 r"""
-**Reflect.** The light falls on the right word about three times in four, and rarely right beside it. Fewer
-answers are pointed at than are right, and the two are different things: nearly one answer in five is right
-with the light of some word elsewhere, and now and then the place is right and the answer is not.
+**Reflect.** The light falls on the right word {pointing[on]:.0f}% of the time, and rarely right beside it.
+Fewer answers are pointed at than are right, and the two are different things: {pointing[elsewhere]:.0f}% of
+the answers are right with the light of some word elsewhere, and now and then the place is right and the
+answer is not.
 """
+
+# %% claim
+seeds = recorded("questions", "additive", "pointing")
+left, on, beyond = (sum(column) / 3 for column in zip(*seeds, strict=True))
+(_, elsewhere), (wrong, pointed) = torch.tensor(recorded("questions", "additive", "table")).mean(0).tolist()
+numbers["pointing"] = {"on": 100 * on, "elsewhere": 100 * elsewhere}
+assert on > 0.6 and max(left, beyond) < 0.15
+assert wrong + pointed < elsewhere + pointed and 0 < wrong < 0.15 and pointed > 0.5
+two = [torch.tensor([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1]]), torch.tensor([[0.2, 0.8]])]
+assert hits(two, [{(1, 0), (2, 1)}, {(0, 0)}]) == [[True, False], [False]]
+assert hits(two, [{(1, 0), (2, 1)}, {(0, 0)}], shift=-1) == [[False, False], [True]]
 
 # %% [markdown]
 r"""
@@ -399,21 +422,34 @@ for attention in ATTENTIONS:
 # %%
 kinds = ("a rival", "another of its words", "none of its words")
 print(f"{'wrong answers with a rival':<28}" + "".join(f"{kind:>22}" for kind in kinds))
+said = {attention: Counter() for attention in pupils}
 for attention, model in pupils.items():
-    said = Counter()
     for row in (rival & ~done[attention]).nonzero().flatten().tolist():
         words, _ = ask(model, exam.src[row], exam.tgt[row].split(" ? ")[0] + " ?")
         last = words[-1] if words else None
-        said[kinds[0 if last in rivals(row) else 1 if last in exam.src[row].split() else 2]] += 1
-    print(f"{NAMES[attention]:<28}" + "".join(f"{said[kind]:>22}" for kind in kinds))
+        kind = kinds[0 if last in rivals(row) else 1 if last in exam.src[row].split() else 2]
+        said[attention][kind] += 1
+    print(f"{NAMES[attention]:<28}" + "".join(f"{said[attention][kind]:>22}" for kind in kinds))
 
 # %% [markdown]
 r"""
-**Reflect.** With a rival both do worse at every length, by about ten points in the mean. So the cost proves
-nothing about a habit of looking: the control, which cannot have it, pays it too. The *kind* of mistake tells
-them apart. With attention a wrong answer is nearly always read from the review, and mostly a rival; without,
-mostly a word that is not there. That fits the suspicion, for one model of each kind.
+**Reflect.** With a rival both do worse, in the mean of the lengths by {cost[additive]:.0f} points with
+attention and by {cost[initial]:.0f} without. So the cost proves nothing about a habit of looking: the
+control, which cannot have it, pays it too. The *kind* of mistake tells them apart. With attention a wrong
+answer is nearly always read from the review, and mostly a rival; without, mostly a word that is not there.
+That fits the suspicion, for one model of each kind.
 """
+
+# %% claim
+numbers["cost"] = {}
+for kind in ATTENTIONS:
+    by_rival = [[done[kind][group & (clauses == n)].float().mean().item() for n in range(2, 6)]
+                for group in (~rival, rival)]  # fmt: skip
+    numbers["cost"][kind] = 25 * (sum(by_rival[0]) - sum(by_rival[1]))
+assert min(numbers["cost"].values()) > 3
+shares = {kind: [said[kind][name] / said[kind].total() for name in kinds] for kind in ATTENTIONS}
+assert shares["additive"][0] > 0.5 and shares["additive"][2] < 0.15, "read from the review, mostly a rival"
+assert shares["initial"][2] > 0.5, "mostly a word that is not there"
 
 # %% [markdown]
 r"""
@@ -462,10 +498,17 @@ print(f"{'  wherever it ends':<32}{right(pupils['additive'], alone, end=False).f
 r"""
 **Reflect.** With their own places covered nearly all answers are lost. The states beside them have read the
 same words, but the decoder does not get the answer out of those. With other places covered none are lost on
-balance. So *here* the model needs the place of its answer, which the weights could not have told. It needs
-more than that too: with the answer alone in sight it nearly always says its words, but often not where to
-stop. And in training nothing was covered: these are strange texts.
+balance. So *here* the model needs the place of its answer, which the weights could not have told. With the
+answer alone in sight it nearly always says its words; but it may not know where to stop. And in training
+nothing was covered: these are strange texts.
 """
+
+# %% claim
+for whole, others, without, alone in recorded("questions", "additive", "covered"):
+    assert without < 0.25 < alone and others > whole - 0.03
+_, others, own, alone = covers().values()
+assert torch.equal(alone, ~own) and all((~others[row] & ~own[row]).sum() == 0 for row in range(len(exam)))
+assert right(pupils["additive"], alone, end=False).float().mean() > 0.9, "it says the words"
 
 # %% [markdown]
 r"""
@@ -579,9 +622,19 @@ show("several seeds", measures, "summaries", "overall")
 # %% [markdown]
 r"""
 **Reflect.** To swap all sides turns praise into complaint and costs ROUGE-1 only a fifth; to write always the
-same gets nearly half. Models without attention get more than three quarters in the mean of the seeds, with an
-F1 of points below one half. Their seeds differ a lot, and the live one is the weakest.
+same gets nearly half. Models without attention get a ROUGE-1 of {without[rouge]:.0f}% in the mean of the
+seeds, with an F1 of points of {without[points]:.0f}%.
 """
+
+# %% claim
+found, rouge, _ = score(swapped)
+assert found == 0 and 0.7 < rouge < 0.9 and 0.4 < score([common] * len(desk))[1] < 0.55
+assert score(desk.tgt) == [1, 1, 1] == score(desk.tgt, 3)
+assert points("pros : view , onion soup ; cons : service") == [
+    ("pros", "view"), ("pros", "onion soup"), ("cons", "service")]  # fmt: skip
+f1, rouge, _ = (sum(column) / 3 for column in zip(*recorded("summaries", "initial", "overall"), strict=True))
+numbers["without"] = {"points": 100 * f1, "rouge": 100 * rouge}
+assert rouge > f1 + 0.05
 
 # %%
 lengths, sentences = range(1, 6), [src.split().count(".") for src in desk.src]
@@ -591,17 +644,24 @@ ax = plot_intervals(groups, [f"{n}\nn={sentences.count(n)}" for n in lengths], "
 ax.set(xlabel="sentences in the review", ylim=(-0.03, 1.05))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 Figure(ax, "F1 of points for reviews of one to five sentences, with and without attention: means and three "
-       "seeds each. With attention the seeds lie together and fall a little; without, they lie far apart, "
-       "lower, and fall faster.")  # fmt: skip
+       "seeds each. With attention they hardly fall; without, they start nearly as high and fall far.")  # fmt: skip
 
 # %% [markdown]
 r"""
 *Recorded: F1 of points by the number of sentences. Large: the mean; small dots beside it: the three seeds. n
 is the number of reviews.*
 
-**Reflect.** Without attention a review of one sentence may go well, depending on the seed, and each further
-sentence costs. With attention the seeds agree, and five sentences still get nine tenths.
+**Reflect.** Without attention each further sentence costs. With attention the seeds agree, and five sentences
+still get {five:.0f}%.
 """
+
+# %% claim
+curves = {kind: [*zip(*recorded("summaries", kind, "by_sentences"), strict=True)] for kind in ATTENTIONS}
+ours, theirs = ([sum(column) / 3 for column in curve] for curve in curves.values())
+numbers["five"] = 100 * ours[-1]
+assert all(a >= b for a, b in zip(ours, theirs, strict=True)) and theirs[0] > theirs[2] > theirs[4]
+assert ours[-1] > 0.8 and ours[-1] > theirs[-1] + 0.1
+assert max(max(column) - min(column) for column in curves["additive"]) < 0.15, "the seeds agree"
 
 # %% [markdown]
 r"""
@@ -641,8 +701,7 @@ for number, sentence in enumerate(desk.src[row].removesuffix(" .").split(" . "),
 
 # %% [markdown]
 r"""
-**Predict.** Read the review. Which sentences will stay dark in every row of a name? And what is there to look
-at for the word "cons"?
+**Predict.** Read the review. Which sentences will stay dark in every row of a name?
 """
 
 # %%
@@ -658,10 +717,15 @@ Figure(ax, "A map with a row for each word of the summary and a column for each 
 r"""
 *How much each sentence of the review feeds each word of the summary: weights added up by sentence.*
 
-**Reflect.** Each name draws most of its light from the sentence it stands in, and the two sentences that
-name nothing stay dark in every row. The row of "cons" has most of its light on the two complaints, and
-the signs between are not sharp at all. One review, chosen by the rule above, and a right summary.
+**Reflect.** Each name draws most of its light from the sentence it stands in. For the signs between the names
+the light is less sharp. One review, chosen by the rule above, and a right summary.
 """
+
+# %% claim
+assert texts["additive"][row] == desk.tgt[row]
+at = [example.src_tokens[:place].count(".") for place in range(len(example.src_tokens))]
+assert sum(sums[word].argmax() == at[place] for place, word in desk.links[row]) > len(desk.links[row]) / 2
+assert by_sentence(torch.arange(16.0).reshape(2, 8), [*"abcd.ef."]).tolist() == [[10, 18], [50, 42]]
 
 # %% [markdown]
 r"""
@@ -676,8 +740,8 @@ Last, a sentence as a whole: add up what it gets from *all* words of the summary
 and another of the same review that is not. How often does the named one get more? A coin would say half of
 the time.
 
-**Predict.** The largest weight misses the copied word about once in ten names. Of every ten such misses, how
-many will sums by sentence save: two, five or eight?
+**Predict.** The largest weight misses the copied word for {misses:.0f}% of the names. Will sums by sentence
+save few of them, half, or most?
 """
 
 
@@ -715,11 +779,18 @@ print(f"{'a sentence drawn blindly':<36}{sum(blind) / len(blind):4.0%}\n"
 
 # %% [markdown]
 r"""
-**Reflect.** About eight: a look that misses the word mostly stays in its sentence. And with all words of the
+**Reflect.** Most: a look that misses the word mostly stays in its sentence. And with all words of the
 summary together, a named sentence gets more light than one that is not in nearly every pair. So on this task
 the sums do tell which sentences a summary draws on. This is measured where gold exists; on another text, or
 for a model that writes more freely, it would have to be measured again.
 """
+
+# %% claim
+seeds = recorded("summaries", "additive", "fed")
+word, sentence, pair = (sum(column) / 3 for column in zip(*seeds, strict=True))
+numbers["misses"] = 100 * (1 - word)
+assert (sentence - word) / (1 - word) > 0.5 and sentence > 0.9 and pair > 0.9
+assert max(sum(blind) / len(blind), share(longest)) < 0.65
 
 # %% [markdown]
 r"""
@@ -764,8 +835,8 @@ vector before the question is known, and that vector would have to hold every an
 
 </details>
 
-<details><summary>The largest weight stands on the answer three times in four. Does that show that the model
-answers because of that word?</summary>
+<details><summary>The largest weight mostly stands on the answer. Does that show that the model answers
+because of that word?</summary>
 
 No. It shows where most of the context came from. Whether the answer needs that place has to be tested, by
 covering it for instance; and the states next to it may hold the word as well.
@@ -801,8 +872,8 @@ and without attention by a measure that fits the task.
 ## Looking back
 
 - One model does three tasks: what changes is the pairs it learns from, and with them what the query asks.
-- With attention, questions are answered and reviews are summed up better at every length, within one budget
-  and with every seed.
+- With attention, questions are answered better at every length, with every seed. Short reviews are summed up
+  well without it, too; each further sentence makes more of a difference.
 - Weights often point at the answer and, added up, at the sentences that feed a summary. They can raise a
   suspicion; evidence took a control, and what an answer *needs* an experiment.
 
