@@ -288,7 +288,8 @@ ax = plot_intervals(groups, labels, "exact match", dots=True)
 ax.set(xlabel="clauses in the review", ylim=(-0.03, 1.05))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 Figure(ax, "Share of right answers for reviews of one to five clauses, with and without attention: means and "
-       "three seeds each. Every seed with attention lies far above every seed without, at every length.")  # fmt: skip
+       "three seeds each. Every seed with attention lies far above every seed without, at every "
+       "length.")  # fmt: skip
 
 # %% [markdown]
 r"""
@@ -312,7 +313,7 @@ r"""
 ### Does it point at the answer?
 
 Now the weights. For each word of an answer, take the place with the largest weight and compare it with the
-gold place. As in demo 02 we also shift all of them by one word to the left or right, to see whether the light
+gold place. As in demo 04 we also shift all of them by one word to the left or right, to see whether the light
 falls *next to* the answer. The baseline is a place drawn blindly.
 
 **Predict.** Call an answer *pointed at* if the largest weight is on the gold place for all of its words. Will
@@ -644,7 +645,8 @@ ax = plot_intervals(groups, [f"{n}\nn={sentences.count(n)}" for n in lengths], "
 ax.set(xlabel="sentences in the review", ylim=(-0.03, 1.05))
 ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 Figure(ax, "F1 of points for reviews of one to five sentences, with and without attention: means and three "
-       "seeds each. With attention they hardly fall; without, they start nearly as high and fall far.")  # fmt: skip
+       "seeds each. With attention they hardly fall; without, they start nearly as high and fall "
+       "far.")  # fmt: skip
 
 # %% [markdown]
 r"""
