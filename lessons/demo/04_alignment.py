@@ -388,6 +388,7 @@ for found, right, gold in zip(done["seed 0"], french, test.links, strict=True):
         content = {right[t] for s, t in gold if s == place} & set.union(*[*CLASSES.values()][:3])
         if len(content) == 1 and wanted[word := lemma(content.pop())] == 1:
             fate[[*fate][min(2, written[word])]].append(received[place].item())
+fate = {name: values for name, values in fate.items() if values}
 for name, values in fate.items():
     low, middle, high = torch.tensor(values).quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
     print(f"{name:<16}{len(values):>5,} words, coverage: median {middle:.2f}, "
@@ -397,7 +398,8 @@ for name, values in fate.items():
 _, ax = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
 ax.boxplot(list(fate.values())[::-1], orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6,
            medianprops={"color": PALETTE[1], "lw": 2})  # fmt: skip
-ax.set_yticks([1, 2, 3], [f"{name} (n={len(values):,})" for name, values in reversed(fate.items())])
+labels = [f"{name} (n={len(values):,})" for name, values in reversed(fate.items())]
+ax.set_yticks(range(1, len(fate) + 1), labels)
 ax.set(xlabel="coverage of the English word")
 Figure(ax, "Three boxes of coverage. Not written: mostly below 1, with a long whisker upwards. Once: a "
        "little above 1. More than once: far above.")  # fmt: skip
