@@ -692,11 +692,8 @@ def by_sentence(weights, tokens):
     return torch.stack([weights[:, a:b].sum(-1) for a, b in zip(starts, ends, strict=True)], dim=-1)
 
 
-row = next(
-    row
-    for row, text in enumerate(texts["additive"])
-    if sentences[row] == 5 and " ; " in desk.tgt[row] and text == desk.tgt[row]
-)
+rows = [row for row, text in enumerate(desk.tgt) if sentences[row] == 5 and " ; " in text]
+row = max(rows, key=lambda row: texts["additive"][row] == desk.tgt[row])  # the first that is right
 example = written["additive"][row]
 for number, sentence in enumerate(desk.src[row].removesuffix(" .").split(" . "), 1):
     print(number, sentence)
