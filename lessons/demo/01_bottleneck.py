@@ -291,8 +291,8 @@ ax.set_ylim(0, 1.02)
 Figure(
     ax,
     "Share of right next words by place in the translation of reviews of five clauses, up to the 30th. With "
-    "attention it stays near one. Without, it falls over the first words until it meets the curve of the "
-    "model that has another review's source, and both go on together.",
+    "attention it stays near one. With a fixed context it falls over the first six words, and then stays a "
+    "little above the curve of the same model with another review's source.",
 )
 
 # %% [markdown]
@@ -424,8 +424,9 @@ change of its vector would change the mistake. Where it is nearly zero, the mist
 word. With a fixed context, a gradient has one way back: into the one vector, and from there step by step
 through the encoder.
 
-**Predict.** For the word in the middle of a long review: is the gradient with a fixed context about as large
-as with attention, a few times smaller, or more than ten times smaller?
+**Predict.** Take models that have learned nothing yet, and the words in the middle of a long review. With a
+fixed context, is their gradient about as large as that of the first words, a few times smaller, or more than
+ten times smaller? And with attention?
 """
 
 
@@ -508,7 +509,7 @@ def show_recorded(curves):
     for name, seeds in curves.items():
         columns = [mean_interval(column) for column in zip(*seeds, strict=True)]
         print(f"{name:<47}" + "".join(f"{mean:6.1f} +-{high - mean:4.1f}" for mean, _, high in columns))
-    ax = plot_intervals(curves, ["1", "2", "3", "4", "5"], "BLEU")
+    ax = plot_intervals(curves, ["1", "2", "3", "4", "5"], "BLEU", legend="above")
     ax.set(xlabel="clauses", ylim=(0, 102))
     return ax
 

@@ -192,6 +192,10 @@ the query is new at every word, so the weights and the context are too. No rule 
 Demo 04 asks what you may read from such weights. And one sentence shows how it works, not how well.
 """
 
+# %% claim
+looks = [row.argmax().item() for word, row in zip(words, rows, strict=True) if word == "était"]
+assert looks == [place for place, word in enumerate(source) if word == "was"]
+
 # %% [markdown]
 r"""
 Now all three live translators, beside each other. This **explorer** goes word by word: move over the French
