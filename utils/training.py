@@ -327,8 +327,8 @@ class Trainer:
     `attention_loss(batch, weights)` is added to the loss (see `train_step`). `evaluate(model)` returns a dict
     that is added to each row of the history. If it has "valid_bleu", the best model is the one with the
     highest BLEU, otherwise the one with the lowest validation loss. After training, the model has the best
-    weights if `patience` is set or "valid_bleu" is there, otherwise the last ones. `callbacks` are
-    `Callback`s, called in order.
+    weights if `patience` is set or "valid_bleu" is there, otherwise the last ones. Each `Callback` is called,
+    in the order given.
 
     With `torch.distributed`, all processes make the same trainer and train one model together; only rank 0
     validates and writes files.
