@@ -235,5 +235,5 @@ def test_a_reader_runs_the_first_lesson_whole(lab, page, asked):
     assert last.strip() in page.locator(".jp-CodeCell .jp-OutputArea").last.text_content()
     pictures = page.locator(".jp-CodeCell .jp-OutputArea img")
     seen = pictures.evaluate_all("all => all.map(picture => [picture.alt, picture.naturalWidth > 100])")
-    assert seen == [[alt, True] for alt in alts] and len(seen) > 5
+    assert seen == [[alt, True] for alt in alts] and seen
     assert asked == {"localhost"}

@@ -23,6 +23,7 @@ nitpicky = True
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # leave out torch's docstrings
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True  # a folder as a default must not show where the site was built
 
 # Appearance. Fonts, scripts and styles are all part of the site.
 highlight_language = "none"  # code blocks without a language may be drawings

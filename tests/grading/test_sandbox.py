@@ -23,8 +23,9 @@ SOLUTION = ROOT / "exercises" / "solution" / "02_attention" / "02_attention.ipyn
 def unprotected():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "bubblewrap", lambda: None)
-        with Sandbox(reviews=False) as sandbox:
-            yield sandbox
+        sandbox = Sandbox(reviews=False)
+    with sandbox:
+        yield sandbox
 
 
 def test_without_bubblewrap_it_is_said_and_graded(unprotected, monkeypatch, capsys):

@@ -42,6 +42,7 @@ CHILD = """
 import json, os, sys, time, types
 import huggingface_hub.utils._http
 from utils.data import load_wmt14, wmt14
+from utils.data.download import DataError
 
 waits = []
 huggingface_hub.utils._http.time = types.SimpleNamespace(**vars(time) | {"sleep": waits.append})
