@@ -24,7 +24,7 @@ class Decoder(nn.Module):
 
 
 def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty):
-    """Exercise 06: search one sentence with the library's search, which takes a batch of them.
+    """Exercise 09: search one sentence with the library's search, which takes a batch of them.
 
     `step(tokens, state)` takes the last ids (hypotheses,) and a tuple of tensors with one row per hypothesis,
     and returns log-probabilities (hypotheses, vocab) and the new state. Returns the ids of the best

@@ -66,7 +66,7 @@ def translator(names, seed, context):
 
 
 def beyond_translation(names, seed, task, attention):
-    """Train one model of demo 05 on a task, and judge it on the test split."""
+    """Train one model of demo 06 on a task, and judge it on the test split."""
     model, seconds = _timed(names["pupil" if task == "questions" else "journalist"], attention, seed)
     run = {"cpu_seconds": seconds}
     if task == "questions":
@@ -84,7 +84,7 @@ def beyond_translation(names, seed, task, attention):
 
 
 def transformer(names, seed, name):
-    """Train one reader or translator of demo 06, and test it."""
+    """Train one reader or translator of demo 07, and test it."""
     if name in names["KINDS"]:
         model, seconds = _timed(names["learn"], seed, **names["KINDS"][name])
         found = _test_reader(names, model)
@@ -138,7 +138,7 @@ EXPERIMENTS = {
     "03_translator": Experiment(
         translator, lambda names: [{"context": name} for name in names["CONTEXTS"]], ("SIZES", "BUDGET")
     ),
-    "05_beyond_translation": Experiment(
+    "06_beyond_translation": Experiment(
         beyond_translation,
         lambda names: [
             {"task": task, "attention": kind}
@@ -147,7 +147,7 @@ EXPERIMENTS = {
         ],
         ("SIZES", "QUESTIONS", "SUMMARIES"),
     ),
-    "06_transformer": Experiment(
+    "07_self_attention": Experiment(
         transformer,
         lambda names: [{"name": name} for name in (*names["KINDS"], *names["RATES"])],
         ("READER", "RATES", "BUDGET", "SIZES"),

@@ -1,4 +1,4 @@
-"""Exercise 06: beam search and the comparison of two systems.
+"""Exercise 09: beam search and the comparison of two systems.
 
 The search runs on machines of tables, see `grading.drives.real_translation.decode`. Where a case is to
 show something, it is drawn until it does. Visible cases are the same at every draw, so that a mistake is

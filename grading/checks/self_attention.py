@@ -1,4 +1,4 @@
-"""Exercise 05: self-attention, the causal mask, many heads, positions and the Transformer block.
+"""Exercise 07: self-attention, the causal mask, many heads, positions and the Transformer block.
 
 Sizes are distinct primes in another order each time, but for hidden_dim, which is heads times a prime (or
 even, where positions need that). Dropout is 1 throughout, so that nothing is left to chance: what is

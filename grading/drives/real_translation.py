@@ -1,4 +1,4 @@
-"""Exercise 06: a model made of tables for beam search to run on."""
+"""Exercise 09: a model made of tables for beam search to run on."""
 
 import os
 from unittest import mock

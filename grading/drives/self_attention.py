@@ -1,4 +1,4 @@
-"""Exercise 05: a block as it is while it learns, and as it is used afterwards."""
+"""Exercise 07: a block as it is while it learns, and as it is used afterwards."""
 
 
 def learning(answer, x, mask):

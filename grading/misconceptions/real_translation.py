@@ -1,4 +1,4 @@
-"""Exercise 06: mistakes and right variants of beam search and of the comparison of two systems."""
+"""Exercise 09: mistakes and right variants of beam search and of the comparison of two systems."""
 
 import heapq
 import math

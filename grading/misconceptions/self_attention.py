@@ -1,4 +1,4 @@
-"""Exercise 05: mistakes and right variants of the parts of a Transformer."""
+"""Exercise 07: mistakes and right variants of the parts of a Transformer."""
 
 import math
 

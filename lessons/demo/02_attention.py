@@ -864,5 +864,5 @@ noun, and a decoder may remember what it read before. Its largest weights are ju
 least?
 
 Now build it yourself, in **exercise 02**. And a question to take along: what if the words of *one* sentence
-asked each other which of them matter now? That is self-attention, and it waits in lesson 06.
+asked each other which of them matter now? That is self-attention, and it waits in lesson 07.
 """

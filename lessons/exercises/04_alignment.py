@@ -869,6 +869,6 @@ Or step through a map with the arrow keys: in a new cell, `from utils.explorer i
 last line `explore((weights, src_tokens, tgt_tokens))`, with the three things that `plot_attention` takes.
 
 Which of the faults would you have found in your own model without gold links? Write yourself a line about
-how. Then go on to demo 05, where attention answers questions, and demo 06, which leaves recurrent networks
+how. Then go on to demo 06, where attention answers questions, and demo 07, which leaves recurrent networks
 behind.
 """

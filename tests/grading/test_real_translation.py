@@ -1,4 +1,4 @@
-"""What is said of mistakes in exercise 06 that the bank does not know, and what its machine refuses."""
+"""What is said of mistakes in exercise 09 that the bank does not know, and what its machine refuses."""
 
 import itertools
 import operator

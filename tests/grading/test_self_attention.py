@@ -1,4 +1,4 @@
-"""Exercise 05: mistakes the bank does not hold word for word, and what its checks say of unknown ones."""
+"""Exercise 07: mistakes the bank does not hold word for word, and what its checks say of unknown ones."""
 
 import re
 

@@ -1,6 +1,6 @@
 # %% [markdown]
 r"""
-# 07 · Real text
+# 09 · Real text
 
 **Does it still hold outside our small world?**
 
@@ -187,7 +187,7 @@ r"""
 
 BLEU on the test captions, with its interval from drawing the sentences again, many times, with repetition
 (the **bootstrap**). Trevett's figures are on lower-cased words, so that one stands beside it. Below them a
-**paired test**, which you can build in exercise 06: of all such draws, in which share p would so large a
+**paired test**, which you can build in exercise 09: of all such draws, in which share p would so large a
 difference come from the draw alone? It cannot speak of the luck of the seed; that takes more runs.
 """
 
@@ -668,5 +668,5 @@ with intervals; and report where they do not differ as well.
 **One thing to try.** Write a German sentence of your own in `OWN`, first one that could be a caption, then
 one that could not. What does the model do with words that it has never seen?
 
-Now search, compare and report for yourself, in **exercise 06**.
+Now search, compare and report for yourself, in **exercise 09**.
 """

@@ -1,6 +1,6 @@
 # %% [markdown]
 r"""
-# Exercise 06 · Search, compare, report
+# Exercise 09 · Search, compare, report
 
 **Your new translator scores two points more. Is it better, and would you bet on it?**
 
@@ -16,8 +16,8 @@ You will
 - **compare** two systems on the same sentences, with intervals and a paired test,
 - **report** what was measured, what it allows you to say, and what it does not.
 
-About 100 minutes, 15 points: 5 for exercise 6.1, 4 for 6.2 and 6 for the report, 6.3. Every exercise stands
-alone: where the experiment needs what 6.1 and 6.2 ask for, the course's own versions may take their place.
+About 100 minutes, 15 points: 5 for exercise 9.1, 4 for 9.2 and 6 for the report, 9.3. Every exercise stands
+alone: where the experiment needs what 9.1 and 9.2 ask for, the course's own versions may take their place.
 """
 
 # %% [markdown]
@@ -44,7 +44,7 @@ torch.set_num_threads(1)  # models as small as these gain nothing from a second 
 
 # %% [markdown]
 r"""
-### Exercise 6.1 · Beam search
+### Exercise 9.1 · Beam search
 
 40 min · ●●● · 5 points
 
@@ -265,7 +265,7 @@ def remembers(tokens, state):
 ids, score = beam_search(remembers, (torch.zeros(1, dtype=torch.long),), 0, 1, 2, 3, 0.0)
 ids = [int(i) for i in ids]
 assert ids == [3, 4], f"[3, 4] with its end has 0.4 * 0.52 * 0.9, but {ids} wins: whose state went with it?"
-print("6.1: all tests that you can see pass")
+print("9.1: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
 check("beam_search", beam_search)
@@ -273,7 +273,7 @@ check("beam_search", beam_search)
 
 # %% [markdown]
 r"""
-### Exercise 6.2 · Compare two systems
+### Exercise 9.2 · Compare two systems
 
 15 min · ●●○ · 4 points
 
@@ -419,7 +419,7 @@ for x in "ab":
 # A system against itself: the difference is 0, and that is within noise whatever the p-value is.
 itself = compare_systems(truth, truth, list(truth))
 assert itself["difference"] == 0 and itself["within_noise"], "a system is not better than itself"
-print("6.2: all tests that you can see pass")
+print("9.2: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
 check("compare_systems", compare_systems)
@@ -628,7 +628,7 @@ for row in (0, 1, 2):
 
 # %% [markdown] written="report" points=6
 r"""
-### Exercise 6.3 · Report
+### Exercise 9.3 · Report
 
 40 min · ●●○ · 6 points
 
@@ -722,7 +722,7 @@ trained once more for it, so it takes about as long as running all cells.
 
 # %%
 # Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
-# from grading import check_notebook; check_notebook("06_real_translation.ipynb")
+# from grading import check_notebook; check_notebook("09_real_translation.ipynb")
 
 # %% [markdown]
 r"""

@@ -1,6 +1,6 @@
 # %% [markdown]
 r"""
-# Exercise 05 · Words that look at each other
+# Exercise 07 · Words that look at each other
 
 **Which words of this sentence matter for this word?**
 
@@ -17,7 +17,7 @@ You will
 - **predict** what each part can and cannot do, and run it to see,
 - **explain** what is lost together with the recurrent network, and what brings it back.
 
-About 105 minutes, 17 points: 2 each for exercises 5.1 and 5.2, 4 for 5.3, 3 each for 5.4 and 5.5, and 3 for
+About 105 minutes, 17 points: 2 each for exercises 7.1 and 7.2, 4 for 7.3, 3 each for 7.4 and 7.5, and 3 for
 a written answer. Every exercise stands alone: you can do them in any order. Where one needs what another asks
 for, use the course's own version, `library.causal_mask` for instance: then a mistake in one costs nothing in
 the next.
@@ -61,7 +61,7 @@ from utils.plotting import plot_attention
 
 # %% [markdown]
 r"""
-### Exercise 5.1 · Self-attention
+### Exercise 7.1 · Self-attention
 
 15 min · ●●○ · 2 points
 
@@ -225,7 +225,7 @@ weights = self_attention(x, *matrices, torch.tensor([[True] * 5, [True] * 3 + [F
 assert (weights[1, :, 3:] == 0).all(), "no word of the second sentence should look at its padding"
 weights = self_attention(x, *matrices, torch.eye(5, dtype=torch.bool).expand(2, 5, 5))[1]
 assert torch.allclose(weights, torch.eye(5).expand(2, 5, 5)), "who may look at itself alone gives it weight 1"
-print("5.1: all tests that you can see pass")
+print("7.1: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
 check("self_attention", self_attention)
@@ -233,7 +233,7 @@ check("self_attention", self_attention)
 
 # %% [markdown]
 r"""
-### Exercise 5.2 · Hide the future
+### Exercise 7.2 · Hide the future
 
 10 min · ●○○ · 2 points
 
@@ -353,7 +353,7 @@ x, matrices = torch.randn(1, 5, 7), torch.randn(3, 7, 7)
 other = torch.cat([x[:, :4], torch.randn(1, 1, 7)], dim=1)
 before, after = (library.self_attention(y, *matrices, mask.unsqueeze(0))[0] for y in (x, other))
 assert torch.allclose(before[:, :4], after[:, :4], atol=1e-6), "the last word changes what comes before it"
-print("5.2: all tests that you can see pass")
+print("7.2: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
 check("causal_mask", causal_mask)
@@ -361,7 +361,7 @@ check("causal_mask", causal_mask)
 
 # %% [markdown]
 r"""
-### Exercise 5.3 · Many heads
+### Exercise 7.3 · Many heads
 
 30 min · ●●● · 4 points
 
@@ -527,7 +527,7 @@ assert output.shape == (2, 3, 77), f"the output should be (2, 3, 77), but is {tu
 assert weights.shape == (2, 7, 3, 5), f"the weights should be (2, 7, 3, 5), but are {tuple(weights.shape)}"
 assert torch.allclose(weights.sum(-1), torch.ones(2, 7, 3)), "in each head the weights of a query sum to 1"
 assert (weights[1, ..., 2:] == 0).all(), "in the second sentence only the first two keys are real"
-print("5.3: all tests that you can see pass")
+print("7.3: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
 check("MultiHeadAttention", MultiHeadAttention)
@@ -535,7 +535,7 @@ check("MultiHeadAttention", MultiHeadAttention)
 
 # %% [markdown]
 r"""
-### Exercise 5.4 · Say where a word stands
+### Exercise 7.4 · Say where a word stands
 
 20 min · ●●○ · 3 points
 
@@ -669,7 +669,7 @@ assert torch.equal(positions[:5], positional_encoding(5, 10)), "5 positions shou
 # How alike two positions are depends on how far apart they are, not on where they stand.
 alike = positions @ positions.T
 assert torch.allclose(alike.diagonal(2), alike[0, 2].expand(5), atol=1e-4), "2 apart should be alike anywhere"
-print("5.4: all tests that you can see pass")
+print("7.4: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
 check("positional_encoding", positional_encoding)
@@ -677,7 +677,7 @@ check("positional_encoding", positional_encoding)
 
 # %% [markdown]
 r"""
-### Exercise 5.5 · One block of a Transformer
+### Exercise 7.5 · One block of a Transformer
 
 20 min · ●●○ · 3 points
 
@@ -713,7 +713,7 @@ to zero while a model learns, and nothing when it is used: `self.dropout` knows 
 so $\text{norm}_1(x) = (-1, 1)$. A single word looks at itself with weight 1, so the attention gives (−1, 1),
 and $y = (0, 4)$. Again $\text{norm}_2(y) = (-1, 1)$; the ReLU makes (0, 1) of it, and $z$ is **(0, 5)**.
 
-`__init__` is given, so write `forward` only. The attention is the course's own, so 5.3 does not count here.
+`__init__` is given, so write `forward` only. The attention is the course's own, so 7.3 does not count here.
 """
 
 
@@ -847,7 +847,7 @@ assert torch.equal(output, block(x)[0]), "in use nothing is dropped, so two runs
 # In training, dropout 1 drops all that the parts give: what is left is x.
 output, _ = TransformerBlock(hidden_dim=21, heads=3, ff_dim=11, dropout=1.0).train()(x)
 assert torch.allclose(output, x), "where all that is added is dropped, the block should hand on x as it was"
-print("5.5: all tests that you can see pass")
+print("7.5: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
 check("TransformerBlock", TransformerBlock)
@@ -855,7 +855,7 @@ check("TransformerBlock", TransformerBlock)
 
 # %% [markdown] written="why_self_attention" points=3
 r"""
-### Exercise 5.6 · Say it in words
+### Exercise 7.6 · Say it in words
 
 10 min · ●●○ · 3 points
 
@@ -904,7 +904,7 @@ When you have written all that you want to hand in, let the grader look at the w
 
 # %%
 # Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
-# from grading import check_notebook; check_notebook("05_self_attention.ipynb")
+# from grading import check_notebook; check_notebook("07_self_attention.ipynb")
 
 # %% [markdown]
 r"""
@@ -916,7 +916,7 @@ r"""
 - It has no sense of order of its own. Positions bring order in, and the causal mask decides who may see whom.
 - A block only ever adds to its words: what they find in the others first, and then what each makes of it.
 
-**One thing to try.** In exercise 5.5, give the block of `read` a mask, so that it learns to reverse while no
+**One thing to try.** In exercise 7.5, give the block of `read` a mask, so that it learns to reverse while no
 place sees the future: `block(embedding(src) + positions, library.causal_mask(7).expand(len(src), 7, 7))`.
 Which places can still know their letter, and what share of all letters does that make, with positions? Work
 it out before you run it.
@@ -929,5 +929,5 @@ guess, and one guess in ten is right. The other four get all: (4 + 3 · 0.1) / 7
 </details>
 
 Which of the five parts would you have expected to matter least, and did a run change your mind? Write
-yourself a line about it. Then go on to demo 07, where attention meets real text.
+yourself a line about it. Then go on to demo 09, where attention meets real text.
 """

@@ -1,4 +1,4 @@
-"""Demo 07 on the real captions: it shows none of them, and its training stops and resumes."""
+"""Demo 09 on the real captions: it shows none of them, and its training stops and resumes."""
 
 import gzip
 import json
@@ -13,7 +13,7 @@ import pytest
 from tests.utils.loopback import serve
 
 ROOT = Path(__file__).resolve().parents[1]
-LESSON = "07_real_text"
+LESSON = "09_real_text"
 SOURCE = ROOT / "lessons" / "demo" / f"{LESSON}.py"
 
 

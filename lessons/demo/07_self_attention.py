@@ -1,6 +1,6 @@
 # %% [markdown]
 r"""
-# 06 · The bridge
+# 07 · The bridge
 
 **Which words of this sentence matter for this word?**
 
@@ -161,7 +161,7 @@ pairs of nouns is kept for the test, among them *animal* and *street*: no model 
 sentence. A tenth is kept for **validation**, to choose the sizes and the learning rate below; the test
 sentences had no part in that.
 
-The model is a stack of **Transformer blocks**, which you build in exercise 05. From one block to the next
+The model is a stack of **Transformer blocks**, which you build in exercise 07. From one block to the next
 each word keeps a vector of its own. A block changes it twice:
 
 1. self-attention *adds* to it what the word finds in the sentence: a **look**;
@@ -251,7 +251,7 @@ KINDS = {
 }
 jobs = [{"seed": SEED, **changes} for changes in KINDS.values()]
 readers = dict(zip(KINDS, in_parallel(learn, jobs), strict=True))
-record = json.loads((Path(utils.__file__).parents[1] / "benchmarks/results/demo_06.json").read_text())
+record = json.loads((Path(utils.__file__).parents[1] / "benchmarks/results/demo_07.json").read_text())
 print(record["command"], record["machine"], sep="\n")
 
 # %%
@@ -926,6 +926,6 @@ word must be written before the next can look at it.
 **One thing to try.** In `learn`, set `updates` to 400 and compare the kinds "sense" and "role" again. Which
 of the two is learned first?
 
-Now build the parts yourself, in **exercise 05**: self-attention, the causal mask, heads, positions, a block.
-Then real text, in demo 07.
+Now build the parts yourself, in **exercise 07**: self-attention, the causal mask, heads, positions, a block.
+Then real text, in demo 09.
 """

@@ -1,6 +1,6 @@
 # %% [markdown]
 r"""
-# 05 · Beyond translation
+# 06 · Beyond translation
 
 **What else can a model do that may look back at what it has read?**
 
@@ -70,7 +70,7 @@ def learn(encoded, attention, seed, budget):
     return model
 
 
-record = json.loads((Path(utils.__file__).parents[1] / "benchmarks" / "results" / "demo_05.json").read_text())
+record = json.loads((Path(utils.__file__).parents[1] / "benchmarks" / "results" / "demo_06.json").read_text())
 print(record["command"], record["machine"], sep="\n")
 
 
@@ -880,5 +880,5 @@ and without attention by a measure that fits the task.
 the soup ?" of a review without soup. What does the model do, and where does it look?
 
 No exercise belongs to this demo alone. **Exercise 04**, on reading maps, has the tools you need to look into
-these models; **exercise 05** waits for the next demo, where the words of one sentence ask each other.
+these models; **exercise 07** waits for the next demo, where the words of one sentence ask each other.
 """
