@@ -37,6 +37,7 @@ def test_no_caption_is_in_the_lesson(shared):
     assert len(known) > 90_000 and not known & runs
 
 
+@pytest.mark.slow
 def test_with_captions_it_trains_stops_and_resumes(shared, tmp_path):
     """The whole lesson without its claims, for 8 updates: half of them, then the others."""
     code = re.sub(r"# %% claim\n.*?(?=# %%)", "", SOURCE.read_text("utf-8"), flags=re.DOTALL)
