@@ -88,9 +88,15 @@ class TrainConfig:
     patience: int | None = None
 
     def __post_init__(self):
-        for name in ("updates", "batch_tokens", "learning_rate", "max_norm"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
+        for name in ("updates", "batch_tokens", "learning_rate", "max_norm", "validate_every", "patience"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, got {value!r}")
+        for name in ("curriculum", "label_smoothing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)!r}")
+        if self.autocast and not isinstance(getattr(torch, self.autocast, None), torch.dtype):
+            raise ValueError(f"autocast must be a type of torch, such as 'bfloat16', got {self.autocast!r}")
 
     @property
     def identity(self):

@@ -163,11 +163,27 @@ def test_a_config_is_frozen():
         SHORT.updates = 3
 
 
-@pytest.mark.parametrize("name", ["updates", "batch_tokens", "learning_rate", "max_norm"])
+@pytest.mark.parametrize(
+    "name", ["updates", "batch_tokens", "learning_rate", "max_norm", "validate_every", "patience"]
+)
 @pytest.mark.parametrize("value", [0, -1, math.nan])
 def test_sizes_must_be_above_zero(name, value):
     with pytest.raises(ValueError, match=f"{name} must be above 0, got {value}"):
         replace(SHORT, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"curriculum": -0.1}, "curriculum must be from 0 to 1, got -0.1"),
+        ({"label_smoothing": 1.5}, "label_smoothing must be from 0 to 1, got 1.5"),
+        ({"autocast": "bfloat"}, "autocast must be a type of torch, such as 'bfloat16', got 'bfloat'"),
+        ({"autocast": "nn"}, "autocast must be a type of torch, such as 'bfloat16', got 'nn'"),
+    ],
+)
+def test_shares_and_types_must_exist(setting, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(updates=20, **setting)
 
 
 def test_seeds_beyond_32_bits_work():
