@@ -26,16 +26,21 @@ def load(context, seed=0, update=None, folder=FOLDER):
     finished model; `snapshots` lists them. Vocabularies are those of `utils.text.encoded_reviews()`. Raises
     `ValueError` if there is no such model, and says which there are.
     """
+    config, arrays = read(context, seed, update, folder)
+    model = Transformer(**config) if context == "transformer" else Seq2Seq(**config)
+    model.load_state_dict({name: _restore(name, arrays) for name in arrays if not name.endswith(".scale")})
+    return model.eval()
+
+
+def read(context, seed=0, update=None, folder=FOLDER):
+    """Return the arguments of a stored model, and its arrays as `quantize` made them. See `load`."""
     path = Path(folder) / _name(context, seed, update)
     if not path.exists():
         known = ", ".join(sorted(file.stem for file in Path(folder).glob("*.npz")))
         raise ValueError(f"there is no pretrained model {path.stem}: choose one of {known or 'none'}")
     with np.load(path, allow_pickle=False) as stored:
-        config = json.loads(str(stored["config"]))
-        weights = {name: _restore(name, stored) for name in stored["names"].tolist()}
-    model = Transformer(**config) if context == "transformer" else Seq2Seq(**config)
-    model.load_state_dict(weights)
-    return model.eval()
+        arrays = {name: stored[name] for name in stored.files if name not in ("config", "names")}
+        return json.loads(str(stored["config"])), arrays
 
 
 def snapshots(context, seed=0, folder=FOLDER):
@@ -45,14 +50,21 @@ def snapshots(context, seed=0, folder=FOLDER):
 
 
 def save(model, context, seed, update=None, folder=FOLDER):
-    """Store a model for `load`.
+    """Store a model for `load`, with the arrays of `quantize`."""
+    arrays = {"config": np.array(json.dumps(model.config)), "names": np.array(list(model.state_dict()))}
+    arrays |= quantize(model)
+    with replacing(Path(folder) / _name(context, seed, update)) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **arrays)
 
-    A matrix is stored as 8-bit integers with one scale per row, which is the largest absolute value of the
-    row divided by 127. Vectors are stored as 16-bit floats.
+
+def quantize(model):
+    """Return the weights of a model as arrays by name.
+
+    A matrix becomes 8-bit integers, and an array named `.scale` after it holds one scale per row: the largest
+    absolute value of the row divided by 127. Vectors become 16-bit floats.
     """
-    state = model.state_dict()
-    arrays = {"config": np.array(json.dumps(model.config)), "names": np.array(list(state))}
-    for name, weights in state.items():
+    arrays = {}
+    for name, weights in model.state_dict().items():
         weights = weights.detach().cpu().numpy()
         if weights.ndim == 1:
             arrays[name] = weights.astype(np.float16)
@@ -60,8 +72,7 @@ def save(model, context, seed, update=None, folder=FOLDER):
             scale = np.maximum(np.abs(weights).max(1), 1e-12).astype(np.float32) / 127
             arrays[name] = np.rint(weights / scale[:, None]).astype(np.int8)
             arrays[f"{name}.scale"] = scale
-    with replacing(Path(folder) / _name(context, seed, update)) as partial, open(partial, "wb") as file:
-        np.savez_compressed(file, **arrays)
+    return arrays
 
 
 def _name(context, seed, update):

@@ -1,7 +1,8 @@
-"""The attention explorer: step through a translation and see where each word attends.
+"""The attention explorer: step through a translation, see where each word attends, and move the attention.
 
-`explore` returns an object that notebooks, HTML exports and web pages show as a custom element. The element
-(explorer.js, explorer.css) is self-contained and needs no network. Where scripts are not allowed, it shows a
+`explore` shows attention weights, and `playground` trained translators that run in the page. Both return an
+object that notebooks, HTML exports and web pages show as a custom element. The element (engine.js,
+explorer.js, explorer.css) is self-contained and needs no network. Where scripts are not allowed, it shows a
 picture and a table of the largest weights.
 """
 
@@ -11,21 +12,37 @@ import json
 from base64 import b64encode
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from utils import pretrained
+from utils.explorer import export
 from utils.metrics import attention_entropy
-from utils.models import Translation, translate
-from utils.plotting import Figure, plot_maps, to_numpy
+from utils.models import BahdanauDecoder, Decoder, Encoder, Seq2Seq, Translation, translate
+from utils.plotting import NAMES, Figure, plot_maps, to_numpy
 from utils.subwords import MARK, merge_pieces
-from utils.text import detokenize
+from utils.text import detokenize, encoded_reviews
+from utils.transformer import Transformer
 
 END = "(end)"
 MAX_PANELS, MAX_TOKENS = 3, 200
-SCRIPT, STYLE = (
-    resources.files(__name__).joinpath(f"explorer.{kind}").read_text("utf-8") for kind in ("js", "css")
+ENGINE, SCRIPT, STYLE = (
+    resources.files(__name__).joinpath(name).read_text("utf-8")
+    for name in ("engine.js", "explorer.js", "explorer.css")
 )
+SCRIPT = ENGINE + SCRIPT
+ABOUT = {
+    "initial": "no context: the source is only in the first state of the decoder",
+    "fixed": "the same summary of the source at every step",
+    "dot": "attention, scored by a dot product",
+    "scaled": "attention, scored by a dot product divided by √d",
+    "multiplicative": "attention, scored by a product with a learned matrix (Luong)",
+    "additive": "attention, scored by a small network",
+    "bahdanau": "attention before the cell, which also reads the context",
+    "transformer": "attention alone, with four heads and without recurrence",
+}
 # Two versions of the element may be in one notebook, so each version has its own name.
 TAG = f"attention-explorer-{hashlib.sha256((SCRIPT + STYLE).encode()).hexdigest()[:8]}"
 
@@ -64,6 +81,29 @@ def explore(panels, links=(), epochs="epoch", alt=None):
         raise ValueError(f"expected the same {epochs}s in all panels, got {sorted(labels)}: use one set")
     _add_links([panel for panel in shown if panel.maps], links)
     return Explorer(shown, next(iter(labels), [""]), epochs, alt)
+
+
+def playground(contexts=("initial", "fixed", "additive"), shown=("additive",), **data):
+    """Show trained translators of the reviews, which run in the page: return an `Explorer`.
+
+    `contexts` are names of `utils.pretrained.MODELS`, whose weights are part of the output, about 200 kB each
+    in a notebook. `shown` are those that it begins with. The reader types a review, steps through its
+    translation, and moves the attention. More keywords go to the element; the web edition uses them.
+    """
+    encoded, reviews, parts = encoded_reviews(), export.reviews(20), export.clauses()
+    words = " ".join(en for en, _, _ in parts[:2]).split()
+    models = {context: pretrained.load(context) for context in (*shown, *contexts)}
+    panels = {NAMES[c]: translate(models[c], encoded, [words])[0] for c in shown}
+    found = explore(panels, alt=data.pop("alt", None))
+    found.data = {"reviews": reviews, "clauses": parts, "play": True, "tour": True} | data
+    embedded = "files" not in data
+    found.models = {
+        context: {"title": NAMES[context], "about": ABOUT[context]}
+        | ({"weights": b64encode(export.pack_pretrained(context)).decode()} if embedded else {})
+        for context in contexts
+    }
+    found.shown = list(shown)
+    return found
 
 
 @dataclass
@@ -171,10 +211,14 @@ def _map(title, item):
 
 
 class Explorer:
-    """The result of `explore`, which notebooks display. `live` translates sentences that you type."""
+    """The result of `explore` and `playground`, which notebooks display.
+
+    `live` adds models that translate what the reader types, and `save` writes a page.
+    """
 
     def __init__(self, panels, labels, epochs, alt=None):
         self.panels, self.labels, self.epochs, self.alt = panels, labels, epochs, alt
+        self.models, self.shown, self.data = {}, [], {}
 
     def _repr_html_(self):
         import matplotlib  # slow to import
@@ -184,6 +228,7 @@ class Explorer:
             "epochs": self.labels,
             "unit": self.epochs,
             "palette": b64encode(palette).decode(),
+            "view": "lines",
             "panels": [
                 {
                     "name": panel.name,
@@ -193,8 +238,11 @@ class Explorer:
                     "links": panel.links,
                 }
                 for panel in self.panels
+                if not self.models
             ],
         }
+        if self.models:
+            data |= {"models": self.models, "shown": self.shown, "sentence": self._words()} | self.data
         text = html.escape(json.dumps(data, ensure_ascii=False, separators=(",", ":")), quote=False)
         return (
             f"<{TAG} data-lm-suppress-shortcuts=\"true\" data-explorer='{text.replace(chr(39), '&#39;')}'>"
@@ -202,6 +250,10 @@ class Explorer:
             f"<script>{{\nconst STYLE = {json.dumps(STYLE)};\n{SCRIPT}"
             f'customElements.get("{TAG}") || customElements.define("{TAG}", AttentionExplorer);\n}}</script>'
         )
+
+    def _words(self):
+        words = self.panels[0].sentence
+        return merge_pieces(words) if any(word.startswith(MARK) for word in words) else words
 
     def __repr__(self):
         names = ", ".join(panel.name or "attention" for panel in self.panels)
@@ -244,21 +296,62 @@ class Explorer:
         alt = self.alt or f"{'; '.join(names)}. The text below lists the largest weights of each row."
         return Figure(ax, alt, dpi=64, colors=64)._repr_html_()
 
+    def save(self, path, model=None, encoded=None):
+        """Write a page that needs no network and no server, and return its path.
+
+        With `model`, one model or a dict of named ones, the page translates what the reader types, as `live`
+        does. `encoded` is the `EncodedCorpus` they were trained with, by default the reviews. Raises
+        `ValueError` for models that only Python can run.
+        """
+        shown = self
+        if model is not None:
+            shown = self._with(model, encoded or encoded_reviews())
+            if shown is None:
+                raise ValueError(
+                    "expected a Seq2Seq or a Transformer of utils, trained on words that spaces separate, "
+                    "because the page has no Python: save without a model, or use live in a notebook"
+                )
+        title = html.escape(" ".join(self._words()))
+        page = (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
+            '<meta name="viewport" content="width=device-width"><style>:root { color-scheme: light dark } '
+            "body { max-width: 70rem; margin: 1rem auto; padding: 0 1rem; color: CanvasText; "
+            f"background: Canvas }}</style><main>{shown._repr_html_()}</main></html>\n"
+        )
+        path = Path(path)
+        path.write_text(page, "utf-8")
+        return path
+
+    def _with(self, models, encoded):
+        """Return an explorer with these models in the page, or None if the page can't run them all."""
+        models = models if isinstance(models, dict) else {"model": models}
+        if encoded.corpus.tokenization != "words" or encoded.words("▁") != ["▁"]:
+            return None
+        if not 1 <= len(models) <= MAX_PANELS or not all(map(_runs_in_a_page, models.values())):
+            return None
+        found = Explorer(self.panels, self.labels, self.epochs, self.alt)
+        for name, model in models.items():
+            data = export.pack(model.config, pretrained.quantize(model), encoded)
+            found.models[name] = {"title": name, "about": name, "weights": b64encode(data).decode()}
+        found.shown = list(models)
+        return found
+
     def live(self, models, encoded):
-        """Return a widget that translates a typed sentence and explores its attention.
+        """Explore what the reader types: return an explorer with the models in it, or a widget.
 
         `models` is one model, or a dict of up to three named ones. `encoded` is the `EncodedCorpus` that they
-        were trained with. Maps over subwords are shown on words. Unknown words and errors appear as a
-        message, and the previous sentence stays until another one is translated.
+        were trained with. A `Seq2Seq` or a `Transformer` over words runs in the page, with weights of 8 bits,
+        and needs no kernel. For other models, the widget translates in Python. It shows maps over subwords on
+        words. Unknown words and errors appear as a message, and the previous sentence stays until another one
+        is translated.
         """
+        if found := self._with(models, encoded):
+            return found
         import ipywidgets as widgets  # slow to import
 
         models = models if isinstance(models, dict) else {"": models}
-        words = self.panels[0].sentence
-        if any(word.startswith(MARK) for word in words):
-            words = merge_pieces(words)
         sentence = widgets.Text(
-            value=detokenize(words, encoded.corpus.tokenization, encoded.corpus.src_lang),
+            value=detokenize(self._words(), encoded.corpus.tokenization, encoded.corpus.src_lang),
             description="Sentence",
             placeholder="type a sentence and press Enter",
             continuous_update=False,
@@ -291,6 +384,14 @@ class Explorer:
         sentence.observe(answer, names="value")
         show(self)
         return widgets.VBox([sentence, message, shown])
+
+
+def _runs_in_a_page(model):
+    """Tell whether engine.js computes what this model does."""
+    if type(model) is Transformer:
+        return True
+    decoder, encoder = getattr(model, "decoder", None), getattr(model, "encoder", None)
+    return type(model) is Seq2Seq and type(encoder) is Encoder and type(decoder) in (Decoder, BahdanauDecoder)
 
 
 def _largest(row, tokens, count=3):

@@ -1,0 +1,173 @@
+"""The JavaScript translators in a real browser: equal to PyTorch for every model that the page has."""
+
+import base64
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from utils import pretrained
+from utils.explorer import export
+from utils.models import translate
+from utils.text import BOS_ID, EOS_ID, encoded_reviews
+
+SHIPPED = [(context, None) for context in pretrained.MODELS]
+SHIPPED += [("additive", update) for update in pretrained.snapshots("additive")]
+SENTENCES, TOLERANCE = 200, 1e-4
+
+TRANSLATE = """([name, sentences]) => {
+    const base64 = (numbers) => {
+        const bytes = new Uint8Array(Float32Array.from(numbers).buffer);
+        let text = "";
+        for (let i = 0; i < bytes.length; i += 8192)
+            text += String.fromCharCode(...bytes.subarray(i, i + 8192));
+        return btoa(text);
+    };
+    const model = models[name];
+    return sentences.map((words) => {
+        const steps = decode(model, model.encode(words));
+        return [steps.map((step) => step.token), base64(steps.flatMap((step) => [...step.logits])),
+            base64(steps.flatMap((step) => (step.heads || [step.weights || []]).flatMap((row) => [...row])))];
+    });
+}"""
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory):
+    """The folder with the models that a page loads."""
+    return export.write_models(tmp_path_factory.mktemp("models"))[0].parent
+
+
+@pytest.fixture(scope="module")
+def engine(browser, scripts):
+    """A page opened from a file, which has loaded every model."""
+    loads = "".join(f'<script src="{file.name}"></script>' for file in sorted(scripts.glob("*.js")))
+    arrived = (
+        "const models = {}; const translatorArrived = (name, text, length) => "
+        "(models[name] = readModel(fromLetters(text, length)));"
+    )
+    code = (Path(export.__file__).with_name("engine.js")).read_text("utf-8")
+    (scripts / "page.html").write_text(
+        f'<!doctype html><meta charset="utf-8"><script>{code}{arrived}</script>{loads}', "utf-8"
+    )
+    page = browser.new_page()
+    page.goto((scripts / "page.html").as_uri())
+    yield page
+    page.close()
+
+
+def floats(text):
+    return np.frombuffer(base64.b64decode(text), np.float32)
+
+
+@pytest.mark.parametrize(("context", "update"), SHIPPED)
+def test_engine_equals_pytorch_on_200_sentences(engine, context, update):
+    encoded, model = encoded_reviews(), pretrained.load(context, update=update)
+    sentences = encoded.tokens("test", "src")[:SENTENCES]
+    name = context if update is None else f"{context}-{update}"
+    found = engine.evaluate(TRANSLATE, [name, sentences])
+    # A bad model doesn't stop before the limit, which is that of the longest sentence of a batch.
+    expected = translate(model, encoded, sentences, batch_size=256 if update is None else 1)
+    changed = 0
+    for words, (ids, logits, maps), translation in zip(sentences, found, expected, strict=True):
+        tokens = encoded.tgt_vocab.decode(ids)
+        changed += tokens != translation.tokens
+        src = torch.tensor([[*encoded.src_vocab.encode(words), EOS_ID]])
+        with torch.no_grad():
+            theirs, weights = model(src, torch.tensor([src.shape[1]]), torch.tensor([[BOS_ID, *ids[:-1]]]))
+        theirs = theirs[0].numpy()
+        logits = floats(logits).reshape(theirs.shape)
+        assert np.isneginf(logits[:, : BOS_ID + 1]).all()
+        assert abs(logits[:, BOS_ID + 1 :] - theirs[:, BOS_ID + 1 :]).max() < TOLERANCE
+        if weights is None:
+            assert not maps
+        else:
+            maps = floats(maps).reshape(len(ids), -1, src.shape[1])  # (tgt_len, heads, src_len)
+            assert abs(maps.mean(1) - weights[0].numpy()).max() < TOLERANCE
+            assert maps.sum(-1) == pytest.approx(1, abs=TOLERANCE)
+    # Two words of an untrained model may be equally likely up to rounding.
+    assert changed <= (0 if update is None else 2)
+
+
+def test_each_head_of_the_transformer_equals_pytorch(engine):
+    encoded, model = encoded_reviews(), pretrained.load("transformer")
+    words = max(encoded.tokens("test", "src"), key=len)
+    ((ids, _, maps),) = engine.evaluate(TRANSLATE, ["transformer", [words]])
+    src = torch.tensor([[*encoded.src_vocab.encode(words), EOS_ID]])
+    heads = []
+    attention = model.decoder[-1].cross_block.attention
+    attention.register_forward_hook(lambda _, args, result: heads.append(result[1]))
+    with torch.no_grad():
+        model(src, torch.tensor([src.shape[1]]), torch.tensor([[BOS_ID, *ids[:-1]]]))
+    expected = heads[0][0].transpose(0, 1).numpy()  # (tgt_len, heads, src_len)
+    assert floats(maps).reshape(expected.shape) == pytest.approx(expected, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("context", ["dot", "bahdanau", "transformer"])
+def test_replaced_weights_and_forced_words_change_what_follows(engine, context):
+    """Weights that repeat the model's own change nothing; others move the context, as PyTorch does."""
+    found = engine.evaluate(
+        """(name) => {
+            const model = models[name];
+            const ids = model.encode("the soup was cold and the wine was good".split(" "));
+            const plain = decode(model, ids), row = plain[3].heads ? null : plain[3].weights;
+            const same = row ? decode(model, ids, { edits: { 3: row } }) : plain;
+            const last = ids.map((_, i) => Number(i === 6));
+            const moved = decode(model, ids, { edits: { 3: last } });
+            const forced = decode(model, ids, { forced: { 1: plain[0].token } });
+            const list = (steps) => steps.map((step) => step.token);
+            return { plain: list(plain), same: list(same), moved: moved[3].weights, forced: list(forced),
+                shift: Math.max(...moved[3].logits.slice(2).map((x, i) =>
+                    Math.abs(x - plain[3].logits[i + 2]))),
+                before: list(moved).slice(0, 3) };
+        }""",
+        context,
+    )
+    assert found["same"] == found["plain"]
+    assert found["moved"] == pytest.approx([float(i == 6) for i in range(10)])
+    assert found["shift"] > 1
+    assert found["before"] == found["plain"][:3]
+    assert found["forced"][:2] == [found["plain"][0]] * 2
+
+
+def test_temperature_divides_the_scores_and_the_logits(engine):
+    weights, hot, output, cold = engine.evaluate(
+        """() => {
+            const model = models.additive, ids = model.encode(["the", "soup", "was", "cold"]);
+            const first = (options) => decode(model, ids, options)[0];
+            return [first().weights, first({ temperature: 4 }).weights, first({ output: 3 }).probabilities,
+                first().probabilities];
+        }"""
+    )
+    powers = np.array(weights) ** (1 / 4)
+    assert hot == pytest.approx(powers / powers.sum(), abs=1e-6)
+    powers = np.array(cold) ** (1 / 3)
+    assert output == pytest.approx(powers / powers.sum(), abs=1e-6)
+
+
+def test_export_is_deterministic_and_exact(scripts, tmp_path, capsys):
+    export.main([str(tmp_path)])
+    assert f"{len(SHIPPED)}" == str(len(capsys.readouterr().out.splitlines()))
+    for context, update in SHIPPED:
+        name = f"{context if update is None else f'{context}-{update}'}.js"
+        assert (tmp_path / name).read_bytes() == (scripts / name).read_bytes()
+    data = export.pack_pretrained("additive")
+    size = int.from_bytes(data[:4], "little")
+    header = json.loads(data[4 : 4 + size])
+    assert header["src"] == encoded_reviews().src_vocab.tokens
+    assert {name for name, *_ in header["shapes"]} == set(pretrained.load("additive").state_dict())
+
+
+def test_letters_are_compact_and_safe_in_a_script():
+    data = np.random.default_rng(0).integers(0, 256, 100_003, dtype=np.uint8).tobytes()
+    text = export.letters(data)
+    assert 2 * len(text) < 1.04 * len(data)
+    assert all(0x100 <= ord(letter) < 0xD800 for letter in text)
+    assert text.encode("utf-16-le").decode("utf-16-le") == text
+
+
+def test_models_of_the_page_fit_into_one_and_a_half_megabytes(scripts):
+    finished = [scripts / f"{context}.js" for context in pretrained.MODELS]
+    assert sum(file.stat().st_size for file in finished) < 1_400_000, "the rest is for text and code"
