@@ -11,6 +11,7 @@ import pkgutil
 import re
 import shutil
 import sys
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,18 @@ from sphinx.cmd.build import build_main
 
 WEB = Path(__file__).resolve().parent
 ROOT = WEB.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import harness  # noqa: E402
+from utils import pretrained  # noqa: E402
+from utils.explorer import export, playground  # noqa: E402
+
+PLAYGROUND = "<!-- playground -->"  # stands where a page shows the playground
+MODELS = "_static/models"  # where the site has their weights
+ALT = (
+    "Attention weights of “the restaurant was amazing but the service was slow”, translated to French: each "
+    "French word attends almost only to the English word that it translates."
+)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(#[^)]*)?\)")
 MARKER = re.compile(r"^.*### (BEGIN|END) SOLUTION.*\n?", re.MULTILINE)
 
@@ -30,7 +43,9 @@ def main(folder=ROOT / "build"):
         shutil.rmtree(folder / name, ignore_errors=True)
     write_pages(folder / "pages")
     options = ["-c", WEB, "-d", folder / "doctrees", "-j", "auto", "-q", "-W", "--keep-going"]
-    return build_main([*map(str, options), str(folder / "pages"), str(folder / "site")])
+    status = build_main([*map(str, options), str(folder / "pages"), str(folder / "site")])
+    export.write_models(folder / "site" / MODELS)
+    return status
 
 
 def write_pages(pages):
@@ -42,11 +57,23 @@ def write_pages(pages):
         place.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".md":
             text = file.read_text("utf-8").replace("- [ ] ", "- ")  # a page cannot save a ticked box
+            if PLAYGROUND in text:
+                text = text.replace(PLAYGROUND, f"````{{raw}} html\n{playground_html()}\n````")
             place.write_text(relinked(text, file, places), "utf-8")
         elif "starter" not in file.parts:
             nbformat.write(notebook_page(file, places, exercises), place)
     shutil.copytree(ROOT / "benchmarks" / "results", pages / "results")  # pages include parts of these
     write_api(pages)
+
+
+@cache
+def playground_html():
+    """Return the playground with all pretrained models, which it loads from files of the site."""
+    runs = harness.read("pretrained")["runs"]
+    (trained,) = (run for run in runs if run["seed"] == export.SEED and run["snapshots"])
+    data = {"files": f"{MODELS}/", "share": True, "snapshots": trained["snapshots"]}
+    shown = playground(pretrained.MODELS, alt=ALT, **data)
+    return re.sub(r"\n\s*\n", "\n", shown._repr_html_())
 
 
 def places_in(pages):
@@ -156,5 +183,4 @@ def documented(module):
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     sys.exit(main(*sys.argv[1:]))

@@ -9,6 +9,7 @@ picture and a table of the largest weights.
 import hashlib
 import html
 import json
+import re
 from base64 import b64encode
 from dataclasses import dataclass
 from importlib import resources
@@ -32,7 +33,7 @@ ENGINE, SCRIPT, STYLE = (
     resources.files(__name__).joinpath(name).read_text("utf-8")
     for name in ("engine.js", "explorer.js", "explorer.css")
 )
-SCRIPT = ENGINE + SCRIPT
+SCRIPT, STYLE = (re.sub(r"\n *(//.*)?(?=\n)|\n +", "\n", text) for text in (ENGINE + SCRIPT, STYLE))
 ABOUT = {
     "initial": "no context: the source is only in the first state of the decoder",
     "fixed": "the same summary of the source at every step",
