@@ -229,7 +229,7 @@ class Explorer:
             "epochs": self.labels,
             "unit": self.epochs,
             "palette": b64encode(palette).decode(),
-            "view": "lines",
+            "view": "lines" if self.models else "map",
             "panels": [
                 {
                     "name": panel.name,

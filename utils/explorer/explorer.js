@@ -683,9 +683,10 @@ class AttentionExplorer extends HTMLElement {
     for (const panel of only ? [only] : this.panels || []) {
       if (!panel.weights || !panel.rows || this.view === "map") continue;
       const origin = panel.picture.getBoundingClientRect();
+      const [left, top] = [origin.left - panel.picture.scrollLeft, origin.top - panel.picture.scrollTop];
       const spot = (node, edge) => {
         const box = node.getBoundingClientRect();
-        return [box.left + box.width / 2 - origin.left, box[edge] - origin.top];
+        return [box.left + box.width / 2 - left, box[edge] - top];
       };
       const above = panel.words.map((word) => spot(word, "bottom"));
       const below = panel.options.map((option) => spot(option, "top"));
@@ -700,8 +701,8 @@ class AttentionExplorer extends HTMLElement {
         paths.push([lit, draw("path", { d: `M${x1} ${y1}C${x1} ${middle} ${x2} ${middle} ${x2} ${y2}`,
           class: lit ? "lit" : "", "stroke-width": (0.5 + 7.5 * weight) * (lit ? 1 : 0.6) })]);
       }));
-      panel.lines.setAttribute("width", origin.width);
-      panel.lines.setAttribute("height", origin.height);
+      panel.lines.setAttribute("width", panel.picture.clientWidth);
+      panel.lines.setAttribute("height", panel.target.offsetTop + panel.target.offsetHeight);
       panel.lines.replaceChildren(...paths.sort((a, b) => a[0] - b[0]).map(([, path]) => path));
     }
   }

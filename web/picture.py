@@ -1,0 +1,68 @@
+"""Draw the picture of README: the playground, step by step, then with another spotlight.
+
+    .venv/bin/python web/picture.py
+
+takes screenshots of the real page with Chromium and writes web/_static/playground.webp.
+"""
+
+import io
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+FILE = ROOT / "web" / "_static" / "playground.webp"
+WIDTH, MARGIN = 1080, 12  # pixels
+STEP, LAST = 800, 2500  # milliseconds
+HIDDEN = "details, .plain { display: none !important } .round { visibility: hidden }"
+
+
+def frames(page):
+    """Yield the screenshots and how long each is shown."""
+    box = page.locator("section").bounding_box()
+    clip = {"x": 0, "y": 0, "width": WIDTH, "height": box["y"] + box["height"] + MARGIN}
+
+    def shot():
+        return Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+
+    steps = page.locator(".tgt [role=option]")
+    for step in range(steps.count() - 1):
+        steps.nth(step).click()
+        yield shot(), STEP
+    steps.nth(3).click()
+    page.locator("[role=slider]").nth(8).focus()
+    page.get_by_role("button", name="only “slow”").click()
+    yield shot(), LAST
+    page.get_by_role("button", name="Continue").click()
+    yield shot(), LAST
+
+
+def main():
+    """Write the picture and print its size."""
+    from utils.explorer import playground
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        path = playground().save(Path(folder) / "page.html")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": 900}, reduced_motion="reduce")
+        page.goto(path.as_uri())
+        page.locator(".tgt [role=option]").first.wait_for()
+        page.locator("[data-explorer]").evaluate(
+            "(e, css) => e.shadowRoot.append(Object.assign(document.createElement('style'), "
+            "{ textContent: css }))",
+            HIDDEN,
+        )
+        pictures, durations = zip(*frames(page), strict=True)
+        browser.close()
+    options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0}
+    pictures[0].save(FILE, quality=70, method=6, **options)
+    print(f"{FILE.relative_to(ROOT)}  {FILE.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    main()
