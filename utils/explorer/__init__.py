@@ -317,7 +317,8 @@ class Explorer:
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
             '<meta name="viewport" content="width=device-width"><style>:root { color-scheme: light dark } '
             "body { max-width: 70rem; margin: 1rem auto; padding: 0 1rem; color: CanvasText; "
-            f"background: Canvas }}</style><main>{shown._repr_html_()}</main></html>\n"
+            "background: Canvas; font-family: system-ui } h1 { font-size: 1.3rem }</style>"
+            f"<main><h1>{title}</h1>{shown._repr_html_()}</main></html>\n"
         )
         path = Path(path)
         path.write_text(page, "utf-8")

@@ -135,7 +135,7 @@ class AttentionExplorer extends HTMLElement {
     root.append(el("style"), ...(this.live ? this.entry() : []), this.tourBox, this.bar(), this.tabs, this.panelBox,
       this.settings(), el("details", {}, el("summary", {}, "How to read this"), el("p", {}, HELP)), this.numbers, this.status);
     root.firstChild.textContent = STYLE;
-    root.addEventListener("pointerdown", () => this.play(false), true);
+    root.addEventListener("pointerdown", (event) => event.target !== this.player && this.play(false), true);
     if (!this.live) {
       this.panels = data.panels.map((panel) => this.fixedPanel(panel));
       return this.layOut();
@@ -191,7 +191,7 @@ class AttentionExplorer extends HTMLElement {
   }
 
   slider(name, range, value, show, change) {
-    const input = el("input", { type: "range", ...range, value });
+    const input = el("input", { type: "range", ...range, value, "aria-label": name });
     const shown = el("span", { class: "value", "aria-hidden": true });
     const update = () => {
       shown.textContent = show(Number(input.value));
