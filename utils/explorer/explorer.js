@@ -444,8 +444,7 @@ class AttentionExplorer extends HTMLElement {
     const focus = this.shadowRoot.activeElement?.dataset.focus;
     this.steps = Math.max(...this.panels.map((panel) => panel.tgt.length));
     this.slide.max = this.steps - 1;
-    const titled = this.panels.length > 1 || this.live;
-    this.panelBox.replaceChildren(...this.panels.map((panel, i) => this.node(panel, titled, i)));
+    this.panelBox.replaceChildren(...this.panels.map((panel, i) => this.node(panel, i)));
     this.panelBox.classList.toggle("maps", this.view === "map");
     this.panelBox.classList.toggle("several", this.panels.length > 1);
     for (const chip of this.chips || []) chip.setAttribute("aria-pressed", String(this.shown.includes(chip.dataset.key)));
@@ -466,7 +465,7 @@ class AttentionExplorer extends HTMLElement {
     clearTimeout(this.waiting); // nothing is spoken before somebody moves
   }
 
-  node(panel, titled, place) {
+  node(panel, place) {
     const { src, tgt, name, weights } = panel;
     const editable = Boolean(panel.model && weights);
     panel.words = src.map((token, i) => el("div", { class: "word", style: `--i: ${i}`, tabindex: i ? -1 : 0, "data-focus": `${place}s${i}`,
@@ -494,7 +493,7 @@ class AttentionExplorer extends HTMLElement {
       style: `--rows: ${tgt.length}; --columns: ${src.length}; --longest: ${longest}` });
     panel.node.classList.toggle("long", Math.max(src.length, tgt.length) > 25);
     panel.node.classList.toggle("blind", !weights);
-    if (titled) panel.node.append(el("p", { class: "name" }, name, panel.right ? el("span", { class: "right" },
+    if (name) panel.node.append(el("p", { class: "name" }, name, panel.right ? el("span", { class: "right" },
       `${panel.right[0]} of ${panel.right[1]} words right`) : null));
     const about = this.models[panel.key]?.about;
     if (about && about !== name) panel.node.append(el("p", { class: "about" }, about));
