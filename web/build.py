@@ -57,9 +57,10 @@ def write_pages(pages):
         place.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".md":
             text = file.read_text("utf-8").replace("- [ ] ", "- ")  # a page cannot save a ticked box
+            text = relinked(text, file, places)
             if PLAYGROUND in text:
                 text = text.replace(PLAYGROUND, f"````{{raw}} html\n{playground_html()}\n````")
-            place.write_text(relinked(text, file, places), "utf-8")
+            place.write_text(text, "utf-8")
         elif "starter" not in file.parts:
             nbformat.write(notebook_page(file, places, exercises), place)
     shutil.copytree(ROOT / "benchmarks" / "results", pages / "results")  # pages include parts of these

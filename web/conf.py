@@ -1,8 +1,9 @@
 """Sphinx's settings for the web edition. Its pages come from web/build.py."""
 
 import re
+from html import escape
 
-from docutils.nodes import SkipNode
+from docutils.nodes import SkipNode, paragraph
 from latex2mathml.converter import convert
 
 project = html_title = "Attention, taught so that it can be seen"
@@ -82,8 +83,28 @@ def correct_headings(app, pagename, templatename, context, doctree):
         context["body"] = context["body"].replace('<th class="head"><p></p></th>', '<td class="head"></td>')
 
 
+def describe(app, pagename, templatename, context, doctree):
+    """Add what search engines and messengers show of a page: its title and its first paragraph."""
+    if doctree is None:
+        return
+    texts = (" ".join(node.astext().split()) for node in doctree.findall(paragraph))
+    about = next((text for text in texts if len(text) > 60), html_title)
+    tags = {"description": about[:200], "og:title": context["title"], "og:type": "website"}
+    tags |= {"og:description": about[:200], "og:site_name": html_title}
+    context["metatags"] += "".join(
+        f'\n<meta {"property" if ":" in name else "name"}="{name}" content="{escape(striptags(text))}">'
+        for name, text in tags.items()
+    )
+
+
+def striptags(text):
+    """Return a text without HTML elements."""
+    return re.sub("<[^>]*>", "", text)
+
+
 def setup(app):
     """Connect the functions above to Sphinx."""
     app.connect("html-page-context", correct_headings, priority=900)  # runs after the theme
+    app.connect("html-page-context", describe)
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.add_html_math_renderer("mathml", mathml("inline", "span"), mathml("block", "div"))

@@ -14,3 +14,17 @@ addEventListener("load", () => {
   document.querySelector(".toc-drawer").ariaLabel = "This page";
   reach();
 });
+
+// Every listing has a button that copies it.
+addEventListener("load", () => {
+  for (const listing of document.querySelectorAll("div.highlight")) {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "copy", textContent: "Copy" });
+    button.addEventListener("click", async () => {
+      await navigator.clipboard?.writeText(listing.querySelector("pre").innerText);
+      button.textContent = "Copied";
+      setTimeout(() => (button.textContent = "Copy"), 2000);
+    });
+    if (!listing.closest(".output")) listing.append(button);
+  }
+});
