@@ -21,7 +21,7 @@ c.Execute.extra_arguments = [f"--IPKernelApp.exec_lines={one_stream}"]
 # Students read the feedback, so it leaves out hidden tests.
 c.GenerateFeedback.preprocessors = [
     "nbgrader.preprocessors.GetGrades",
-    "grading.feedback.LeaveOutHiddenTests",
+    "grading.pipeline.feedback.LeaveOutHiddenTests",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
 
@@ -34,4 +34,4 @@ c.FileNameCollectorPlugin.named_regexp = (
 
 # Feedback and Formgrader show students' text to others: sanitize it, so their scripts don't run.
 c.HTMLExporter.sanitize_html = True
-c.HTMLExporter.filters = {"markdown2html": "grading.feedback.markdown"}
+c.HTMLExporter.filters = {"markdown2html": "grading.pipeline.feedback.markdown"}

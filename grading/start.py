@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from grading.assignments import ROOT
+from grading.pipeline.assignments import ROOT
 
 
 def copy_notebooks(into, root=ROOT):

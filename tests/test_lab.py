@@ -15,8 +15,8 @@ from nbgrader.api import Gradebook
 from playwright.sync_api import expect
 
 from examples.make_class import KEYS_AS_VALUES, MASK_IGNORED, NAME, graded, notebook
-from grading.sandbox import bubblewrap
-from tests.grading.test_run import grade, hand_in
+from grading.sandbox.client import bubblewrap
+from tests.grading.pipeline.test_run import grade, hand_in
 from tests.test_lessons import fast
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -15,7 +15,7 @@ import pytest
 from nbgrader.api import Gradebook
 
 import make_notebooks
-from grading.feedback import split_region
+from grading.pipeline.feedback import split_region
 from make_notebooks import LessonError, build, code_cells, read_lesson, register, what_is_wrong
 from tests.test_lessons import fast
 

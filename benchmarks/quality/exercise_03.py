@@ -10,6 +10,7 @@ of `translator` does.
 import re
 import time
 from contextlib import redirect_stdout
+from importlib import import_module
 from io import StringIO
 from statistics import mean
 
@@ -17,11 +18,13 @@ import jupytext
 
 from benchmarks import harness
 from benchmarks.harness import ROOT
-from grading.checks.translator import BLEU, ERROR, SIZE
-from grading.drives.translator import reviews
 from utils.data import new_reviews
 from utils.metrics import translation_scores
 from utils.text import encoded_reviews
+
+exercise = "grading.exercises.03_translator"
+limits, reviews = import_module(f"{exercise}.checks"), import_module(f"{exercise}.harness").reviews
+BLEU, ERROR, SIZE = limits.BLEU, limits.ERROR, limits.SIZE
 
 LESSON = ROOT / "lessons" / "exercises" / "03_translator.py"
 ATTENTIONS = ("initial", "dot", "scaled", "multiplicative", "additive", "bahdanau")

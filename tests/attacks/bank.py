@@ -22,8 +22,8 @@ from dataclasses import dataclass, field
 import nbformat
 from nbformat.v4 import new_code_cell
 
-from grading.assignments import ROOT
-from grading.grade import Limits
+from grading.pipeline.assignments import ROOT
+from grading.pipeline.grade import Limits
 
 NAME = "02_attention"
 MARK = "770077"  # what attacks try to smuggle out
@@ -141,9 +141,9 @@ attack(
     "forged results",
     "the checks are replaced",
     first="""
-import sys, grading.checks, grading.calls
+import sys, grading.checks, grading.sandbox.calls
 grading.checks.check = grading.checks.examine = lambda *a, **k: True
-sys.modules['grading.judge'] = sys.modules['grading.grade'] = grading.checks
+sys.modules['grading.judge'] = sys.modules['grading.judge.judge'] = grading.checks
 print('replaced')""",
     shows="replaced",
 )
@@ -151,7 +151,7 @@ attack(
     "forged results",
     "the worker's call reports that all is well",
     first="""
-import grading.calls as c
+import grading.sandbox.calls as c
 c.call = lambda answer, case: c.Outcome(outputs=tuple(case.inputs.values())[:1], inputs=case.inputs)
 print('replaced')""",
     shows="replaced",
@@ -211,7 +211,7 @@ print('late')""",
 attack(
     "forged results",
     "an error that only the judge may report",
-    first="import grading.calls as c\n"
+    first="import grading.sandbox.calls as c\n"
     f"c.call = lambda answer, case: c.Outcome(error=('', '{MARK} all tests passed'))",
     costs=tuple(HONEST),
     says="it sent what is no answer",
@@ -489,10 +489,11 @@ attack(
     "reading",
     "the judge's modules",
     first="""
-import sys
-for name in ('checks', 'judge', 'grade', 'misconceptions', 'assignments', 'sandbox'):
+import importlib, sys
+names = ('judge', 'pipeline', 'cli', 'sandbox.client')
+for name in (*names, 'exercises.01_bottleneck.checks', 'exercises.01_bottleneck.mistakes'):
     sys.modules.pop('grading.' + name, None)
-    try: __import__('grading.' + name); print('read')
+    try: importlib.import_module('grading.' + name); print('read')
     except ImportError: print('none')""",
     shows=r"^(none ?){6}",
 )
@@ -503,8 +504,8 @@ attack(
 import gc
 names = {str(type(o)) for o in gc.get_objects()}
 functions = {str(o.__module__) for o in gc.get_objects() if type(o).__name__ == 'function'}
-print([n for n in names | functions if 'judge' in n or 'misconc' in n or 'grading.checks' in n])""",
-    shows=r"\[\'grading.worker\'\]|\[\]",
+print([n for n in names | functions if 'judge' in n or 'mistakes' in n or '.checks' in n])""",
+    shows=r"\[\'grading.sandbox.server\'\]|\[\]",
 )
 attack(
     "reading",
@@ -1142,8 +1143,8 @@ attack(
     "poisoned workers",
     "the library's code and the interpreter's",
     first="""
-import torch, utils.attention, grading.calls, sys, sysconfig
-code = [module.__file__ for module in (torch, utils.attention, grading.calls)]
+import torch, utils.attention, grading.sandbox.calls, sys, sysconfig
+code = [module.__file__ for module in (torch, utils.attention, grading.sandbox.calls)]
 for path in (*code, sys.executable, sysconfig.get_path('purelib') + '/attacked.pth'):
     try: open(path, 'a').write('x'); print('written')
     except OSError as e: print(e.errno)""",
@@ -1153,7 +1154,7 @@ attack(
     "poisoned workers",
     "everything in the process is patched",
     first="""
-import torch, builtins, grading.calls, grading.worker, utils.attention as a, os
+import torch, builtins, grading.sandbox.calls, grading.sandbox.server, utils.attention as a, os
 a.masked_softmax = a.dot_score = lambda *x: 1 / 0
 builtins.attacked = True
 os.environ['ATTACKED'] = '1'

@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from grading.__main__ import main
-from grading.assignments import ROOT
+from grading.cli import main
+from grading.pipeline.assignments import ROOT
 from grading.start import copy_notebooks
 
 DEMO, EXERCISE = "demo/01_a.ipynb", "exercises/starter/01_a/01_a.ipynb"

@@ -1,0 +1,329 @@
+"""Exercise 04: the heat map, hard alignment, its error rate, entropy and coverage."""
+
+import math
+
+import numpy as np
+
+from grading.exercises.common import PRIMES, padded_at_the_end
+from grading.judge.compare import ATOL
+from grading.judge.registry import checks
+from grading.sandbox.cases import Case
+from utils import metrics
+
+from .harness import GIVEN, NEW
+from .mistakes import RIGHT
+
+WORDS = ["the", "we", "not", "was", "soup", "room", "it", "too", "but", "so", "very", "old", "did", "new"]
+
+
+def _rows(rng, *shape, dtype="float64"):
+    """Rows of weights that each sum to one."""
+    return rng.dirichlet(np.full(shape[-1], 0.7), shape[:-1]).astype(dtype)
+
+
+# The picture
+
+
+def _is_in_its_place(case, outputs):
+    place = outputs["drawn on"]
+    if case.inputs["given"] and place != GIVEN:
+        return (
+            f"an Axes was given, but the map is not on it: it is on {place}. Say ax.imshow, not plt.imshow."
+        )
+    if not case.inputs["given"] and place != NEW:
+        return f"without an Axes it should make a new figure: the map is on {place}."
+    return None
+
+
+def _says_what_it_returns(case, outputs):
+    if outputs["returned"] != "Axes":
+        return f"the Axes of the map should be returned: what came back is {outputs['returned']}."
+    return None
+
+
+def _leaves_others_alone(case, outputs):
+    if outputs["other Axes touched"]:
+        return "something is drawn or labelled besides the map's own Axes: draw on that one only."
+    if outputs["empty figures opened"]:
+        return "a figure is opened that stays empty: make one only where ax is None, and draw on it."
+    return None
+
+
+def _labels_are_beside(case, outputs):
+    for side, tokens in (("row", "tgt_tokens"), ("column", "src_tokens")):
+        for i, (label, token) in enumerate(zip(outputs[f"{side}_labels"], case.inputs[tokens], strict=True)):
+            if label != token:
+                return f"a {side} does not have its token beside it: {side} {i} has {label!r}, not {token!r}."
+    return None
+
+
+def _axes_are_named(case, outputs):
+    for axis, word in (("x", "source"), ("y", "target")):
+        if outputs[f"{axis}_label"] != word:
+            return f"the {axis} axis should have a label with the word {word!r}, and not with the other one."
+    return None
+
+
+def _colours_are_comparable(case, outputs):
+    low, high = outputs["colour_limits"]
+    if (low, high) != (0, 1):
+        return f"the colours do not run from 0 to 1: they run from {low:.3g} to {high:.3g}."
+    return None
+
+
+@checks(
+    "plot_attention",
+    RIGHT["plot_attention"][0],  # faster than the course's own, which is a variant of it
+    {
+        "returned": str,
+        "drawn on": str,
+        "other Axes touched": int,
+        "empty figures opened": int,
+        "map": "rows columns",
+        "row_labels": list,
+        "column_labels": list,
+        "x_label": str,
+        "y_label": str,
+        "colour_limits": tuple,
+    },
+    (
+        _is_in_its_place,
+        _says_what_it_returns,
+        _leaves_others_alone,
+        _labels_are_beside,
+        _axes_are_named,
+        _colours_are_comparable,
+    ),
+    gradients=False,
+    device=False,
+)
+def _(rng):
+    def case(title, weights, given=False, visible=False, words=WORDS):
+        rows, columns = weights.shape
+        return Case(
+            title,
+            inputs={
+                "weights": weights,
+                "src_tokens": [str(word) for word in rng.choice(words, columns)],
+                "tgt_tokens": [str(word) for word in rng.choice(words, rows)],
+                "given": given,
+            },
+            harness="04_alignment.plot_attention",
+            visible=visible,
+        )
+
+    s, t = (int(size) for size in rng.permutation(PRIMES[1:4])[:2])
+    yield case("two target tokens and three source tokens", 0.9 * _rows(rng, 2, 3), visible=True)
+    yield case("an Axes that is given", 0.9 * _rows(rng, 3, 2), given=True, visible=True)
+    yield case("tokens that come more than once", 0.7 * _rows(rng, 4, 3), words=WORDS[:2], visible=True)
+    yield case("one target token", 0.9 * _rows(rng, 1, s))
+    yield case("one source token", 0.5 * _rows(rng, t, 1))
+    long = 0.8 * _rows(rng, 7, 11, dtype="float32")  # the rest is on the end token, whose column is cut off
+    long[rng.integers(7)] = 0
+    yield case("a long sentence on a given Axes, with a row of zeros", long, given=True)
+
+
+# Links
+
+
+def _links_are_pairs(case, outputs):
+    tgt_len, src_len = case.inputs["weights"].shape
+    for link in outputs["links"]:
+        if not (isinstance(link, tuple) and len(link) == 2):
+            return f"every link should be a pair, (src, tgt): one of them is {link!r}."
+        if not (link[0] in range(src_len) and link[1] in range(tgt_len)):
+            return f"a link leaves the sentence, so is it (src, tgt), counted from 0? It is {link!r}."
+    rows = sorted(tgt for _, tgt in outputs["links"])
+    if rows != list(range(tgt_len)):
+        return "every target row should have exactly one link, and some have none or more than one."
+    return None
+
+
+@checks(
+    "hard_alignment",
+    metrics.hard_alignment,
+    {"links": set},
+    (_links_are_pairs,),
+    gradients=False,
+    device=False,
+)
+def _(rng):
+    def case(title, weights, visible=False):
+        return Case(title, {"weights": weights}, visible=visible)
+
+    s, t = (int(size) for size in rng.permutation(PRIMES[1:4])[:2])
+    weights, ties = _rows(rng, t, s), np.array([[0.125, 0.375, 0.125, 0.375], [0.25] * 4, [0, 0, 0.5, 0.5]])
+    yield case(
+        "two target and three source tokens", rng.permutation([[0.15, 0.75, 0.1], [0.5, 0.3, 0.2]]), True
+    )
+    yield case("sizes that differ", weights, True)
+    yield case("rows where no weight reaches a half", (_rows(rng, 7, 5) + 0.3) / 2.5, True)
+    yield case("numbers in float32", weights.astype("float32"))
+    yield case("as many target as source tokens", _rows(rng, 5, 5))
+    yield case("two and two tokens", np.array([[0.2, 0.8], [0.4, 0.6]]))
+    yield case("the last source token has most of the weight", np.array([[0.1, 0.2, 0.7]] * 2))
+    yield case("equal weights", ties, True)
+    yield case("one target token", _rows(rng, 1, s))
+    yield case("one source token", np.full((t, 1), 0.4))
+    yield case("a row of zeros", weights * (np.arange(t) != 1)[:, None])
+    yield case("a single weight of one", np.ones((1, 1)))
+
+
+# Their error
+
+
+def _is_a_rate(case, outputs):
+    rate = float(np.asarray(outputs["error"]).reshape(()))
+    nothing = not any(case.inputs["predicted"]) and not any(case.inputs["sure"])
+    if math.isinf(rate):
+        return "it divides by zero where there is no link at all: ask for that first, and raise ValueError."
+    if nothing and not math.isnan(rate):
+        return "it gives a rate where there is no link at all: raise ValueError, for nothing was compared."
+    if not nothing and math.isnan(rate):
+        return "it refuses, or gives NaN, where there are links: only a corpus without any has no rate."
+    if not nothing and not -ATOL <= rate <= 1 + ATOL:
+        return f"an error rate lies between 0 and 1: this one is {rate:.4g}."
+    return None
+
+
+@checks(
+    "alignment_error_rate",
+    metrics.alignment_error_rate,
+    {"error": float},
+    (_is_a_rate,),
+    gradients=False,
+    device=False,
+)
+def _(rng):
+    def links(count, src_len=6, tgt_len=5):
+        cells = rng.permutation(src_len * tgt_len)[:count]
+        return [(int(cell) % src_len, int(cell) // src_len) for cell in cells]
+
+    def sentence(right, weak, wrong, missed, extra, repeat=True):
+        """A's links by what they hit: sure, possible only, none; then sure and possible links A lacks."""
+        drawn = links(right + weak + wrong + missed + extra)
+        ends = np.cumsum([right, weak, wrong, missed])
+        hit, hit_weakly, astray, lost, rest = (
+            drawn[i:j] for i, j in zip([0, *ends], [*ends, None], strict=True)
+        )
+        sure, possible = {*hit, *lost}, {*hit_weakly, *rest}
+        return {*hit, *hit_weakly, *astray}, sure, (sure | possible if repeat else possible)
+
+    def case(title, *sentences, visible=False):
+        columns = zip(*sentences, strict=True)
+        inputs = dict(zip(("predicted", "sure", "possible"), map(list, columns), strict=True))
+        return Case(title, inputs, harness="04_alignment.alignment_error_rate", visible=visible)
+
+    a, b, c = (int(number) for number in rng.integers(1, 4, 3))
+    yield case("one sentence", sentence(1, 1, 0, 2, 1), visible=True)
+    yield case(
+        "two sentences, one of them longer", sentence(1, 0, 0, 0, 0), sentence(1, 1, 3, 2, 1), visible=True
+    )
+    yield case(
+        "possible links without the sure ones",
+        *(sentence(*counts, repeat=False) for counts in ((1, 1, 0, 1, 1), (2, 0, 1, 0, 0))),
+        visible=True,
+    )
+    yield case(
+        "links that are right in another sentence only",
+        ({(0, 0)}, {(1, 0)}, {(1, 0)}),
+        ({(1, 0), (2, 1)}, {(0, 0), (2, 1)}, {(0, 0), (2, 1), (3, 2)}),
+        visible=True,
+    )
+    yield case("only sure links", sentence(2, 0, 1, 3, 0), sentence(a, 0, b, 1, 0))
+    yield case("three sentences", *(sentence(*rng.permutation([a, b, 1, c, 2])) for _ in range(3)))
+    yield case("a perfect alignment", ({(0, 1), (1, 0)}, {(0, 1), (1, 0)}, {(0, 1), (1, 0), (2, 2)}))
+    yield case("wholly wrong", ({(0, 1)}, {(1, 0)}, {(1, 0), (2, 2)}))
+    yield case("only possible links are hit", ({(2, 2), (3, 3)}, {(1, 0)}, {(1, 0), (2, 2), (3, 3)}))
+    yield case("a sentence without a predicted link", sentence(0, 0, 0, 2, 1), sentence(2, 1, 1, 0, 0))
+    yield case("a sentence without a sure link", (set(links(2)), set(), set()), sentence(2, 1, 1, 1, 0))
+    yield case("nothing is predicted", (set(), {(0, 0)}, {(0, 0)}), (set(), {(1, 1)}, {(1, 1)}))
+    yield case("no link at all", (set(), set(), set()), visible=True)
+
+
+# Entropy and coverage
+
+
+def _batches(rng):
+    """Weights and masks: `leaky` ones have weight on padding, as from a model that forgot its mask."""
+
+    def case(title, weights, mask, visible=False):
+        return Case(title, {"weights": weights, "mask": mask}, visible=visible)
+
+    b, t, s = (int(size) for size in rng.permutation(PRIMES[1:4]))
+    ends, leaky = padded_at_the_end(rng, b, s), _rows(rng, b, t, s)
+    weights = leaky * ends[:, None]
+    weights /= weights.sum(-1, keepdims=True)
+    one_hot = np.eye(s)[rng.integers(0, s, (b, t))]
+    last, empty = np.array([[True, True, False]]), ends.copy()
+    empty[0] = False
+    yield case(
+        "two rows, the last token padded", np.array([[[0.25, 0.75, 0.0], [0.6, 0.4, 0.0]]]), last, True
+    )
+    yield case("two rows, with weight on padding", _rows(rng, 1, 2, 3), last, True)
+    yield case("no mask", _rows(rng, b, t, s), None, True)
+    yield case("sentences of different lengths", weights, ends, True)
+    yield case("numbers in float32", weights.astype("float32"), ends)
+    yield case("sentences of different lengths, with weight on padding", leaky, ends)
+    yield case("sizes that are all two", _rows(rng, 2, 2, 2), np.array([[True, False], [True, True]]))
+    yield case("sizes that are all three", _rows(rng, 3, 3, 3), np.tri(3, dtype=bool))
+    yield case("all weight on one token", one_hot, np.ones((b, s), dtype=bool), True)
+    yield case("even weights", np.full((b, t, s), 1 / s), np.ones((b, s), dtype=bool))
+    yield case("rows that do not sum to one", 0.6 * weights, ends)
+    yield case("one target token", weights[:, :1], ends)
+    yield case("one source token", np.ones((b, t, 1)), np.ones((b, 1), dtype=bool))
+    yield case("padding before the tokens", leaky, ends[:, ::-1].copy())
+    yield case("all tokens but one padded", leaky, np.arange(s) == rng.integers(0, s, (b, 1)))
+    yield case("a sentence with nothing to attend to", weights * empty[:, None], empty)
+
+
+def _is_not_negative(case, outputs):
+    entropy = outputs["entropy"]
+    if (np.isfinite(entropy) & (entropy < -ATOL)).any():
+        return "an entropy is negative: ln of a weight below 1 is negative, so the sum needs a minus sign."
+    return None
+
+
+def _is_at_most_even(case, outputs):
+    mask, (batch, _, src_len) = case.inputs["mask"], case.inputs["weights"].shape
+    real = np.full(batch, src_len) if mask is None else mask.sum(-1)
+    if (outputs["entropy"] > np.log(np.maximum(real, 1))[:, None] + 1 / math.e + ATOL).any():
+        return "an entropy is larger than any look at so few real tokens can be: ln(n) nats, with n of them."
+    return None
+
+
+@checks(
+    "attention_entropy",
+    metrics.attention_entropy,
+    {"entropy": "batch tgt_len"},
+    (_is_not_negative, _is_at_most_even),
+    gradients=False,
+)
+def _(rng):
+    return _batches(rng)
+
+
+def _is_zero_at_padding(case, outputs):
+    mask = case.inputs["mask"]
+    if mask is not None and (np.abs(outputs["coverage"][~mask]) > ATOL).any():
+        return "padding is covered: where the mask is False, the coverage should be 0."
+    return None
+
+
+def _keeps_the_total(case, outputs):
+    weights, mask = case.inputs["weights"], case.inputs["mask"]
+    real = weights if mask is None else weights * mask[:, None]
+    if not np.allclose(outputs["coverage"].sum(-1), real.sum((1, 2)), rtol=1e-3):
+        return "weight is lost or made: a sentence's coverage should add up to all the weight of its rows."
+    return None
+
+
+@checks(
+    "coverage",
+    metrics.coverage,
+    {"coverage": "batch src_len"},
+    (_is_zero_at_padding, _keeps_the_total),
+    gradients=False,
+)
+def _(rng):
+    return _batches(rng)

@@ -1,0 +1,7 @@
+"""One folder per exercise.
+
+`checks.py` draws the cases of each function and says what its outputs are. `mistakes.py` is the bank of
+known mistakes. `harness.py` calls an answer that needs more than its arguments: each of its functions is
+called as `function(answer, *inputs, *library)` and returns the outputs as tensors or plain data. It runs
+beside the answer and knows nothing of what is right.
+"""

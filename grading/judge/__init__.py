@@ -1,0 +1,1 @@
+"""The judge: draw cases, compare outcomes, recognize a known mistake, word the message."""

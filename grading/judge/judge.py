@@ -1,0 +1,93 @@
+"""Tell right answers from wrong ones, and say which mistake was made.
+
+A `Check` is a reference, a generator of cases and a comparison. The judge holds them. The answer runs in
+`grading.sandbox.calls.call`, or behind another `call` that does the same in another process, and the judge
+sees nothing of it but an `Outcome`. Inputs are drawn again for every seed.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from grading.judge.message import evidence, find_fault
+from grading.judge.recognize import recognize
+from grading.judge.registry import find_check
+from grading.sandbox import calls
+from grading.sandbox.cases import Outcome
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of an answer: `mistake` names a known misconception, `sentence` says what is wrong
+    and `evidence` shows the smallest input where it can be seen, without its numbers where students may
+    not know them (`visible` False).
+    """
+
+    passed: bool
+    mistake: str | None = None
+    sentence: str = ""
+    evidence: str = ""
+    visible: bool = False
+
+    def __str__(self):
+        return f"{self.sentence}\n{self.evidence}".strip()
+
+
+def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
+    """Check an answer and give the `Verdict`. `call` may be another that does the same elsewhere, and
+    `drawn` what `draw` has given before.
+    """
+    if cases not in ("all", "visible"):
+        raise ValueError(f"cases is 'all' or 'visible', not {cases!r}")
+    this, call = find_check(name), call or calls.call
+    drawn = draw(this, seed) if drawn is None else drawn
+    drawn = [case for case in drawn if case.visible or cases == "all"]
+    expected = [_trusted(this.reference, case) for case in drawn]
+    got = []
+    for case in drawn:
+        got.append(call(answer, case))
+        if got[-1].error and got[-1].error[0] == "NotImplementedError":
+            break  # nothing is written yet: no other case will tell more
+    faults = [find_fault(this, *row) for row in zip(drawn, expected, got, strict=False)]
+    failed = [i for i, fault in enumerate(faults) if fault]
+    if not failed:
+        return Verdict(passed=True)
+    known = recognize(name, drawn, got, failed)
+    seen = [i for i in failed if not drawn[i].elsewhere and (got[i].outputs or not known)] or failed
+    shown = next((i for i in seen if drawn[i].visible), seen[0])
+    return Verdict(
+        passed=False,
+        mistake=known.name if known else None,
+        sentence=known.sentence if known else faults[shown],
+        evidence=evidence(this, drawn[shown], expected[shown], got[shown]),
+        visible=drawn[shown].visible,
+    )
+
+
+def draw(this, seed):
+    """The cases of a check: those that students may see, then the others, the smallest of each first.
+
+    What an answer gives in a hidden case can so never come to light in the message on a visible one.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [_completed(this, case, rng) for case in this.draw(rng)]
+    drawn.sort(key=lambda case: (not case.visible, case.size()))
+    if this.device:
+        visible = [case for case in drawn if case.visible]
+        title = f"{visible[0].title}, on another device"
+        drawn.insert(len(visible), replace(visible[0], title=title, pulls=0, elsewhere=True))
+    return drawn
+
+
+def _trusted(reference, case):
+    if reference is None:
+        return Outcome()
+    outcome = calls.call(reference, case)
+    if outcome.error:
+        raise RuntimeError(f"the reference itself fails on {case.title!r}: {outcome.error}")
+    return outcome
+
+
+def _completed(this, case, rng):
+    pulls = int(rng.integers(1, 2**31)) if this.gradients and this.reference else 0
+    return replace(case, returns=len(this.outputs), pulls=pulls)

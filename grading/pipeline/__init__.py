@@ -1,0 +1,1 @@
+"""The pipeline: from a submission to its result, the gradebook, the feedback and the report."""

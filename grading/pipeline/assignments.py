@@ -1,0 +1,162 @@
+"""What an assignment consists of, and what a student handed in for it."""
+
+import json
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+LARGEST = 20 * 2**20  # bytes of a notebook
+MOST_CELLS, MOST_CODE = 2_000, 2_000_000
+LONG = 2_000  # letters of a message
+
+
+class NotGradable(Exception):
+    """A notebook cannot be graded; the text says why and what to do."""
+
+    def __str__(self):
+        return readable(super().__str__()).replace("\n", " ")  # a file's name may hold anything
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """An exercise: its graded cells in order, as (name, points), those of tests without "test_".
+
+    `reviews` says if it works with the embedded sentences.
+    """
+
+    name: str
+    tests: tuple
+    written: tuple
+    notebook: Path
+    reviews: bool
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a submission: `test` names the check of a test cell, `written` that of a written answer."""
+
+    kind: str
+    source: str
+    test: str | None = None
+    written: str | None = None
+    metadata: dict = field(default_factory=dict)
+
+
+def assignments(folder=None):
+    """All assignments of the course, by name, as the starters have them."""
+    folder = Path(folder or ROOT / "exercises" / "starter")
+    return {path.stem: read_assignment(path) for path in sorted(folder.glob("*/*.ipynb"))}
+
+
+def read_assignment(path):
+    """The assignment of a starter or a solution."""
+    tests, written, text = [], [], path.read_text("utf-8")
+    for cell in json.loads(text)["cells"]:
+        mark = cell["metadata"].get("nbgrader", {})
+        if mark.get("grade") and not mark.get("solution"):
+            tests.append((mark["grade_id"].removeprefix("test_"), mark["points"]))
+        elif mark.get("grade"):
+            written.append((mark["grade_id"], mark["points"]))
+    return Assignment(path.stem, tuple(tests), tuple(written), path, "_reviews" in text)
+
+
+def read_submission(path, assignment):
+    """The cells of a submitted notebook. Raise NotGradable, with what to do, where it is no notebook."""
+    return parse(read_bytes(path, assignment), path, assignment)
+
+
+def read_bytes(path, assignment):
+    """A submitted file's bytes. Raise NotGradable for what is no plain file, or too large."""
+    path = Path(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        raise NotGradable(f"there is no {path}: hand in {assignment.name}.ipynb") from None
+    except OSError as error:
+        raise NotGradable(
+            f"{path} cannot be read ({error.strerror}): it must be a file, not a link"
+        ) from None
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise NotGradable(f"{path} is not a file")
+    with os.fdopen(descriptor, "rb") as file:
+        if found.st_size > LARGEST:
+            raise NotGradable(
+                f"{path} has {found.st_size:,} bytes, more than {LARGEST:,}: clear its outputs and save it"
+            )
+        return file.read(LARGEST + 1)
+
+
+def parse(data, path, assignment):
+    """The cells of a notebook's bytes."""
+    try:
+        cells = json.loads(data.decode("utf-8-sig"))["cells"]
+        if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+            raise ValueError("its cells are no list of cells")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise NotGradable(
+            f"{path} is not a notebook ({type(error).__name__}): open it in JupyterLab and save it again"
+        ) from None
+    if len(cells) > MOST_CELLS:
+        raise NotGradable(f"{path} has {len(cells):,} cells, more than {MOST_CELLS:,}")
+    tests, written, seen = dict(assignment.tests), dict(assignment.written), set()
+    found, code = [], 0
+    for cell in cells:
+        name, source = _grade_id(cell), cell.get("source", "")
+        if isinstance(source, list):
+            source = "".join(line for line in source if isinstance(line, str))
+        source = source.encode(errors="replace").decode() if isinstance(source, str) else ""
+        code += len(source)
+        kind = cell.get("cell_type") if cell.get("cell_type") in ("code", "markdown", "raw") else "raw"
+        test = name.removeprefix("test_") if name.startswith("test_") else None
+        if test in tests:  # also a copy of a test cell is not run: the grader has its own
+            found.append(Cell(kind, source, test=test if test not in seen else ""))
+            seen.add(test)
+        else:
+            found.append(Cell(kind, source, written=name if name in written else None))
+    if code > MOST_CODE:
+        raise NotGradable(f"{path} holds {code:,} letters, more than {MOST_CODE:,}: keep data in files")
+    if not any(cell.test or cell.written for cell in found) and not any(c.kind == "code" for c in found):
+        raise NotGradable(f"{path} holds neither code nor a cell of {assignment.name}: is it the right file?")
+    return found
+
+
+def readable(text, most=LONG):
+    """A text that students can have written, shortened, without what is not printed: it could play tricks
+    on a terminal.
+    """
+    shown = (letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text[:most])
+    return "".join(shown) + "..." * (len(text) > most)
+
+
+def _grade_id(cell):
+    metadata = cell.get("metadata")
+    mark = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    name = mark.get("grade_id") if isinstance(mark, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def find_assignment(path, known=None):
+    """The assignment a notebook belongs to: by its name, else by the graded cells that it has."""
+    known = assignments() if known is None else known
+    path = Path(path)
+    if path.stem in known:
+        return known[path.stem]
+    shared = {}
+    for name, assignment in known.items():
+        try:
+            cells = read_submission(path, assignment)
+        except NotGradable:
+            if path.is_file():
+                continue
+            raise
+        shared[name] = sum(bool(cell.test or cell.written) for cell in cells)
+    best = max(shared, key=shared.get, default=None)
+    if not best or not shared[best]:
+        raise NotGradable(
+            f"{path} is none of this course's exercises ({', '.join(known)}): is it the right file?"
+        )
+    return known[best]

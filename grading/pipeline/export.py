@@ -1,0 +1,71 @@
+"""Put the grades into the sheet that a learning platform exported, so that it can be imported again."""
+
+import csv
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+# Whose sheet it is: the column that says who a student is, and the column that takes the grade.
+CANVAS, MOODLE = ("ID", None), ("Identifier", "Grade")
+
+
+class SheetError(Exception):
+    """A sheet cannot be filled; the text says why and what to do."""
+
+
+@dataclass
+class Filled:
+    """What filling a sheet did: how many rows got a grade, and who is missing on either side."""
+
+    grades: int = 0
+    not_graded: list = field(default_factory=list)
+    not_in_sheet: list = field(default_factory=list)
+
+
+def fill(sheet, out, scores, column=None):
+    """Write a copy of a CSV sheet with the scores of students in it.
+
+    `scores` maps students, as their folder in submitted/ is called, to points or None. Canvas's
+    gradebook knows students by its column ID, Moodle's grading worksheet by Identifier ("Participant
+    4711"): the numbers by which `nbgrader zip_collect` names students here. `column` takes the grades:
+    in Canvas the assignment's own, in Moodle it is Grade. Rows of others stay as they are.
+    """
+    with Path(sheet).open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        rows, columns = list(reader), reader.fieldnames or []
+    known = next((kind for kind in (MOODLE, CANVAS) if kind[0] in columns), None)
+    if known is None:
+        raise SheetError(f"{sheet} has neither a column ID (Canvas) nor Identifier (Moodle): export it again")
+    who, column = known[0], column or known[1]
+    if column not in columns:
+        raise SheetError(f"{sheet} has no column {column!r}: name one with --column ({', '.join(columns)})")
+    filled, left = Filled(), dict(scores)
+    for row in rows:
+        number = re.search(r"\d+$", (row[who] or "").strip())
+        student = number[0] if number else None
+        if student not in scores:
+            continue
+        score = left.pop(student, None)
+        if score is None:
+            filled.not_graded.append(student)
+        else:
+            row[column] = f"{score:g}"
+            filled.grades += 1
+    filled.not_in_sheet = sorted(left)
+    with Path(out).open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    return filled
+
+
+def scores_of(database, assignment):
+    """The score of every submission in the gradebook, None where a person has still to grade it."""
+    from grading.pipeline.gradebook import Gradebook, MissingEntry  # which lets nbgrader find what it calls
+
+    with Gradebook(database) as gradebook:
+        try:
+            submissions = gradebook.find_assignment(assignment).submissions
+        except MissingEntry:
+            raise SheetError(f"{assignment} is not in {database}: grade it first") from None
+        return {s.student_id: None if s.needs_manual_grade else s.score for s in submissions}

@@ -1,0 +1,227 @@
+"""Grade one notebook: its cells run in the worker, its answers are judged here."""
+
+import secrets
+import time
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from grading.judge.judge import Verdict, draw, examine
+from grading.judge.message import STOPPED
+from grading.judge.registry import find_check
+from grading.pipeline.assignments import find_assignment, parse, read_submission, readable
+from grading.sandbox.cases import Outcome
+from grading.sandbox.client import Lost
+from grading.sandbox.limits import MEMORY
+
+RESTARTS = 3  # so often a cell may end the process that runs it, and the others still count
+END = ""  # the name of the snapshot after the last cell
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a notebook may take: seconds for a cell, for all cells with all restarts, and for a check, and
+    bytes of memory for all its processes together.
+    """
+
+    cell: float = 180
+    cells: float = 400
+    check: float = 60
+    memory: int = MEMORY
+
+
+@dataclass
+class Graded:
+    """What one check gave. `message` is for the student; `misconception` names a known mistake."""
+
+    name: str
+    points: float
+    max_points: float
+    message: str = ""
+    misconception: str | None = None
+
+
+@dataclass
+class Report:
+    """What grading a notebook gave: points for what was checked, `written` answers for a person to grade."""
+
+    assignment: str
+    score: float
+    max_score: float
+    status: str
+    sandboxed: bool
+    checks: list = field(default_factory=list)
+    written: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    cells: list = field(default_factory=list, repr=False)
+
+    def as_json(self):
+        """The report without the notebook's cells, as plain data."""
+        return {name: value for name, value in asdict(self).items() if name != "cells"}
+
+
+def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits()):  # noqa: B008 (frozen)
+    """Grade a notebook and give the `Report`. Raise NotGradable where it is no notebook of this course.
+
+    With `data`, its bytes, the path is only a name in messages.
+    """
+    assignment = assignment or find_assignment(path)
+    cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
+    outputs, lines, notes = {}, {}, []
+    skipped, fatal = set(), {}  # cells, and answers by name, that ended everything
+    until = time.monotonic() + limits.cells
+    while True:
+        started, restarts = time.monotonic(), len(skipped) + len(fatal)
+
+        def may_restart(started=started, restarts=restarts):
+            now = time.monotonic()
+            return restarts < RESTARTS and now + (now - started) < until
+
+        with sandbox.submission(limits.memory) as submission:
+            culprit, why = _run_cells(cells, skipped, submission, outputs, lines, limits, until)
+            if culprit is None or not may_restart():
+                if culprit is not None:
+                    notes.append(f"cell {culprit + 1} ended it, and the rest was not run: {why}")
+                elif why:
+                    notes.append(why)
+                try:
+                    checks = _judge(assignment, lines, seed, limits, fatal, submission, may_restart)
+                    break
+                except _Over as answer:
+                    fatal[answer.name] = answer.why
+                    continue
+        skipped.add(culprit)
+        notes.append(f"cell {culprit + 1} was left out: {why}")
+    return Report(
+        assignment=assignment.name,
+        score=sum(check.points for check in checks),
+        max_score=sum(points for _, points in assignment.tests),
+        status="graded",
+        sandboxed=sandbox.sandboxed,
+        checks=checks,
+        written=[{"name": name, "max_points": points} for name, points in assignment.written],
+        notes=notes,
+        cells=[(cell, outputs.get(i, ([], None))) for i, cell in enumerate(cells)],
+    )
+
+
+def _run_cells(cells, skipped, submission, outputs, lines, limits, until):
+    """Run the cells in order, and take a snapshot where a test stands and one at the end.
+
+    Gives the number of the cell that ended the process and why, or None and a note.
+    """
+    lines.clear()
+    last, note = 0, ""
+    try:
+        for i, cell in enumerate(cells):
+            if cell.test:
+                lines[cell.test] = submission.snapshot(limits.check)
+            if cell.kind != "code" or cell.test is not None or i in skipped or not cell.source.strip():
+                continue
+            if time.monotonic() > until:
+                note = f"the cells took more than {limits.cells:g} seconds: from cell {i + 1} on none was run"
+                break
+            last = i
+            outputs[i] = submission.run(cell.source, limits.cell)
+        lines[END] = submission.snapshot(limits.check)
+    except Lost as lost:
+        outputs[last] = [{"text": f"(this cell was stopped: {lost})"}], "Stopped"
+        return last, str(lost)
+    return None, note
+
+
+def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
+    """Check every answer of the assignment, but for those that are known to end all others.
+
+    As long as it may be started anew, an answer that does so is told by `_Over`.
+
+    What a student may see is asked of all answers before any of them is given a hidden input: they share
+    a folder, and one could tell the other.
+    """
+    asked, drawn = {}, {}
+
+    def still_there(name):
+        if name not in fatal and may_restart() and submission.is_over():
+            raise _Over(name, asked[name].over or "it ended the processes of all other answers.")
+
+    for name, _ in assignment.tests:
+        places = [lines[place] for place in (name, END) if place in lines]
+        asked[name] = _Asked(places, limits.check, fatal.get(name))
+        drawn[name] = draw(find_check(name), secrets.randbits(32) if seed is None else seed)
+        asked[name].ahead(name, [case for case in drawn[name] if case.visible])
+        still_there(name)
+    graded = []
+    for name, points in assignment.tests:
+        if not any(outcome.error for outcome in asked[name].known):
+            asked[name].ahead(name, [case for case in drawn[name] if not case.visible])
+        try:
+            verdict = examine(name, name, call=asked[name], drawn=drawn[name])
+        except Exception as error:  # whatever the answer did to the judge, it has not shown to be right
+            verdict = Verdict(False, sentence=f"it could not be judged ({type(error).__name__}).")
+        still_there(name)
+        earned = points if verdict.passed else 0
+        graded.append(Graded(name, earned, points, readable(str(verdict)), verdict.mistake))
+    return graded
+
+
+class _Over(Exception):
+    """An answer that was called ended all processes of its notebook."""
+
+    def __init__(self, name, why):
+        self.name, self.why = name, why
+
+
+class _Asked:
+    """A `call` that asks the worker, where the answer is called by its name in the notebook."""
+
+    def __init__(self, places, seconds, over=None):
+        self.places, self.left, self.over = list(places), seconds, over
+        self.known = []
+
+    def ahead(self, name, cases):
+        """Ask for the next cases now, at once; they are given out when they are called for."""
+        self.known += self._ask(name, cases)
+
+    def __call__(self, name, case):
+        return self.known.pop(0) if self.known else self._ask(name, [case])[0]
+
+    def _ask(self, name, cases):
+        outcomes = []
+        while self.places and not self.over and len(outcomes) < len(cases):
+            left = cases[len(outcomes) :]
+            lost, until = None, time.monotonic() + self.left
+            try:
+                for reply in self.places[0].ask_all({"call": name, "cases": left}, len(left), self.left):
+                    if reply is None:  # not defined there: perhaps it is at the end
+                        break
+                    outcomes.append(reply if _is_outcome(reply) else _stopped("it sent what is no answer."))
+                    self.places = self.places[:1]
+            except Lost as problem:  # perhaps ended from elsewhere, and still there at the end
+                lost = problem
+            self.left = until - time.monotonic()
+            if lost and (len(self.places) == 1 or self.left <= 0):
+                self.over = f"{lost}."
+            if len(outcomes) < len(cases):
+                self.places.pop(0)
+        missing = f"there is no {name} in the notebook: its cell is missing, or it failed."
+        return outcomes + [_stopped(self.over or missing)] * (len(cases) - len(outcomes))
+
+
+def _stopped(message):
+    return Outcome(error=(STOPPED, message))
+
+
+def _is_outcome(outcome):
+    """The worker may say anything: is this an outcome, part for part?"""
+    error = outcome.error if isinstance(outcome, Outcome) else 0
+    return (
+        (
+            error is None
+            or (isinstance(error, tuple) and len(error) == 2 and all(type(e) is str for e in error))
+        )
+        and (error is None or error[0] != STOPPED)
+        and isinstance(outcome.outputs, tuple)
+        and isinstance(outcome.inputs, dict)
+        and isinstance(outcome.gradients, dict)
+        and all(g is None or isinstance(g, np.ndarray) for g in outcome.gradients.values())
+    )

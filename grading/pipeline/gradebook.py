@@ -1,0 +1,190 @@
+"""The gradebook: the one writer of verdicts, through nbgrader's own models, a transaction a student."""
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from copy import deepcopy
+from pathlib import Path
+
+import nbformat
+from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
+from nbgrader.converters import GenerateAssignment
+from nbgrader.converters.base import NbGraderException
+from nbgrader.coursedir import CourseDirectory
+from sqlalchemy import exc, make_url
+from sqlalchemy.orm import scoped_session, sessionmaker
+
+from grading.pipeline import records, returned
+from grading.pipeline.assignments import ROOT
+
+# nbgrader calls alembic by its bare name to make a gradebook, also where the environment is not activated
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+os.environ.setdefault("PGCONNECT_TIMEOUT", "10")  # seconds
+
+
+EXAMPLE = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
+
+
+class GradebookError(Exception):
+    """The gradebook cannot be used; the text says why."""
+
+
+class Refused(Exception):
+    """The gradebook is there, and does not take this one verdict; the text says why."""
+
+
+class Book:
+    """An assignment in the gradebook. Use it in a `with` statement."""
+
+    def __init__(self, coursedir, config, assignment, registered=None):
+        """`registered` is a file that notes what the assignment was when it was last made known."""
+        self.coursedir, self.config, self.assignment = coursedir, config, assignment
+        self.registered = registered
+        try:
+            self.name = make_url(coursedir.db_url).render_as_string(hide_password=True)
+        except exc.ArgumentError:
+            raise GradebookError(
+                f"{coursedir.db_url!r} is no database: give a URL such as {EXAMPLE}"
+            ) from None
+        cells = nbformat.read(assignment.notebook, 4).cells
+        self.given = {c.metadata.nbgrader.grade_id: c.source for c in cells if "nbgrader" in c.metadata}
+        self.gradebook = None
+
+    def __enter__(self):
+        with self._trouble():
+            self.gradebook = Gradebook(self.coursedir.db_url, self.coursedir.course_id)
+        self._register()
+        return self
+
+    def __exit__(self, *error):
+        if self.gradebook:
+            self.gradebook.close()
+
+    def _register(self):
+        """Make the assignment known, or bring it up to date, as `nbgrader generate_assignment` does."""
+        name = self.assignment.name
+        solution = ROOT / "exercises" / "solution" / name / f"{name}.ipynb"
+        made_of = hashlib.sha256(self.coursedir.db_url.encode() + solution.read_bytes()).hexdigest()
+        with contextlib.suppress(OSError, Refused):
+            if self.registered and self.registered.read_text("utf-8") == made_of:
+                with self._transaction() as gradebook:
+                    gradebook.find_notebook(name, name)
+                return
+        config = deepcopy(self.config)
+        with tempfile.TemporaryDirectory() as folder:
+            config.CourseDirectory.root = folder
+            config.CourseDirectory.db_url = self.coursedir.db_url
+            coursedir = CourseDirectory(config=config, assignment_id=name)
+            place = Path(coursedir.format_path(coursedir.source_directory, ".", name), f"{name}.ipynb")
+            place.parent.mkdir(parents=True)
+            shutil.copyfile(solution, place)
+            converter = GenerateAssignment(coursedir=coursedir, config=config, force=True)
+            converter.log = logging.getLogger("grading.silent")
+            converter.log.disabled = True
+            try:
+                with self._trouble():
+                    converter.start()
+            except (NbGraderException, SystemExit, Refused):
+                raise GradebookError(
+                    f"{self.name} does not take {name} as it is now: graded cells were added or taken away "
+                    f"after students had handed in, so begin a new gradebook with --db"
+                ) from None
+        if self.registered:
+            records.write_text(self.registered, made_of)
+
+    @contextlib.contextmanager
+    def _trouble(self):
+        """Tell a database that is gone from one that refuses what it is given."""
+        gone = (exc.OperationalError, exc.InterfaceError, exc.NoSuchModuleError, ImportError, OSError)
+        try:
+            yield
+        except (*gone, exc.SQLAlchemyError, InvalidEntry, MissingEntry) as error:
+            # nbgrader makes an InvalidEntry of whatever a statement raises
+            cause = error.__context__ if isinstance(error, InvalidEntry) and error.__context__ else error
+            if isinstance(cause, gone):
+                reason = str(getattr(cause, "orig", None) or cause).strip().split("\n")[0]
+                raise GradebookError(f"the gradebook {self.name} cannot be used: {reason}") from error
+            raise Refused(f"the gradebook did not take it: {str(error).strip().splitlines()[0]}") from error
+
+    @contextlib.contextmanager
+    def _transaction(self):
+        """The gradebook in one transaction: its own commits only take effect at the end, all or none."""
+        outer = self.gradebook.db
+        with self._trouble(), self.gradebook.engine.begin() as connection:
+            session = scoped_session(
+                sessionmaker(connection, join_transaction_mode="rollback_only", autoflush=False)
+            )
+            self.gradebook.db = session
+            try:
+                yield self.gradebook
+                session.commit()
+            finally:
+                session.remove()
+                self.gradebook.db = outer
+
+    def save(self, record, notebook, before=None):
+        """Write a verdict. `before` is the notebook that was graded earlier, if there is one.
+
+        Points that a person gave stay as long as the work that they were given for is the same; else they
+        are taken back, and the cell waits for a person again. The same verdict twice changes nothing.
+        """
+        name = self.assignment.name
+        checks = {f"test_{check['name']}": check for check in record.get("checks", [])}
+        sources = {cell["name"]: cell["source"] for cell in record.get("cells", [])}
+        graded = record["status"] == records.GRADED
+        with self._transaction() as gradebook:
+            gradebook.update_or_create_student(record["student"])
+            when = {"timestamp": record["timestamp"]} if record.get("timestamp") else {}
+            submission = gradebook.update_or_create_submission(name, record["student"], **when)
+            (submitted,) = (book for book in submission.notebooks if book.name == name)
+            _ = submitted.notebook.grade_cells  # in one query: else each name below takes one
+            for grade in submitted.grades:
+                if not graded:
+                    points = None
+                elif grade.name in checks:
+                    points = checks[grade.name]["points"]
+                else:
+                    points = 0.0 if self._empty(grade.name, sources) else None
+                self._set(grade, points, notebook, before)
+            for note in submitted.comments:
+                check = checks.get(f"test_{note.name}")
+                if check:
+                    note.auto_comment = returned.comment(check)
+                else:
+                    note.auto_comment = "No response." if graded and self._empty(note.name, sources) else None
+
+    def _empty(self, name, sources):
+        """Is an answer missing, or still as it was given out?"""
+        return sources.get(name, "").strip() in ("", self.given.get(name, "").strip())
+
+    def _set(self, grade, points, notebook, before):
+        by_hand = grade.manual_score is not None or grade.extra_credit
+        if not by_hand:
+            grade.needs_manual_grade = points is None
+        elif before is None:
+            grade.needs_manual_grade = True
+        elif returned.work(before, grade.name) != returned.work(notebook, grade.name):
+            grade.manual_score = grade.extra_credit = None
+            grade.needs_manual_grade = True
+        elif grade.auto_score != points:
+            grade.needs_manual_grade = True
+        grade.auto_score = points
+
+    def grades(self, student):
+        """All that the gradebook holds on a student's work, as plain data: points and comments by cell."""
+        with self._transaction() as gradebook:
+            try:
+                found = gradebook.find_submission(self.assignment.name, student)
+            except MissingEntry:
+                return None
+            held = [
+                [g.name, g.auto_score, g.manual_score, g.extra_credit, g.needs_manual_grade]
+                for n in found.notebooks
+                for g in n.grades
+            ]
+            said = [[c.name, c.comment] for n in found.notebooks for c in n.comments]
+            return [sorted(held, key=lambda row: row[0]), sorted(said, key=lambda row: row[0])]

@@ -1,0 +1,173 @@
+"""What a student gets back: the graded notebook, and the feedback page that is made from it."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import re
+import signal
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+import nbformat
+from nbgrader.converters import GenerateFeedback
+
+from grading.pipeline import records
+
+PAGE_SECONDS = 60
+NOTE = "about_this_grading"  # the grade_id-like name of the cell that the grader puts on top
+MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|$~])")
+
+
+def graded_notebook(record, starter):
+    """The notebook of a record, in the form that nbgrader's Formgrader and feedback know.
+
+    The student's cells with the outputs that they gave, the starter's test cells with the message as
+    output, and the starter's metadata on every cell that it marks, found by its grade_id. Depends on the
+    record and the starter only.
+    """
+    starter = _starter(starter)
+    marked = {cell.metadata.nbgrader.grade_id: cell for cell in starter.cells if "nbgrader" in cell.metadata}
+    checks = {f"test_{check['name']}": check for check in record.get("checks", [])}
+    cells, left = [], dict(marked)
+    for number, cell in enumerate(record.get("cells", [])):
+        given = left.get(cell["name"])
+        if given is not None and given.cell_type == cell["kind"]:
+            del left[cell["name"]]
+            cells.append(_marked_cell(given, cell, checks))
+        else:
+            cells.append(_cell(cell["kind"], cell["source"], cell["outputs"], f"cell-{number + 1}"))
+    # gone from the submission: graded cells have their place in the gradebook
+    graded = (given for given in left.values() if given.metadata.nbgrader.grade)
+    cells += [_marked_cell(given, None, checks) for given in graded]
+    if text := _about(record):
+        note = _cell("markdown", text, [], NOTE)
+        note.metadata[NOTE] = True
+        cells.insert(0, note)
+    return nbformat.v4.new_notebook(cells=cells, metadata=copy.deepcopy(starter.metadata))
+
+
+@lru_cache
+def _starter(path):
+    return nbformat.read(path, 4)
+
+
+def _marked_cell(given, cell, checks):
+    mark = given.metadata.nbgrader
+    if mark.grade and not mark.solution:
+        check = checks.get(mark.grade_id)
+        shown = [{"text": sign(check) + "\n" + check["message"]}] if check else [{"text": "Not graded."}]
+        new = _cell("code", given.source, shown, given.id)
+    else:
+        source, outputs = (cell["source"], cell["outputs"]) if cell else (given.source, [])
+        new = _cell(given.cell_type, source, outputs, given.id)
+    new.metadata = copy.deepcopy(given.metadata)
+    return new
+
+
+def _cell(kind, source, outputs, name):
+    """A cell as nbformat has them. The notebook is validated once, as a whole, when it is written."""
+    cell = {"cell_type": kind, "id": name, "metadata": {}, "source": source}
+    if kind == "code":
+        cell |= {"execution_count": None, "outputs": [_output(output) for output in outputs]}
+    return nbformat.from_dict(cell)
+
+
+def _output(output):
+    if "text" in output:
+        return {"output_type": "stream", "name": "stdout", "text": output["text"]}
+    return {"output_type": "display_data", "data": {"image/png": output["png"]}, "metadata": {}}
+
+
+def _about(record):
+    lines = []
+    if record["status"] != records.GRADED:
+        lines.append(f"**This notebook could not be graded.** {escaped(record['reason'])}")
+    lines += [f"- {escaped(note)}" for note in record.get("notes", [])]
+    return "\n".join(["### About this grading", "", *lines]) if lines else ""
+
+
+def sign(check):
+    """The points of a check in a line."""
+    mark = "✓" if check["points"] == check["max_points"] else "✗"
+    return f"{mark} {check['points']:g} of {check['max_points']:g} points"
+
+
+def comment(check):
+    """A check's message as Markdown: a sentence, and what was seen as it is."""
+    if not check["message"]:
+        return None
+    sentence, *seen = check["message"].split("\n")
+    return "\n".join([escaped(sentence), *(["", *(f"    {line}" for line in seen)] if seen else [])])
+
+
+def escaped(text):
+    """Text in which Markdown finds nothing to interpret."""
+    return MARKDOWN.sub(r"\\\1", text)
+
+
+def work(notebook, name=None):
+    """What a person graded: the text of a written answer, or else all cells of the student."""
+    own, answer = [], None
+    for cell in notebook.cells:
+        mark = cell.metadata.get("nbgrader", {})
+        if mark.get("solution") and mark.get("grade") and mark["grade_id"] == name:
+            answer = cell.source
+        if NOTE not in cell.metadata and (mark.get("solution") or not mark.get("grade")):
+            own.append(cell.source)
+    return own if answer is None else answer
+
+
+def write_graded(path, notebook):
+    """Put a graded notebook in its place, and leave it alone if it is there already."""
+    text = nbformat.writes(notebook) + "\n"
+    with contextlib.suppress(OSError, ValueError):
+        if Path(path).read_text("utf-8") == text:
+            return
+    records.write_text(path, text)
+
+
+class Feedback(GenerateFeedback):
+    """nbgrader's feedback, a page at a time, made anew only where the notebook or its grades have changed."""
+
+    def prepare(self):
+        self.exporter = self.exporter_class(parent=self, config=self.config)
+        for preprocessor in self.preprocessors:
+            self.exporter.register_preprocessor(preprocessor)
+
+    def page(self, student, assignment):
+        return Path(self._format_dest(assignment, student), f"{assignment}.html")
+
+    def make(self, student, assignment, grades):
+        """Write the page of a student's graded notebook, whose grades in the gradebook are these."""
+        source = Path(self._format_source(assignment, student), f"{assignment}.ipynb")
+        page = self.page(student, assignment)
+        made_of = hashlib.sha256(source.read_bytes() + json.dumps(grades).encode()).hexdigest()
+        made_of = f"<!-- made of {made_of} -->\n"
+        with contextlib.suppress(OSError, ValueError):
+            if page.read_text("utf-8").endswith(made_of):
+                return
+        resources = self.init_single_notebook_resources(str(source))
+        with _at_most(PAGE_SECONDS):
+            html, _ = self.exporter.from_filename(str(source), resources=resources)
+        records.write_text(page, f"{html}\n{made_of}")
+
+
+@contextlib.contextmanager
+def _at_most(seconds):
+    """Raise TimeoutError in what takes longer, on systems that have alarms."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(*_):
+        raise TimeoutError(f"it took more than {seconds} seconds")
+
+    before = signal.signal(signal.SIGALRM, over)
+    running = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *running)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,335 @@
+"""Grade all that was handed in for an assignment: python -m grading run ASSIGNMENT.
+
+Every verdict is first a file in graded/, written as soon as it is there. Gradebook, graded notebooks,
+feedback, table and report are made from these files, so that a run that was cut off at any point is
+finished by running the same command again.
+"""
+
+import contextlib
+import csv
+import io
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import nbformat
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.utils import parse_utc
+from tqdm import tqdm
+from traitlets.config.loader import PyFileConfigLoader
+
+from grading.pipeline import executor, records, report, returned
+from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes
+from grading.pipeline.gradebook import Book, GradebookError, Refused
+
+NOT_YET = "not graded yet"
+
+
+class RunError(Exception):
+    """The run as a whole cannot happen, or did not end; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A notebook that a student handed in. `path` is how messages name it; `about` goes into its record."""
+
+    path: str
+    data: bytes
+    about: dict
+
+
+class Run:
+    """Grading one assignment in one course folder."""
+
+    def __init__(self, name, course=".", db=None):
+        known = assignments()
+        if name not in known:
+            raise RunError(f"no exercise is called {name}: choose from {', '.join(known)}")
+        self.name, self.assignment, self.course = name, known[name], Path(course).resolve()
+        self.version = records.version(self.assignment)
+        place = self.course if (self.course / "nbgrader_config.py").is_file() else ROOT
+        self.config = PyFileConfigLoader("nbgrader_config.py", path=str(place)).load_config()
+        self.config.CourseDirectory.root = str(self.course)
+        if db:
+            self.config.CourseDirectory.db_url = db
+        self.coursedir = CourseDirectory(config=self.config, assignment_id=name)
+        self.folder = self.course / "graded" / name
+        self.book = self.lost = None
+        self.pageless = {}
+
+    def grade(
+        self,
+        workers=None,
+        scheduler=None,
+        students=(),
+        require=False,
+        again=False,
+        seed=None,
+        feedback=True,
+        shared=None,
+    ):
+        """Grade everybody, or the named students. Give a row for everybody, one a student.
+
+        `shared` is the socket of a sandbox for the workers on this machine, see `grading.sandbox`.
+        """
+        everybody = self.everybody()
+        for student in students:
+            if Path(student).name != student:
+                raise RunError(f"{student!r} cannot be a student's name")
+        chosen = sorted(set(students)) or everybody
+        if not chosen:
+            raise RunError(f"nobody has handed in {self.name}: there is no {self.place('STUDENT')}")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            registered = self.folder / ".registered"
+            with (
+                self._alone(),
+                Book(self.coursedir, self.config, self.assignment, registered) as self.book,
+            ):
+                self._grade(chosen, workers, scheduler, require, again, seed, shared)
+                if feedback and not self.lost:
+                    self._write_feedback(chosen)
+            rows = [self.row(student) for student in sorted({*everybody, *chosen})]
+            records.write_text(f"{self.folder}.csv", table(rows, self.assignment))
+            records.write_text(f"{self.folder}.html", report.page(self.name, rows, self.assignment))
+        except (GradebookError, Refused, executor.ClusterError) as error:
+            raise RunError(str(error)) from error
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self.folder} could not be written ({error.strerror or error}): what was "
+                f"graded before is kept, so make room and run the command again"
+            ) from error
+        if self.lost:
+            raise RunError(f"{self.lost}; all verdicts are kept in {self.folder}: run the command again")
+        return rows
+
+    # Finding what was handed in
+
+    def everybody(self):
+        """The students who handed in something for this assignment."""
+        submitted = self.course / self.coursedir.submitted_directory
+        if not submitted.is_dir():
+            raise RunError(
+                f"there is no {submitted}: put what students handed in there, as STUDENT/{self.name}/"
+                f"{self.name}.ipynb, or name the course's folder with --course"
+            )
+        names = sorted(path.name for path in submitted.iterdir() if not path.name.startswith("."))
+        return [name for name in names if os.path.lexists(self.place(name))]
+
+    def place(self, student, step=None):
+        """The folder of a student's work: as it was submitted, or at a later step."""
+        step = step or self.coursedir.submitted_directory
+        return Path(self.coursedir.format_path(step, student, self.name))
+
+    def read(self, student):
+        """A student's `Submission`. Raise NotGradable, with the reason, where there is none to be graded."""
+        folder, notes = self.place(student), []
+        for part in (folder.parent, folder):
+            if part.is_symlink():
+                raise NotGradable(f"{self._shown(part)} is a link: put the folder itself there")
+        path = folder / f"{self.name}.ipynb"
+        if not os.path.lexists(path):
+            others = (
+                [p for p in folder.glob("*.ipynb") if not p.name.startswith(".")] if folder.is_dir() else []
+            )
+            if len(others) == 1:
+                path = others[0]
+                notes.append(f"it was handed in as {path.name}, not as {self.name}.ipynb")
+            elif others:
+                raise NotGradable(
+                    f"{self._shown(folder)} holds {len(others)} notebooks, and none is called "
+                    f"{self.name}.ipynb: keep the right one"
+                )
+        try:
+            data = read_bytes(path, self.assignment)
+        except NotGradable as problem:
+            raise NotGradable(str(problem).replace(str(path), self._shown(path))) from None
+        about = {
+            "student": student,
+            "assignment": self.name,
+            "key": records.key(data, self.version),
+            "timestamp": _timestamp(folder / "timestamp.txt"),
+            "notes": notes,
+        }
+        return Submission(self._shown(path), data, about)
+
+    def _shown(self, path):
+        return str(path.relative_to(self.course)) if path.is_relative_to(self.course) else str(path)
+
+    # Grading
+
+    @contextlib.contextmanager
+    def _alone(self):
+        """Only one run at a time writes here. The system frees the lock when a run ends, however it ends."""
+        try:
+            lock = filelock.FileLock(self.folder / ".lock").acquire(blocking=False)
+        except filelock.Timeout:
+            raise RunError(f"another run is grading {self.name} here: wait until it has ended") from None
+        with lock:
+            yield
+
+    def _grade(self, students, workers, scheduler, require, again, seed, shared):
+        with tqdm(total=len(students), desc=self.name, unit="notebook", disable=None) as bar:
+            missing = []
+            for student in students:
+                record = self._known(student)
+                unsafe = require and record and record.get("sandboxed") is False
+                if record and record["key"] is None:
+                    self._finish(record)
+                elif again or not record or record["status"] == records.FAILED or unsafe:
+                    missing.append(student)
+                    continue
+                else:
+                    self._deliver(record)
+                bar.update()
+            if not missing:
+                return
+            with executor.connect(workers, scheduler) as client:
+                queue = self._queue(missing, bar)
+                for submission, verdict in executor.grade_all(
+                    client, self.name, queue, self.version, seed, require, shared
+                ):
+                    self._finish({**submission.about, **verdict}, submission.about["notes"])
+                    bar.update()
+
+    def _queue(self, students, bar):
+        """The submissions to be graded, read one by one. What has vanished gets its verdict here."""
+        for student in students:
+            try:
+                yield self.read(student)
+            except NotGradable as problem:
+                self._finish(self._unreadable(student, problem))
+                bar.update()
+
+    def _known(self, student):
+        """The verdict on what lies in submitted/ now, by this version, or None where there is none yet."""
+        try:
+            key = self.read(student).about["key"]
+        except NotGradable as problem:
+            return self._unreadable(student, problem)
+        record = records.read(self._file(student))
+        return record if record and record["key"] == key else None
+
+    def _unreadable(self, student, problem):
+        about = {"student": student, "assignment": self.name, "key": None, "timestamp": None}
+        return records.clean({**about, "status": records.NOT_GRADABLE, "reason": str(problem)})
+
+    def _file(self, student):
+        return self.folder / f"{records.clean(student)}.json"
+
+    def _finish(self, record, notes=()):
+        record = records.clean(record)
+        if notes:
+            record["notes"] = [*notes, *record.get("notes", [])]
+        records.write(self._file(record["student"]), record)
+        self._deliver(record)
+
+    def _deliver(self, record):
+        """Write a verdict into the gradebook, then the graded notebook: both wait where that is lost."""
+        notebook = returned.graded_notebook(record, self.assignment.notebook)
+        path = self._graded_notebook(record["student"])
+        try:
+            before = nbformat.read(path, 4)
+        except (OSError, ValueError):
+            before = None
+        try:
+            if not self.lost:
+                self.book.save(record, notebook, before)
+                returned.write_graded(path, notebook)
+        except GradebookError as error:
+            self.lost = error
+        except Refused as error:
+            failed = {name: record[name] for name in ("student", "assignment", "key", "timestamp")}
+            records.write(
+                self._file(record["student"]), {**failed, "status": records.FAILED, "reason": str(error)}
+            )
+
+    def _graded_notebook(self, student):
+        return self.place(student, self.coursedir.autograded_directory) / f"{self.name}.ipynb"
+
+    def _write_feedback(self, students):
+        """Write the pages that are out of date. One that cannot be made costs no other student theirs."""
+        maker = returned.Feedback(coursedir=self.coursedir, config=self.config)
+        maker.prepare()
+        for student in tqdm(students, desc="feedback", unit="page", disable=None):
+            student = records.clean(student)
+            try:
+                grades = self.book.grades(student)
+                if grades:
+                    maker.make(student, self.name, grades)
+            except GradebookError as error:
+                self.lost = error
+                return
+            except Exception as error:
+                if isinstance(error, OSError) and not isinstance(error, TimeoutError):
+                    raise
+                maker.page(student, self.name).unlink(missing_ok=True)
+                self.pageless[student] = f"it has no feedback page: {type(error).__name__}: {error}"
+
+    # Telling
+
+    def row(self, student):
+        """What the table and the report say of a student: the record without the cells."""
+        record = self._known(student)
+        if not record:
+            reason = "this run was for others: run it again without --student"
+            return {"student": records.clean(student), "status": NOT_YET, "reason": reason}
+        row = {name: value for name, value in record.items() if name != "cells"}
+        if student in self.pageless:
+            row["notes"] = [*row.get("notes", []), records.clean(self.pageless[student])]
+        return row
+
+
+def _timestamp(path):
+    """When a submission was handed in, as nbgrader's exchange and collectors note it beside the notebook."""
+    try:
+        found = os.lstat(path)
+        if stat.S_ISREG(found.st_mode) and found.st_size < 100:
+            return parse_utc(path.read_text("utf-8").strip()).isoformat()
+    except (OSError, ValueError, OverflowError, AttributeError):
+        pass
+    return None
+
+
+def table(rows, assignment):
+    """The rows as CSV, for a spreadsheet."""
+    names = [name for name, _ in assignment.tests]
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(["student", "score", "max_score", *names, "misconceptions", "status", "sandboxed", "reason"])
+    for row in rows:
+        points = {check["name"]: f"{check['points']:g}" for check in row.get("checks", [])}
+        known = [f"{c['name']}:{c['misconception']}" for c in row.get("checks", []) if c["misconception"]]
+        score = [f"{row['score']:g}", f"{row['max_score']:g}"] if "score" in row else ["", ""]
+        said = "; ".join([*([row["reason"]] if "reason" in row else []), *row.get("notes", [])])
+        sandboxed = {True: "yes", False: "no", None: ""}[row.get("sandboxed")]
+        each = [points.get(name, "") for name in names]
+        out.writerow([row["student"], *score, *each, " ".join(known), row["status"], sandboxed, said])
+    return text.getvalue()
+
+
+def as_text(rows, assignment):
+    """The rows for people, with what needs one of them."""
+    wide = max([len("student"), *(len(row["student"]) for row in rows)])
+    most = sum(points for _, points in assignment.tests)
+    lines = [f"{'student':<{wide}}  score of {most:g}  what was seen"]
+    for row in rows:
+        wrong = [check for check in row.get("checks", []) if check["points"] < check["max_points"]]
+        seen = [c["name"] + (f" ({c['misconception']})" if c["misconception"] else "") for c in wrong]
+        score = f"{row['score']:g}" if "score" in row else "-"
+        if row["status"] != records.GRADED:
+            seen = [f"{row['status']}: {row['reason']}"]
+        seen += row.get("notes", [])
+        if row.get("sandboxed") is False:
+            seen.append("not sandboxed")
+        lines.append(
+            f"{row['student']:<{wide}}  {score:>{len(f'score of {most:g}')}}  {'; '.join(seen)}".rstrip()
+        )
+    done = [row["score"] for row in rows if "score" in row]
+    lines.append(
+        f"{len(done)} of {len(rows)} graded"
+        + (f", {sum(done) / len(done):.1f} of {most:g} points on average" if done else "")
+    )
+    return "\n".join(lines)

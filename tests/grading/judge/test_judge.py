@@ -1,0 +1,325 @@
+"""The checks tell right from wrong and name the mistake: every right answer and known mistake of the bank."""
+
+import math
+import re
+from importlib import import_module
+from pathlib import Path
+
+import jupytext
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from grading.checks import check
+from grading.judge.compare import equal
+from grading.judge.judge import draw, examine
+from grading.judge.registry import all_checks, mistakes_of
+from grading.sandbox import calls
+from grading.sandbox.calls import call
+from grading.sandbox.protocol import decode, encode
+from tests.grading.remembered import remembered
+from utils import attention
+
+CHECKS = all_checks()
+FUNCTIONS = [name for name, this in CHECKS.items() if this.reference]  # the others are judged by properties
+
+
+def exercise(name):
+    """The module that draws the cases of a check, by the exercise it belongs to."""
+    return CHECKS[name].draw.__module__.split(".")[-2]
+
+
+def right(name):
+    """The right answers that are written in another way."""
+    return import_module(CHECKS[name].draw.__module__.replace(".checks", ".mistakes")).RIGHT[name]
+
+
+@pytest.fixture
+def call_once(monkeypatch):
+    """`call`, which asks every answer about every case only once: for the test and for the judge."""
+    call_once = remembered(call)
+    monkeypatch.setattr(calls, "call", call_once)
+    return call_once
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_known_mistake_is_caught_and_named(name, call_once, record_property):
+    """A mistake can be missed by all cases, or be taken for one that stands before it in the bank."""
+    drawn, missed = draw(CHECKS[name], seed=0), {}
+    for i, known in enumerate(mistakes_of(name)):
+        verdict = examine(name, known.answer, call=over_a_wire(call_once), drawn=drawn)
+        record_property("bank", [exercise(name), "misconceptions", "caught", not verdict.passed])
+        record_property("bank", [exercise(name), "misconceptions", "named", verdict.mistake == known.name])
+        if verdict.mistake != known.name or not str(verdict).startswith(f"{known.sentence}\n  seen with "):
+            missed[f"{i}: {known.name}"] = str(verdict)
+    assert missed == {}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_right_answer_passes(name, record_property):
+    """The reference, and the answers that are written in another way, each with inputs of its own."""
+    failed = {}
+    for seed, answer in enumerate((CHECKS[name].reference, *right(name))):
+        verdict = examine(name, answer, seed=seed, call=over_a_wire(call))
+        if seed:
+            record_property("bank", [exercise(name), "variants", "passed", verdict.passed])
+        if not verdict.passed:
+            failed[seed] = str(verdict)
+    assert failed == {}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_bank_is_rich(name):
+    assert len({known.name for known in mistakes_of(name)}) >= 6 and len(right(name)) >= 4
+    drawn = draw(CHECKS[name], seed=0)
+    assert 3 <= sum(case.visible for case in drawn if not case.elsewhere) < len(drawn)
+
+
+def over_a_wire(call):
+    """A call in another process: a case and its outcome cross as arrays, numbers and text."""
+
+    def there_and_back(answer, case):
+        sent = decode(encode(case))
+        assert (sent.kept, sent.sizes, sent.library) == ({}, case.sizes, case.library)
+        assert equal(sent.inputs, case.inputs) and equal(sent.parameters, case.parameters)
+        return decode(encode(call(answer, case)))
+
+    return there_and_back
+
+
+def graded_cells():
+    lessons = Path(__file__).parents[3] / "lessons" / "exercises"
+    cells = [cell for path in sorted(lessons.glob("*.py")) for cell in jupytext.read(path).cells]
+    return {cell.metadata["test"]: cell.source for cell in cells if "test" in cell.metadata}
+
+
+@pytest.mark.filterwarnings("ignore:a warning is no mistake")
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_graded_cell_of_the_lesson_checks_the_answer_alone_and_accepts_every_right_one(name, monkeypatch):
+    """Its tests by hand, too, must not insist on one way of writing it."""
+    cell, asked = graded_cells()[name], []
+    monkeypatch.setattr("grading.checks.check", lambda *args, **settings: asked.append((args, settings)))
+    hidden = re.search("### BEGIN HIDDEN TESTS.*### END HIDDEN TESTS", cell, re.DOTALL)[0]
+    for answer in (CHECKS[name].reference, *right(name)):
+        exec(cell.replace(hidden, ""), {name: answer})
+        exec("from grading.checks import check\n" + hidden, {name: answer})
+        assert asked == [((name, answer), {"cases": "visible"}), ((name, answer), {})]
+        asked.clear()
+
+
+def divided_by_hidden_in_a_loop(query, keys):
+    scores = query.new_zeros(query.shape[0], query.shape[1], keys.shape[1])
+    for t in range(query.shape[1]):
+        for s in range(keys.shape[1]):
+            scores[:, t, s] = (query[:, t] * keys[:, s]).mean(-1)
+    return scores
+
+
+class ColumnsAsWeights(attention.AdditiveScore):
+    def forward(self, query, keys):
+        return torch.einsum("abc->acb", super().forward(query, keys))
+
+
+def softmax_with_no_axis_given(scores, mask):
+    if mask is not None:
+        mask = mask[:, None, :] if mask.dim() == 2 else mask
+        scores = torch.where(mask, scores, -torch.inf)
+    return nn.functional.softmax(scores)  # over axis 0, with a warning
+
+
+def masked_by_multiplying(scores, mask):
+    weights = torch.softmax(scores, 2)
+    if mask is None:
+        return weights
+    return weights.masked_fill(~(mask if mask.dim() == 3 else mask[:, None]), 0)
+
+
+def keys_taken_for_values(query, keys, values, mask, score):
+    weights = attention.masked_softmax(score(query, keys), mask)
+    return torch.einsum("bts,bsd->btd", weights, keys), weights
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "mistake"),
+    [
+        ("scaled_dot_score", divided_by_hidden_in_a_loop, "divided_by_hidden"),
+        ("AdditiveScore", ColumnsAsWeights, "transposed_scores"),
+        ("masked_softmax", softmax_with_no_axis_given, "softmax_over_batch"),
+        ("masked_softmax", masked_by_multiplying, "masked_after"),
+        ("attend", keys_taken_for_values, "keys_as_values"),
+    ],
+)
+def test_a_known_mistake_is_named_however_it_is_written(name, answer, mistake):
+    assert examine(name, answer, seed=5).mistake == mistake
+
+
+# Mistakes that the bank does not know: the message says which property broke.
+
+
+def not_written(*args):
+    raise NotImplementedError
+
+
+def divided_by_zero(query, keys):
+    return 1 / 0
+
+
+class EqualToEverything(torch.Tensor):
+    def __eq__(self, other):
+        return True
+
+    __hash__ = torch.Tensor.__hash__
+
+
+def in_place(scores, mask):
+    weights = attention.masked_softmax(scores, mask)
+    scores.fill_(0)
+    return weights
+
+
+def in_place_of_keys(query, keys):
+    keys /= math.sqrt(keys.shape[-1])
+    return query @ keys.mT
+
+
+def zeroed_in_place(scores, mask):
+    """Right numbers, but softmax needs its own result again for the gradient."""
+    weights = attention.masked_softmax(scores, mask).exp()
+    result = weights.log()
+    weights[:] = 1
+    return result
+
+
+def uniform(scores, mask):
+    real = attention.masked_softmax(torch.zeros_like(scores), mask)
+    return 0.9 * real
+
+
+def leaky(scores, mask):
+    return torch.softmax(scores * 2, -1)
+
+
+def empty_rows_of_one(scores, mask):
+    weights = attention.masked_softmax(scores, mask)
+    return torch.where(weights.sum(-1, keepdim=True) == 0, 1.0, weights)
+
+
+def nan_in_the_empty(query, keys, values, mask, score):
+    context, weights = attention.attend(query, keys, values, mask, score)
+    return context / weights.sum(-1, keepdim=True), weights
+
+
+def half_detached(query, keys, values, mask, score):
+    weights = attention.masked_softmax(score(query, keys), mask)
+    return weights.detach() @ values, weights
+
+
+def three_results(query, keys, values, mask, score):
+    return *attention.attend(query, keys, values, mask, score), score(query, keys)
+
+
+class WithBias(attention.MultiplicativeScore):
+    def __init__(self, query_dim, key_dim):
+        super().__init__(query_dim, key_dim)
+        self.key_proj = nn.Linear(key_dim, query_dim)
+
+
+class DetachedMatrix(attention.MultiplicativeScore):
+    def forward(self, query, keys):
+        return query @ (keys @ self.key_proj.weight.detach().T).mT
+
+
+UNKNOWN = [
+    ("dot_score", lambda q, k: (q @ k.mT) * torch.ones(1, k.shape[1], dtype=q.dtype), "would fail on a GPU"),
+    ("dot_score", not_written, "it is not written yet"),
+    ("dot_score", divided_by_zero, "it raised ZeroDivisionError: division by zero"),
+    ("dot_score", lambda q, k: None, "scores should be a plain torch.Tensor on the CPU, but is NoneType"),
+    ("dot_score", lambda q, k: (q @ k.mT).numpy(), "but is numpy.ndarray"),
+    ("dot_score", lambda q, k: (q @ k.mT).as_subclass(EqualToEverything), "but is .*EqualToEverything"),
+    ("dot_score", lambda q, k: (q @ k.mT).to("meta"), "but is a torch.float.* tensor on meta"),
+    ("dot_score", lambda q, k: (q @ k.mT, q), "it returned 2 things, where scores was meant"),
+    (
+        "dot_score",
+        lambda q, k: (q @ k.mT)[:, 0],
+        r"shape \(1, 3\), where \(batch, .*\) = \(1, 1, 3\) was meant",
+    ),
+    ("dot_score", lambda q, k: (q @ k.mT).float(), "scores is float32, where float64 was meant"),
+    ("dot_score", lambda q, k: (q @ k.mT).double(), "another dtype, where float32 was meant"),
+    ("dot_score", lambda q, k: 1.1 * (q @ k.mT), "right shape, but not the right numbers"),
+    ("dot_score", lambda q, k: (q @ k.mT).log(), "scores holds NaN or infinity"),
+    ("dot_score", lambda q, k: (q @ k.mT).detach(), "no gradient reaches query"),
+    ("dot_score", lambda q, k: q @ k.detach().mT, "no gradient reaches keys"),
+    ("dot_score", torch.no_grad()(attention.dot_score), "no gradient reaches query"),
+    ("scaled_dot_score", in_place_of_keys, "keys was changed in place"),
+    ("MultiplicativeScore", WithBias, "it raised TypeError: its parameters are .* leave __init__"),
+    ("MultiplicativeScore", DetachedMatrix, "no gradient reaches key_proj.weight"),
+    ("masked_softmax", in_place, "scores was changed in place"),
+    ("masked_softmax", zeroed_in_place, "their gradient fails with RuntimeError.*inplace"),
+    ("masked_softmax", uniform, r"do not sum to one: those of row \[0, 0\] sum to 0.9000"),
+    ("masked_softmax", leaky, "padding receives weight"),
+    ("masked_softmax", empty_rows_of_one, "weights is not zero where nothing can be attended to"),
+    ("attend", nan_in_the_empty, "context is NaN where nothing can be attended to"),
+    ("attend", half_detached, "the outputs are right, but the gradient of query is not"),
+    ("attend", three_results, "it returned 3 things, where context and weights were meant"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "message"), UNKNOWN)
+def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
+    verdict = examine(name, answer)
+    assert verdict.mistake is None and re.search(message, str(verdict)), verdict
+
+
+def test_the_message_shows_the_smallest_input_with_what_was_expected_and_what_came():
+    with pytest.raises(AssertionError) as error:
+        check("scaled_dot_score", attention.dot_score, seed=1)
+    case = next(c for c in CHECKS["dot_score"].draw(np.random.default_rng(1)))
+    first, seen, expected, got, seed = str(error.value).splitlines()
+    query, keys = case.inputs["query"], case.inputs["keys"]
+    assert first.startswith("scaled_dot_score: the scores are not scaled")
+    assert f"query (1, 1, 2) = {query.round(4).tolist()}, keys (1, 3, 2) = {keys.round(4).tolist()}" in seen
+    product = query @ keys.swapaxes(1, 2)
+    assert expected.endswith(f"scores (1, 1, 3) = {(product / 2**0.5).round(4).tolist()}")
+    assert got.endswith(f"scores (1, 1, 3) = {product.round(4).tolist()}")
+    assert seed.endswith("seed=1")
+
+
+def test_inputs_are_drawn_anew_and_a_seed_draws_them_again():
+    def drawn(seed):
+        seen = []
+        check("dot_score", lambda q, k: seen.append(q.detach().clone()) or q @ k.mT, seed=seed)
+        return seen
+
+    def same(a, b):
+        return len(a) == len(b) and all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+    assert same(drawn(1), drawn(1))
+    assert not same(drawn(None), drawn(None))
+
+
+@pytest.mark.parametrize("name", ["attend", "greedy_decode", "translate"])
+def test_a_check_leaves_the_random_numbers_of_the_notebook_alone(name):
+    """Also those that make a model for their cases."""
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    check(name, CHECKS[name].reference, cases="visible")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_visible_cases_can_be_asked_alone():
+    seen = []
+
+    def counting(answer, case):
+        seen.append(case.visible)
+        return call(answer, case)
+
+    assert examine("attend", attention.attend, cases="visible", call=counting).passed
+    assert seen and all(seen)
+
+
+def test_what_cannot_be_asked_is_said():
+    with pytest.raises(KeyError, match="no check is called 'cosine': choose from .*dot_score"):
+        check("cosine", attention.dot_score)
+    with pytest.raises(ValueError, match="cases is 'all' or 'visible'"):
+        check("dot_score", attention.dot_score, cases="some")

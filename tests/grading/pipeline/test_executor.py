@@ -1,0 +1,223 @@
+"""Grading beyond one process: workers come, go and die, and every submission is graded once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import cloudpickle
+import distributed
+import pytest
+
+from examples.make_class import notebook
+from grading.pipeline import executor, records
+from grading.sandbox.client import bubblewrap
+from tests.grading.pipeline.test_run import SLOW, agrees, command, grade, hand_in, verdicts
+
+STUDENTS = ("ana", "bo", "cy", "di", "eli", "fay")
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def submission(path):
+    return SimpleNamespace(path=path, data=b"")
+
+
+def pretend(name, path, data, *how):
+    """Stands in the place of grading: what a submission is called says what it does to its worker."""
+    if path == "deadly":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if path == "broken":
+        raise KeyError("a mistake in the grader")
+    if path == "slow":
+        time.sleep(1)
+    return {"status": records.GRADED, "score": len(path)}
+
+
+@pytest.fixture(scope="module")
+def client():
+    with executor.connect(workers=2) as client:
+        yield client
+
+
+def test_what_ends_every_worker_is_given_up_alone(client, monkeypatch):
+    monkeypatch.setattr(executor, "grade_here", pretend)
+    queue = [submission(path) for path in ("one", "deadly", "three", "broken", "fifth")]
+    found = {s.path: verdict for s, verdict in executor.grade_all(client, "name", queue, "version")}
+    assert {path: verdict.get("score") for path, verdict in found.items()} == {
+        **{"one": 3, "three": 5, "fifth": 5},
+        **{"deadly": None, "broken": None},
+    }
+    assert found["deadly"] == {"status": records.FAILED, "reason": "it ended every process that graded it"}
+    assert (
+        found["broken"]["status"] == records.FAILED and "a mistake in the grader" in found["broken"]["reason"]
+    )
+
+
+def test_a_verdict_that_dies_with_its_worker_is_made_again(client, monkeypatch):
+    killed = []
+
+    class Slow(distributed.as_completed):
+        """Between a verdict and its fetching, the worker that has it is killed, once."""
+
+        def __next__(self):
+            future = super().__next__()
+            if not killed:
+                ((worker, *_),) = client.who_has([future]).values()
+                killed.append(client.run(os.getpid, workers=[worker])[worker])
+                os.kill(killed[0], signal.SIGKILL)
+                deadline = time.monotonic() + 60
+                while future.status != "lost" and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                assert future.status == "lost"
+            return future
+
+    monkeypatch.setattr(distributed, "as_completed", Slow)
+    monkeypatch.setattr(executor, "grade_here", pretend)
+    found = list(executor.grade_all(client, "name", [submission("slow")], "version"))
+    assert [(one.path, verdict["score"]) for one, verdict in found] == [("slow", 4)] and killed
+
+
+def test_submissions_are_read_when_there_is_a_worker_for_them(client, monkeypatch):
+    monkeypatch.setattr(executor, "grade_here", pretend)
+    read = []
+
+    def queue():
+        for number in range(40):
+            read.append(number)
+            yield submission(str(number))
+
+    ahead = [
+        len(read) - done for done, _ in enumerate(executor.grade_all(client, "name", queue(), "version"), 1)
+    ]
+    assert len(ahead) == 40 and max(ahead) <= 4
+
+
+def test_another_version_of_the_course_is_refused(client):
+    with pytest.raises(executor.ClusterError, match="another version of the course"):
+        list(executor.grade_all(client, "02_attention", [submission("a")], "0" * 64))
+
+
+# A scheduler and workers of their own
+
+
+class Place:
+    """Where a process runs: in a network namespace of its own, or just on this machine."""
+
+    def __init__(self, name=None):
+        self.prefix = ["ip", "netns", "exec", name] if name else []
+
+    def start(self, *command):
+        return subprocess.Popen(
+            [*self.prefix, *map(str, command)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            cwd=executor.records.ROOT,
+        )
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def places():
+    """Three places, and the address at which each reaches the first: [(place, address), ...]."""
+    head, *others = names = [f"attention{os.getpid()}{letter}" for letter in "abc"]
+    found = [(Place(head), "127.0.0.1")]
+    try:
+        for name in names:
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "dev", "lo", "up")
+        for number, name in enumerate(others, 1):
+            ip("-n", head, "link", "add", f"to{number}", "type", "veth", "peer", "name", "out", "netns", name)
+            for where, link, host in ((head, f"to{number}", 1), (name, "out", 2)):
+                ip("-n", where, "address", "add", f"10.77.{number}.{host}/30", "dev", link)
+                ip("-n", where, "link", "set", "dev", link, "up")
+            found.append((Place(name), f"10.77.{number}.1"))
+    except (OSError, subprocess.CalledProcessError):  # not on Linux, not as root, or not in this container
+        found = [(Place(), "127.0.0.1")] * 3
+    yield found
+    for name in names if found[0][0].prefix else []:
+        ip("netns", "delete", name)
+
+
+@pytest.fixture
+def deployed(places, tmp_path):
+    """A scheduler, two workers and the command in processes of their own, on a class of six."""
+    for student in STUDENTS:
+        hand_in(tmp_path, student, notebook(before=[SLOW]))
+    started = []
+
+    def start(place, *command):
+        started.append(place.start(*command))
+        return started[-1]
+
+    (head, _), *others = places
+    port = free_port() if not head.prefix else 8786
+    dask = [sys.executable, "-m"]
+    scheduler = start(head, *dask, "distributed.cli.dask_scheduler", "--port", port, "--no-dashboard")
+    workers = [
+        start(
+            place,
+            *(*dask, "distributed.cli.dask_worker", f"tcp://{address}:{port}"),
+            *("--nthreads", 1, "--no-nanny", "--no-dashboard", "--memory-limit", 0),
+            *("--local-directory", tmp_path / f"scratch{number}"),
+        )
+        for number, (place, address) in enumerate(others)
+    ]
+    arguments = command(tmp_path, "--seed", "3", "--scheduler", f"tcp://127.0.0.1:{port}")
+
+    def run():
+        running = start(head, *arguments)
+        while not verdicts(tmp_path) and running.poll() is None:
+            time.sleep(0.05)
+        return running
+
+    yield SimpleNamespace(course=tmp_path, scheduler=scheduler, workers=workers, run=run)
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_a_worker_elsewhere_dies_and_nothing_is_lost(deployed):
+    run = deployed.run()
+    done = len(verdicts(deployed.course))
+    deployed.workers[0].kill()
+    output, _ = run.communicate(timeout=240)
+    assert run.returncode == 0, output
+    assert 1 <= done < len(STUDENTS)
+    assert {
+        student: record["score"] for student, record in verdicts(deployed.course).items()
+    } == dict.fromkeys(STUDENTS, 14)
+    assert agrees(deployed.course)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_the_scheduler_dies_and_the_next_run_does_the_rest(deployed):
+    run = deployed.run()
+    deployed.scheduler.kill()
+    output, _ = run.communicate(timeout=240)
+    assert run.returncode == 2 and "scheduler was lost" in output, output
+    kept = verdicts(deployed.course)
+    assert 1 <= len(kept) < len(STUDENTS)
+    again = grade(deployed.course, "--seed", "3", "--workers", "2")
+    assert again.returncode == 0, again.stderr
+    found = verdicts(deployed.course)
+    assert {student: record["score"] for student, record in found.items()} == dict.fromkeys(STUDENTS, 14)
+    assert {student: found[student] for student in kept} == kept
+    assert agrees(deployed.course)

@@ -1,0 +1,89 @@
+"""Grades go into the sheets of learning platforms, and submissions come out of their archives."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from grading.pipeline.export import SheetError, fill
+
+ROOT = Path(__file__).parents[3]
+STARTER = ROOT / "exercises" / "starter" / "02_attention" / "02_attention.ipynb"
+CANVAS = """\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Exercise 2 (1234)
+    Points Possible,,,,,17.00
+"Doe, Jane",10412,,jane,A,
+"Smith, John",10413,,john,A,3
+"""
+MOODLE = """Identifier,"Full name",Status,Grade,"Maximum grade"
+"Participant 4711","Ada Lovelace",Submitted,,17
+"Participant 4712","Alan Turing",Submitted,,17
+"""
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_canvas_sheet_gets_the_scores_and_keeps_the_rest(tmp_path):
+    sheet, out = tmp_path / "canvas.csv", tmp_path / "import.csv"
+    sheet.write_text(CANVAS, "utf-8")
+    filled = fill(sheet, out, {"10412": 12.5, "99": 1.0}, column="Exercise 2 (1234)")
+    assert (filled.grades, filled.not_graded, filled.not_in_sheet) == (1, [], ["99"])
+    head, possible, jane, john = rows(out)
+    assert head == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Exercise 2 (1234)"]
+    assert possible[-1] == "17.00"
+    assert jane == ["Doe, Jane", "10412", "", "jane", "A", "12.5"]
+    assert john[-1] == "3"
+
+
+def test_moodle_sheet_leaves_out_whom_a_person_has_still_to_grade(tmp_path):
+    sheet, out = tmp_path / "moodle.csv", tmp_path / "import.csv"
+    sheet.write_text(MOODLE, "utf-8")
+    filled = fill(sheet, out, {"4711": 17.0, "4712": None})
+    assert (filled.grades, filled.not_graded) == (1, ["4712"])
+    assert [row[3] for row in rows(out)] == ["Grade", "17", ""]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [(CANVAS, "name one with --column"), ("a,b\n1,2\n", "export it again")]
+)
+def test_a_sheet_that_cannot_be_filled_is_said(text, reason, tmp_path):
+    sheet = tmp_path / "sheet.csv"
+    sheet.write_text(text, "utf-8")
+    with pytest.raises(SheetError, match=reason):
+        fill(sheet, tmp_path / "out.csv", {})
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_archives_of_canvas_and_moodle_are_collected(tmp_path):
+    archive = tmp_path / "downloaded" / "02_attention" / "archive"
+    archive.mkdir(parents=True)
+    for name, members in {
+        "canvas.zip": [
+            "doejane_LATE_10412_99871_02_attention.ipynb",
+            "smithjohn_10413_99872_02_attention-1.ipynb",
+        ],
+        "moodle.zip": [
+            "Ada Lovelace_4711_assignsubmission_file/02_attention.ipynb",
+            "Alan Turing_4712_assignsubmission_file_02_attention.ipynb",
+        ],
+    }.items():
+        with zipfile.ZipFile(archive / name, "w") as file:
+            for member in members:
+                file.write(STARTER, member)
+    shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
+    shutil.copytree(STARTER.parents[1], tmp_path / "exercises" / "starter")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "nbgrader", "zip_collect", "02_attention"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = {
+        path.relative_to(tmp_path / "submitted").as_posix() for path in tmp_path.glob("submitted/*/*/*.ipynb")
+    }
+    assert found == {f"{who}/02_attention/02_attention.ipynb" for who in ("10412", "10413", "4711", "4712")}

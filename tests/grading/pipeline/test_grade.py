@@ -1,0 +1,198 @@
+"""One notebook is graded: its cells run in the worker, and the judge sees arrays only."""
+
+import contextlib
+import json
+
+import nbformat
+import pytest
+
+from grading import check_notebook
+from grading.cli import main
+from grading.judge.registry import mistakes_of
+from grading.pipeline.assignments import ROOT
+from grading.pipeline.grade import grade
+from grading.sandbox.client import Sandbox, bubblewrap
+
+pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+SOLUTIONS = sorted((ROOT / "exercises" / "solution").glob("*/*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(require=True) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def command(sandbox, monkeypatch, capsys):
+    """The command line, in this process and with the sandbox of this module: (status, output, errors)."""
+    monkeypatch.setattr("grading.sandbox.client.Sandbox", lambda *args: contextlib.nullcontext(sandbox))
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def submit(tmp_path):
+    """Write a submission of exercise 02, its answers and other cells changed, and give its path."""
+
+    def write(change, base="solution"):
+        notebook = nbformat.read(ROOT / "exercises" / base / "02_attention" / "02_attention.ipynb", 4)
+        change(notebook)
+        path = tmp_path / "02_attention.ipynb"
+        nbformat.write(notebook, path)
+        return path
+
+    return write
+
+
+def cell(notebook, grade_id):
+    return next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == grade_id)
+
+
+def points(report):
+    return {check.name: check.points for check in report.checks}
+
+
+def missed(report):
+    return {check.name: check.message for check in report.checks if check.points < check.max_points}
+
+
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_the_answers_of_a_solution_get_all_points_and_those_of_a_starter_none(path, sandbox, tmp_path):
+    """Without the cells that train, plot and tell, and so without the trained translator."""
+    for kind in ("solution", "starter"):
+        notebook = nbformat.read(ROOT / "exercises" / kind / path.stem / path.name, 4)
+        first = next(c for c in notebook.cells if c.cell_type == "code")
+        notebook.cells = [
+            c for c in notebook.cells if c is first or "nbgrader" in c.metadata and c.id != "translator"
+        ]
+        nbformat.write(notebook, tmp_path / path.name)
+        report = grade(tmp_path / path.name, sandbox)
+        assert (report.assignment, report.notes, report.sandboxed) == (path.stem, [], True)
+        if kind == "solution":
+            assert missed(report).keys() <= {"translator"}, missed(report)
+        else:
+            assert report.score == 0 and len(missed(report)) == len(report.checks)
+            assert all("not written yet" in m or "there is no" in m for m in missed(report).values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
+def test_a_whole_solution_gets_all_points(path, sandbox):
+    report = grade(path, sandbox)
+    assert (missed(report), report.notes) == ({}, [])
+    assert report.score == report.max_score > 0
+
+
+def test_a_mistake_costs_its_own_points_and_is_named(submit, sandbox):
+    def change(notebook):
+        cell(notebook, "dot_score").source = "def dot_score(query, keys):\n    return query @ keys"
+
+    report = grade(submit(change), sandbox)
+    wrong = [check for check in report.checks if not check.points]
+    assert [(check.name, check.misconception) for check in wrong] == [("dot_score", "missing_transpose")]
+    sentence = next(m.sentence for m in mistakes_of("dot_score") if m.name == "missing_transpose")
+    assert wrong[0].message.startswith(sentence)
+    assert "seen with" in wrong[0].message
+
+
+def test_cells_run_as_in_a_notebook_and_one_that_fails_spoils_no_other(submit, sandbox):
+    def change(notebook):
+        new = nbformat.v4.new_code_cell
+        extra = [
+            "%matplotlib inline",
+            "1 / 0",
+            "!ls",
+            "x = [",
+            "import matplotlib.pyplot as plt\nplt.plot([1, 2])",
+        ]
+        notebook.cells[2:2] = [new(source) for source in extra]
+
+    report = grade(submit(change), sandbox)
+    assert report.score == report.max_score
+    outputs = {c.source.split("\n")[-1]: found for c, found in report.cells if c.kind == "code"}
+    assert outputs["1 / 0"][1] == "ZeroDivisionError"
+    assert outputs["x = ["][1] == "SyntaxError"
+    assert any("png" in output for output in outputs["plt.plot([1, 2])"][0])
+
+
+@pytest.mark.parametrize("fatal", ["import os; os._exit(0)", "import os, signal; os.kill(os.getpid(), 9)"])
+def test_a_cell_that_ends_the_process_is_left_out_and_the_rest_counts(fatal, submit, sandbox):
+    report = grade(submit(lambda nb: nb.cells.insert(3, nbformat.v4.new_code_cell(fatal))), sandbox)
+    assert report.score == report.max_score
+    assert report.notes == ["cell 4 was left out: it ended the process that ran it"]
+
+
+def test_an_answer_is_taken_as_it_is_where_its_test_stands(submit, sandbox):
+    def change(notebook):
+        notebook.cells.append(nbformat.v4.new_code_cell("dot_score = None"))
+
+    report = grade(submit(change), sandbox)
+    assert report.score == report.max_score
+
+
+def test_without_test_cells_the_end_of_the_notebook_counts(submit, sandbox):
+    def change(notebook):
+        notebook.cells = [
+            c
+            for c in notebook.cells
+            if not c.metadata.get("nbgrader", {}).get("grade_id", "").startswith("test_")
+        ]
+
+    report = grade(submit(change), sandbox)
+    assert report.score == report.max_score
+
+
+def test_an_answer_may_be_written_in_another_way(submit, sandbox):
+    def change(notebook):
+        cell(notebook, "dot_score").source = """
+def dot_score(query, keys):
+    return torch.einsum("bth,bsh->bts", query, keys)"""
+
+    report = grade(submit(change), sandbox)
+    assert report.score == report.max_score
+
+
+def test_a_hidden_case_comes_back_without_its_numbers(submit, sandbox):
+    """What an answer makes of a hidden input, in errors, types or shapes, is not repeated."""
+
+    def change(notebook):
+        cell(notebook, "masked_softmax").source = """
+from utils import attention
+def masked_softmax(scores, mask):
+    if scores.abs().max() > 500:
+        raise ValueError(f"secret {scores.tolist()}")
+    return attention.masked_softmax(scores, mask)
+"""
+
+    found = {check.name: check for check in grade(submit(change), sandbox).checks}
+    message = found["masked_softmax"].message
+    assert "you cannot see" in message and "secret" not in message and "." not in message.split("\n")[1]
+
+
+def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(command, tmp_path):
+    starter = ROOT / "exercises" / "starter" / "02_attention" / "02_attention.ipynb"
+    status, shown, _ = command("check", starter)
+    assert status == 0 and "02_attention: 0 of 14 points" in shown and "✗ attend: 0 of 3" in shown
+    assert "why_attention: up to 3 points, graded by a person" in shown and "Not sandboxed" not in shown
+    status, shown, _ = command("check", starter, "--json")
+    result = json.loads(shown)
+    assert (status, result["assignment"], result["status"]) == (0, "02_attention", "graded")
+    assert (result["score"], result["max_score"]) == (0, 14)
+    assert {"name", "points", "max_points", "message", "misconception"} == result["checks"][0].keys()
+    status, shown, said = command("check", tmp_path / "nothing.ipynb")
+    assert (status, shown, said.count("\n")) == (2, "", 1) and "there is no" in said
+    assert "choose from 0" in command("check", starter, "--assignment", "02_cooking")[2]
+
+
+def test_a_notebook_can_grade_itself_but_not_while_it_is_graded(monkeypatch, capfd):
+    monkeypatch.delenv("ATTENTION_GRADING", raising=False)
+    check_notebook(ROOT / "exercises/starter/02_attention/02_attention.ipynb")
+    assert "02_attention: 0 of 14 points" in capfd.readouterr().out
+    monkeypatch.setenv("ATTENTION_GRADING", "1")
+    check_notebook("anything.ipynb")
+    assert "being graded" in capfd.readouterr().out

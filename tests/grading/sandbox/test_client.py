@@ -1,0 +1,142 @@
+"""Without bubblewrap: it is said, it is refused where a sandbox is required, and it still grades."""
+
+import contextlib
+import json
+import os
+import sys
+import time
+
+import nbformat
+import psutil
+import pytest
+
+from grading.cli import main
+from grading.pipeline.assignments import ROOT, assignments
+from grading.pipeline.grade import grade
+from grading.sandbox import client as module
+from grading.sandbox.client import Sandbox, SandboxError, bubblewrap, shared_sandbox
+
+SOLUTION = ROOT / "exercises" / "solution" / "02_attention" / "02_attention.ipynb"
+
+
+@pytest.fixture(scope="module")
+def unprotected():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "bubblewrap", lambda: None)
+        sandbox = Sandbox(reviews=False)
+    with sandbox:
+        yield sandbox
+
+
+def test_without_bubblewrap_it_is_said_and_graded(unprotected, monkeypatch, capsys):
+    monkeypatch.setattr(module, "Sandbox", lambda *args: contextlib.nullcontext(unprotected))
+    assert main(["check", str(SOLUTION), "--json"]) == 0
+    shown, said = capsys.readouterr()
+    assert said.startswith("NOT SANDBOXED: ") and "Check only notebooks that you trust" in said
+    report = json.loads(shown)
+    assert report["sandboxed"] is False and report["score"] == report["max_score"] == 14
+    assert report["notes"] == []
+
+
+def test_a_sandbox_that_is_required_is_not_replaced(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", os.path.dirname(sys.executable))
+    assert bubblewrap() is None
+    assert main(["check", str(SOLUTION), "--require-sandbox"]) == 2
+    shown, said = capsys.readouterr()
+    assert shown == "" and said.startswith("bubblewrap is needed") and "apt install bubblewrap" in said
+
+
+def with_a_cell(tmp_path, source):
+    notebook = nbformat.read(SOLUTION, 4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(source))
+    path = tmp_path / SOLUTION.name
+    nbformat.write(notebook, path)
+    return path
+
+
+def has_ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+def test_without_a_sandbox_nothing_is_left_running_either(unprotected, tmp_path):
+    source = """
+import os, subprocess
+subprocess.Popen(["sleep", "3600"], start_new_session=True)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execlp("sleep", "sleep", "3600")
+    os._exit(0)
+os.wait()
+"""
+    before = psutil.Process().children(recursive=True)
+    with unprotected.submission() as submission:
+        assert submission.run(source, 60)[1] is None
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            started = [p for p in psutil.Process().children(recursive=True) if p.name() == "sleep"]
+            if len(started) == 2:
+                break
+            time.sleep(0.05)
+    assert len(started) == 2
+    left = [None]
+    deadline = time.monotonic() + 30  # what is killed takes a moment to end, and the server reaps it later
+    while left and time.monotonic() < deadline:
+        time.sleep(0.05)
+        running = [p for p in psutil.Process().children(recursive=True) if p not in before]
+        left = [p for p in running if not has_ended(p)]
+    assert left == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
+def test_without_a_sandbox_a_cell_that_ends_the_process_is_left_out(unprotected, tmp_path):
+    report = grade(
+        with_a_cell(tmp_path, "import os; os._exit(0)"), unprotected, assignments()["02_attention"]
+    )
+    assert report.score == report.max_score
+    assert report.notes == ["cell 1 was left out: it ended the process that ran it"]
+
+
+@pytest.mark.skipif(bubblewrap() is None or os.getuid() != 0, reason="needs bubblewrap and root")
+def test_a_sandbox_that_cannot_be_made_is_not_the_students_fault():
+    sandbox = Sandbox(require=True, reviews=False)
+    sandbox.user = 2**40  # no user can have this number
+    with sandbox, pytest.raises(SandboxError, match="(?s)no sandbox could be made .*OverflowError"):
+        grade(SOLUTION, sandbox)
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_workers_share_a_server_and_nothing_else():
+    with (
+        shared_sandbox(require=True, reviews=False) as shared,
+        Sandbox(True, False, shared) as one,
+        Sandbox(True, False, shared) as two,
+    ):
+        servers = [one.server, two.server]
+        assert servers[0].pid != servers[1].pid and servers[0].parent() == servers[1].parent()
+        with one.submission() as first, two.submission() as second:
+            assert first.run("import os; left = 'mine'; open('/tmp/mine', 'w').close()", 60)[1] is None
+            outputs, error = second.run("print(os.path.exists('/tmp/mine'))", 60)
+            assert error == "NameError"  # not even the import
+            assert second.run("import os", 60)[1] is None
+            outputs, _ = second.run("print(os.path.exists('/tmp/mine'), 'left' in dir())", 60)
+            assert outputs == [{"text": "False False\n"}]
+    assert not psutil.wait_procs(servers, timeout=30)[1]
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_a_server_that_is_gone_is_started_again_and_costs_nobody_a_point():
+    with shared_sandbox(require=True, reviews=False) as shared, Sandbox(True, False, shared) as sandbox:
+        for process in (sandbox.server.parent(), sandbox.server):
+            process.kill()
+        report = grade(SOLUTION, sandbox)
+        assert (report.score, report.notes) == (14, [])
+        assert isinstance(sandbox.server, psutil.Popen)  # its own, not a fork of the shared one
+        for process in psutil.Process(sandbox.server.pid).children(recursive=True):
+            process.kill()
+        report = grade(SOLUTION, sandbox)
+        assert (report.score, report.notes) == (14, [])
