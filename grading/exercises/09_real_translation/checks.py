@@ -120,7 +120,7 @@ def _case(rng, title, sizes, beam_size, max_len, penalty, end=0.0, shows=None, d
         return _machine(rng, *sizes, max_len, end, dtype) | settings
 
     inputs = _drawn(make, lambda inputs: shows is None or shows(inputs, *_found(inputs)))
-    return Case(title, inputs, harness="06_real_translation.decode", **more)
+    return Case(title, inputs, harness="09_real_translation.decode", **more)
 
 
 # What a case shows: (inputs, ids, score) of the right search to a bool.
@@ -306,7 +306,7 @@ def _comparison(rng, title, count, systems, *settings, shows=None, visible=False
         return inputs, compare(compare_systems, *inputs.values())
 
     inputs, found = _drawn(make, lambda made: shows is None or shows(made[1]))
-    return Case(title, inputs, harness="06_real_translation.compare", visible=visible, kept=found)
+    return Case(title, inputs, harness="09_real_translation.compare", visible=visible, kept=found)
 
 
 def independent(share_a, share_b, dropped=0.0):

@@ -206,5 +206,5 @@ def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, mess
 
 def test_dropout_is_judged_in_training_and_in_use_without_chance():
     cases = draw(CHECKS["TransformerBlock"], seed=0)
-    assert {case.harness for case in cases} == {"05_self_attention.learning", "05_self_attention.in_use"}
+    assert {case.harness for case in cases} == {"07_self_attention.learning", "07_self_attention.in_use"}
     assert {case.sizes["dropout"] for case in cases} == {1.0}

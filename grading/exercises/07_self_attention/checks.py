@@ -186,7 +186,7 @@ def _(rng):
             inputs={"x": fill((batch, length, heads * head_dim)).astype(dtype), "mask": mask},
             sizes=sizes,
             parameters=_moderate(draw_parameters(rng, transformer.TransformerBlock, sizes, dtype)),
-            harness=f"05_self_attention.{mode}",
+            harness=f"07_self_attention.{mode}",
             visible=visible,
         )
 

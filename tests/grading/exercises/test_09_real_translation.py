@@ -21,8 +21,8 @@ from grading.sandbox.protocol import encode
 from utils.metrics import compare_systems
 
 CHECKS = all_checks()
-real_translation = import_module("grading.exercises.06_real_translation.harness")
-beam_search = import_module("grading.exercises.06_real_translation.reference").beam_search
+real_translation = import_module("grading.exercises.09_real_translation.harness")
+beam_search = import_module("grading.exercises.09_real_translation.reference").beam_search
 
 
 def another_score(*args):

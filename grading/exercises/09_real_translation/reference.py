@@ -1,4 +1,4 @@
-"""The reference of exercise 06, which the library does not have in the form of the exercise."""
+"""The reference of Exercise 09, which the library does not have in the form of the exercise."""
 
 from utils import decoding
 
