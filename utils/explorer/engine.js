@@ -255,15 +255,20 @@ class Transformer extends Model {
 
 // Translate ids. Options: `edits` are weights by step, `forced` token ids by step, `temperature` and `head` as
 // above, `output` divides the logits, and `draw`, a function that returns numbers from 0 to 1, samples. Returns
-// the steps up to the end token, or as many as utils.models.translate writes at most.
+// the steps up to the end token, or as many as utils.models.translate writes at most. The function `again` of a
+// step computes it with other weights.
 const decode = (model, ids, { edits = {}, forced = {}, output = 1, draw, ...options } = {}) => {
   const source = model.read(ids);
   const steps = [];
   let [state, token] = [model.start(source), BOS];
   while (steps.length < 2 * ids.length + 10 && (token !== EOS || !steps.length)) {
-    const now = model.step(source, state, token, { ...options, weights: edits[steps.length] });
-    now.logits[PAD] = now.logits[BOS] = -Infinity;
-    now.probabilities = softmax(now.logits, output);
+    const [before, previous] = [state, token];
+    const again = (weights) => {
+      const found = model.step(source, before, previous, { ...options, weights });
+      found.logits[PAD] = found.logits[BOS] = -Infinity;
+      return { ...found, probabilities: softmax(found.logits, output), again };
+    };
+    const now = again(edits[steps.length]);
     const drawn = draw && draw();
     let sum = 0;
     token = forced[steps.length] ?? (draw ? now.probabilities.findIndex((p) => (sum += p) > drawn) : -1);

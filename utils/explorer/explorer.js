@@ -418,7 +418,7 @@ class AttentionExplorer extends HTMLElement {
   // Show decoded steps in a panel.
   adopt(panel, steps) {
     panel.decoded = steps;
-    panel.pending = null;
+    panel.pending = {}; // edited steps, by number, until the reader continues
     panel.tgt = steps.map(({ token }) => (token === EOS ? "(end)" : panel.model.tgt[token]));
     panel.maps = null;
     const row = ({ heads, weights }) => (heads && this.head !== "" ? heads[this.head] : weights);
@@ -514,7 +514,7 @@ class AttentionExplorer extends HTMLElement {
       return panel.src.map((_, i) => (linked.includes(i) ? 1 / linked.length : 0));
     });
     panel.goOn = this.button("Continue", () => {
-      this.adopt(panel, panel.pending);
+      this.adopt(panel, this.decode(panel));
       this.layOut();
     }, { class: "strong" });
     panel.reset = this.button("Reset", () => {
@@ -574,8 +574,8 @@ class AttentionExplorer extends HTMLElement {
   }
 
   // The colors and numbers of all steps, for other weights or another temperature.
-  refresh() {
-    for (const panel of this.panels) {
+  refresh(panels = this.panels) {
+    for (const panel of panels) {
       if (!panel.weights) continue;
       const map = panel.maps ? panel.maps[Math.min(this.epoch, panel.maps.length - 1)] : panel.weights;
       panel.rows = panel.maps ? map.map((row) => sharpen(row, this.temperature)) : map;
@@ -610,7 +610,7 @@ class AttentionExplorer extends HTMLElement {
       option.tabIndex = i === at ? 0 : -1;
       option.ariaSelected = !ended && i === at;
       option.classList.toggle("ahead", i > this.step);
-      option.classList.toggle("stale", Boolean(panel.pending) && i > this.step);
+      option.classList.toggle("stale", Object.keys(panel.pending || {}).some((edited) => i > edited));
       option.classList.toggle("edited", Boolean(this.edits[panel.key]?.[i] || this.forced[panel.key]?.[i] !== undefined));
     });
     panel.node.classList.toggle("ended", ended);
@@ -651,7 +651,7 @@ class AttentionExplorer extends HTMLElement {
 
   // The five likeliest words of the current step, and what an edit has changed.
   offer(panel, at, ended) {
-    const { probabilities } = (panel.pending || panel.decoded)[at] || panel.decoded[at];
+    const { probabilities } = panel.pending[at] || panel.decoded[at];
     const name = (id) => (id === EOS ? "(end)" : panel.model.tgt[id]);
     const top = probabilities.map((p, id) => [p, id]).sort((a, b) => b[0] - a[0]).slice(0, 5);
     const chosen = panel.decoded[at].token;
@@ -673,7 +673,7 @@ class AttentionExplorer extends HTMLElement {
     if (!panel.only) return;
     panel.only.textContent = `only “${panel.src[this.marked ?? largest(panel.weights[at])]}”`;
     panel.goldButton.disabled = !panel.gold || !panel.gold.links.some(([, t]) => t === at);
-    panel.goOn.disabled = !panel.pending;
+    panel.goOn.disabled = !Object.keys(panel.pending).length;
     panel.reset.disabled = !this.edits[panel.key] && !this.forced[panel.key];
   }
 
@@ -794,9 +794,9 @@ class AttentionExplorer extends HTMLElement {
     panel.before ||= {};
     panel.before[at] ||= { token: before.token, probability: before.probabilities[before.token] };
     (this.edits[panel.key] ||= {})[at] = row;
-    panel.pending = this.decode(panel);
+    panel.pending[at] = before.again(row);
     panel.weights[at] = row;
-    this.refresh();
+    this.refresh([panel]);
   }
 
   force(panel, at, token) {
