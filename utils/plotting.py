@@ -231,14 +231,16 @@ def plot_curves(curves, x, xlabel, ylabel, ax=None, legend="inside"):
 class Figure:
     """A PNG image of a figure with alternative text, for notebooks, HTML exports and web pages.
 
-    `ax` is any Axes of the figure, which is closed. `alt` describes the picture in words. `colors`, at most
-    256, reduces the palette, which shrinks the file to about a quarter.
+    `ax` is any Axes of the figure, which is closed. `alt` describes the picture in words. An inch of the figure
+    is shown as 80 pixels, so a larger `dpi` makes it sharper, not bigger. `colors`, at most 256, reduces the
+    palette, which shrinks the file to about a quarter.
     """
 
     def __init__(self, ax, alt, dpi=80, colors=None):
         import matplotlib.pyplot as plt
 
         figure = ax.figure
+        self.width = round(80 * figure.get_figwidth())
         data = BytesIO()
         figure.savefig(data, format="png", dpi=dpi, facecolor="white")
         plt.close(figure)
@@ -251,7 +253,11 @@ class Figure:
     def _repr_html_(self):
         source = b64encode(self.png).decode()
         alt = html.escape(self.alt, quote=True)
-        return f'<figure><img alt="{alt}" src="data:image/png;base64,{source}"></figure>'
+        style = "max-width: 100%; height: auto"
+        return (
+            f'<figure><img alt="{alt}" width="{self.width}" style="{style}" '
+            f'src="data:image/png;base64,{source}"></figure>'
+        )
 
     def __repr__(self):
         return f"picture: {self.alt}"
