@@ -263,6 +263,8 @@ class Explorer:
     def _fallback(self):
         """Return the HTML for pages without scripts: a picture, and the largest weights of each row."""
         parts = [self._picture()] if any(panel.maps for panel in self.panels) else []
+        if self.models:
+            parts.append("<p>Where scripts may run, you can type a sentence here and move the attention.</p>")
         for panel in self.panels:
             parts.append(f"<p><b>{html.escape(panel.name)}</b> {html.escape(' '.join(panel.tgt))}</p>")
             if not panel.maps:

@@ -240,11 +240,16 @@ class AttentionExplorer extends HTMLElement {
     }
     const parts = [el("div", { class: "controls" }, ...sliders.map(([, label]) => label), ...rows)];
     if (snapshots.length) parts.push(this.training(snapshots));
+    const words = el("details", {}, el("summary", {}, "The words it knows"), el("p", {}));
+    words.addEventListener("toggle", () => {
+      words.lastChild.textContent = [...this.vocabulary().keys()].slice(UNK + 1).sort().join(" · ");
+    });
     const save = (kind) => this.button(kind.toUpperCase(), () => this.export(kind));
     parts.push(el("div", { class: "controls" }, el("span", {}, "Save the picture as"), save("png"), save("svg"),
       el("span", {}, "and the numbers as"), save("csv"),
       ...(this.data.share ? [this.button("Copy a link to this", () => this.share())] : [])));
-    return el("details", { class: "more" }, el("summary", {}, "Temperature, training, heads, and saving"), ...parts);
+    const more = el("details", { class: "more" }, el("summary", {}, "Temperature, training, heads, and saving"), ...parts);
+    return el("div", {}, words, more);
   }
 
   // A slider over snapshots of the training, above its two curves.
@@ -368,7 +373,7 @@ class AttentionExplorer extends HTMLElement {
     const unknown = [...new Set(this.words.filter((word) => !known.has(word)))];
     const parts = unknown.slice(0, 4).map((word) => {
       const near = [...known.keys()].slice(4).map((each) => [distance(word, each), each]).sort((a, b) => a[0] - b[0])[0];
-      const offer = near && near[0] <= Math.max(2, word.length / 2);
+      const offer = near && near[0] <= Math.max(1, word.length / 3);
       return el("span", {}, el("b", {}, word), " is not in the vocabulary", ...(offer ? [". Did you mean ",
         this.button(near[1], () => this.say(this.words.map((each) => (each === word ? near[1] : each)))), "?"] : ["."]));
     });
@@ -523,7 +528,7 @@ class AttentionExplorer extends HTMLElement {
       this.translate(true);
     });
     return [panel.next, panel.changed, el("div", { class: "presets", role: "group", "aria-label": "Move the spotlight" },
-      el("span", {}, "Spotlight:"), preset("even", () => panel.src.map(() => 1 / panel.src.length)), panel.only,
+      el("span", {}, "Drag the bars, or set them:"), preset("even", () => panel.src.map(() => 1 / panel.src.length)), panel.only,
       preset("shuffled", () => {
         const row = [...panel.weights[this.at(panel)]];
         for (let i = row.length - 1; i > 0; i--) {
