@@ -333,3 +333,40 @@ def test_a_wide_formula_can_be_scrolled_with_the_keyboard(reader):
     reader.page.wait_for_function("box => box.scrollLeft > 0", arg=box.element_handle())
     go(reader.page, "lessons/02_attention.html", size={"width": 2000, "height": 900})
     assert reader.page.locator("div.math[tabindex]").count() == 0
+
+
+def test_home_and_playground_open_with_a_translation(reader):
+    for name in ("index.html", "playground.html"):
+        go(reader.page, name)
+        first = reader.page.locator("[data-explorer]").first
+        first.locator(".tgt [role=option]").last.wait_for()
+        written = first.locator(".tgt [role=option]").all_text_contents()
+        assert " ".join(written) == "le restaurant était incroyable mais le service était lent (end)"
+        first.get_by_role("button", name="dot", exact=True).click()
+        first.locator("section").nth(1).wait_for()
+    assert reader.elsewhere == [] and reader.errors == []
+
+
+def test_bold_terms_show_their_meaning_and_lead_to_the_glossary(reader):
+    go(reader.page, "lessons/01_bottleneck.html")
+    term = reader.page.locator("a[title]:has(> strong)").first
+    assert len(term.get_attribute("title").split()) > 5
+    words = term.inner_text().lower()
+    term.click()
+    row = reader.page.locator("tr:target")
+    assert words in row.inner_text().lower()
+
+
+def test_a_listing_can_be_copied(reader):
+    go(reader.page, "lessons/02_attention.html")
+    listing = reader.page.locator("div.highlight").first
+    listing.hover()
+    listing.get_by_role("button", name="Copy").click()
+    listing.get_by_role("button", name="Copied").wait_for()
+
+
+def test_a_page_describes_itself(site, pages):
+    for name in ("index.html", "playground.html", "lessons/01_bottleneck.html"):
+        text = (site / name).read_text("utf-8")
+        assert '<meta name="description" content="' in text
+        assert '<meta property="og:title" content="' in text

@@ -2,8 +2,9 @@
 
 import re
 from html import escape
+from pathlib import Path
 
-from docutils.nodes import SkipNode, paragraph
+from docutils import nodes
 from latex2mathml.converter import convert
 
 project = html_title = "Attention, taught so that it can be seen"
@@ -69,7 +70,7 @@ def mathml(display, element):
     def visit(writer, node):
         formula = convert(supported(node.astext()), display=display)
         writer.body.append(f'<{element} class="math">{formula}</{element}>')
-        raise SkipNode
+        raise nodes.SkipNode
 
     return visit, None
 
@@ -83,11 +84,36 @@ def correct_headings(app, pagename, templatename, context, doctree):
         context["body"] = context["body"].replace('<th class="head"><p></p></th>', '<td class="head"></td>')
 
 
+GLOSSARY = re.findall(
+    r"^\| (.+?) \| (.+) \|[^|]*\|$", Path(__file__).with_name("glossary.md").read_text("utf-8"), re.M
+)
+TERMS = {
+    word: (term, re.sub("[`$]", "", text)) for term, text in GLOSSARY[2:] for word in term.lower().split(", ")
+}
+
+
+def link_terms(app, doctree, docname):
+    """Let bold terms lead to the glossary, and show their meaning under the pointer."""
+    if docname == "glossary":
+        for row in doctree.findall(nodes.row):
+            row["ids"] = [nodes.make_id(f"term {row[0].astext()}")]
+        return
+    for node in list(doctree.findall(nodes.strong)):
+        found = TERMS.get(node.astext().lower()) or TERMS.get(node.astext().lower().removesuffix("s"))
+        if found and not isinstance(node.parent, nodes.reference):
+            term, meaning = found
+            page = app.builder.get_relative_uri(docname, "glossary")
+            target = f"{page}#{nodes.make_id(f'term {term}')}"
+            link = nodes.reference("", "", internal=True, refuri=target, reftitle=meaning)
+            node.replace_self(link)
+            link += node
+
+
 def describe(app, pagename, templatename, context, doctree):
     """Add what search engines and messengers show of a page: its title and its first paragraph."""
     if doctree is None:
         return
-    texts = (" ".join(node.astext().split()) for node in doctree.findall(paragraph))
+    texts = (" ".join(node.astext().split()) for node in doctree.findall(nodes.paragraph))
     about = next((text for text in texts if len(text) > 60), html_title)
     tags = {"description": about[:200], "og:title": context["title"], "og:type": "website"}
     tags |= {"og:description": about[:200], "og:site_name": html_title}
@@ -106,5 +132,6 @@ def setup(app):
     """Connect the functions above to Sphinx."""
     app.connect("html-page-context", correct_headings, priority=900)  # runs after the theme
     app.connect("html-page-context", describe)
+    app.connect("doctree-resolved", link_terms)
     app.connect("autodoc-process-docstring", docstring_to_rst)
     app.add_html_math_renderer("mathml", mathml("inline", "span"), mathml("block", "div"))
