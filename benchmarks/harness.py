@@ -199,6 +199,8 @@ def source_files(*files):
 
 def _imports(file):
     """Yield (module, name) for every import of a file; `import module` has the name ""."""
+    if file.suffix != ".py":
+        return
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)

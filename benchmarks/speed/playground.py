@@ -93,7 +93,7 @@ def main():
     args = parser.parse_args()
     fixed = {"runs": args.runs, "throttle": args.throttle}
     jobs = [{"context": context, **fixed} for context in pretrained.MODELS]
-    harness.run(args, measure, jobs, table)
+    harness.run(args, measure, jobs, table, sources=sorted(Path(export.__file__).parent.glob("*.[jc]s*")))
 
 
 if __name__ == "__main__":

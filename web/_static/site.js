@@ -21,7 +21,13 @@ addEventListener("load", () => {
     const button = document.createElement("button");
     Object.assign(button, { type: "button", className: "copy", textContent: "Copy" });
     button.addEventListener("click", async () => {
-      await navigator.clipboard?.writeText(listing.querySelector("pre").innerText);
+      const code = listing.querySelector("pre");
+      try {
+        await navigator.clipboard.writeText(code.innerText);
+      } catch { // pages without https have no clipboard
+        getSelection().selectAllChildren(code);
+        document.execCommand("copy");
+      }
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = "Copy"), 2000);
     });
