@@ -123,7 +123,7 @@ class AttentionExplorer extends HTMLElement {
     this.models = data.models || {};
     this.live = Object.keys(this.models).length > 0;
     Object.assign(this, { step: 0, peek: null, epoch: data.epochs.length - 1, temperature: 1, output: 1, seed: 0, head: "",
-      view: data.view, shown: data.shown || [], words: data.sentence || [], clauses: 0, edits: {}, forced: {}, marked: null });
+      view: data.view, shown: data.shown || [], words: data.sentence || [], edits: {}, forced: {}, marked: null });
     this.status = el("p", { role: "status", class: "unseen" });
     this.message = el("p", { class: "message", "aria-live": "polite" });
     this.panelBox = el("div", { class: "panels" });
@@ -185,9 +185,16 @@ class AttentionExplorer extends HTMLElement {
     this.where = el("span", { class: "value", "aria-hidden": true });
     this.views = ["lines", "map"].map((view) => this.button(view === "map" ? "Heat map" : "Lines", () => this.look(view),
       { "aria-pressed": String(view === this.view) }));
-    const tour = this.data.tour ? [this.button("Take the tour", () => this.tour(0), { class: "plain" })] : [];
+    this.stops = TOUR.filter(([, , { shown }]) => shown.every((key) => this.models[key]));
+    const tour = this.data.tour && this.stops.length ? [this.button("Take the tour", () => this.tour(0), { class: "plain" })] : [];
     return el("div", { class: "bar" }, this.player, this.slide, this.where,
-      el("span", { class: "joined", role: "group", "aria-label": "View" }, ...this.views), ...tour);
+      el("span", { class: "joined", role: "group", "aria-label": "View" }, ...this.views), this.legend(), ...tour);
+  }
+
+  legend() {
+    const stops = [0, 50, 100, 150, 200, 255].map((level) => `rgb(${this.palette.slice(3 * level, 3 * level + 3)})`);
+    return el("span", { class: "legend", "aria-hidden": true }, "weight 0",
+      el("i", { style: `background: linear-gradient(to right, ${stops})` }), "1");
   }
 
   slider(name, range, value, show, change) {
@@ -292,7 +299,7 @@ class AttentionExplorer extends HTMLElement {
   look(view) {
     this.view = view;
     this.views.forEach((button, i) => button.setAttribute("aria-pressed", String(i === (view === "map" ? 1 : 0))));
-    this.panelBox.classList.toggle("maps", view === "map");
+    this.toggleAttribute("map", view === "map");
     this.panels.forEach((panel) => panel.node.classList.toggle("mapped", this.mapped(panel)));
     this.refresh();
   }
@@ -336,7 +343,7 @@ class AttentionExplorer extends HTMLElement {
   }
 
   say(words, typed = false) {
-    Object.assign(this, { words, clauses: 0, edits: {}, forced: {}, step: 0, marked: null });
+    Object.assign(this, { words, edits: {}, forced: {}, step: 0, marked: null });
     if (!typed) this.input.value = words.join(" ");
     this.play(false);
     return this.translate();
@@ -450,7 +457,7 @@ class AttentionExplorer extends HTMLElement {
     this.steps = Math.max(...this.panels.map((panel) => panel.tgt.length));
     this.slide.max = this.steps - 1;
     this.panelBox.replaceChildren(...this.panels.map((panel, i) => this.node(panel, i)));
-    this.panelBox.classList.toggle("maps", this.view === "map");
+    this.toggleAttribute("map", this.view === "map");
     this.panelBox.classList.toggle("several", this.panels.length > 1);
     for (const chip of this.chips || []) chip.setAttribute("aria-pressed", String(this.shown.includes(chip.dataset.key)));
     const front = Math.max(0, this.panels.findIndex((panel) => panel.key && panel.key === this.front));
@@ -481,7 +488,7 @@ class AttentionExplorer extends HTMLElement {
     const known = this.live && this.vocabulary();
     if (known) panel.words.forEach((word, i) => word.classList.toggle("unknown", src[i] !== "(end)" && !known.has(src[i])));
     panel.source = el("div", { class: "src", role: editable ? "group" : "listbox",
-      "aria-label": editable ? "Source words: the weights of this step" : "source words" }, ...panel.words);
+      "aria-label": editable ? "Source words: left and right choose one, plus and minus change its weight" : "source words" }, ...panel.words);
     panel.target = el("div", { class: "tgt", role: "listbox", "aria-label": `written by ${name || "the model"}` }, ...panel.options);
     panel.lines = draw("svg", { class: "lines", "aria-hidden": true });
     panel.canvas = el("canvas", { width: src.length, height: tgt.length, role: "img",
@@ -815,15 +822,15 @@ class AttentionExplorer extends HTMLElement {
   tour(step) {
     this.tourBox.hidden = step === null;
     if (step === null) return;
-    const [title, text, { shown, clauses, wrong, ...state }] = TOUR[step];
-    const last = step === TOUR.length - 1;
-    this.tourBox.replaceChildren(el("b", {}, `${step + 1} of ${TOUR.length} · ${title}`), el("p", {}, text.replace(/\s+/g, " ")),
+    const [title, text, { shown, clauses, wrong, ...state }] = this.stops[step];
+    const last = step === this.stops.length - 1;
+    this.tourBox.replaceChildren(el("b", {}, `${step + 1} of ${this.stops.length} · ${title}`), el("p", {}, text.replace(/\s+/g, " ")),
       el("div", { class: "presets" }, this.button("Back", () => this.tour(step - 1), { disabled: step === 0 }),
         this.button(last ? "Done" : "Next", () => this.tour(last ? null : step + 1), { class: "strong", "data-focus": "tour" }),
         this.button("Close", () => this.tour(null))));
     this.shadowRoot.querySelector("[data-focus=tour]").focus({ preventScroll: true });
     const texts = this.data.clauses.map(([en]) => en).slice(0, clauses + 1);
-    Object.assign(this, { shown: shown.filter((key) => this.models[key]), temperature: 1, output: 1, seed: 0, snapshot: null,
+    Object.assign(this, { shown, temperature: 1, output: 1, seed: 0, snapshot: null,
       front: shown.at(-1) });
     this.say(texts.join(" ").split(" ")).then(() => {
       Object.assign(this, state);
