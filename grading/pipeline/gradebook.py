@@ -175,7 +175,7 @@ class Book:
         grade.auto_score = points
 
     def grades(self, student):
-        """All that the gradebook holds on a student's work, as plain data: points and comments by cell."""
+        """Return a student's points and comments by cell, and the penalty for lateness, as plain data."""
         with self._transaction() as gradebook:
             try:
                 found = gradebook.find_submission(self.assignment.name, student)
@@ -187,4 +187,5 @@ class Book:
                 for g in n.grades
             ]
             said = [[c.name, c.comment] for n in found.notebooks for c in n.comments]
-            return [sorted(held, key=lambda row: row[0]), sorted(said, key=lambda row: row[0])]
+            penalty = found.late_submission_penalty
+            return [sorted(held, key=lambda row: row[0]), sorted(said, key=lambda row: row[0]), penalty]

@@ -119,15 +119,6 @@ def work(notebook, name=None):
     return own if answer is None else answer
 
 
-def write_graded(path, notebook):
-    """Put a graded notebook in its place, and leave it alone if it is there already."""
-    text = nbformat.writes(notebook) + "\n"
-    with contextlib.suppress(OSError, ValueError):
-        if Path(path).read_text("utf-8") == text:
-            return
-    records.write_text(path, text)
-
-
 class Feedback(GenerateFeedback):
     """nbgrader's feedback, a page at a time, made anew only where the notebook or its grades have changed."""
 

@@ -25,6 +25,8 @@ from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_by
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 
 NOT_YET = "not graded yet"
+# nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
+EXCHANGE_FILES = ("timestamp.txt", "submission_secret.txt")
 
 
 class RunError(Exception):
@@ -237,7 +239,8 @@ class Run:
         try:
             if not self.lost:
                 self.book.save(record, notebook, before)
-                returned.write_graded(path, notebook)
+                records.write_if_changed(path, nbformat.writes(notebook) + "\n")
+                self._carry_exchange_files(record["student"], self.coursedir.autograded_directory)
         except GradebookError as error:
             self.lost = error
         except Refused as error:
@@ -259,6 +262,7 @@ class Run:
                 grades = self.book.grades(student)
                 if grades:
                     maker.make(student, self.name, grades)
+                    self._carry_exchange_files(student, self.coursedir.feedback_directory)
             except GradebookError as error:
                 self.lost = error
                 return
@@ -267,6 +271,15 @@ class Run:
                     raise
                 maker.page(student, self.name).unlink(missing_ok=True)
                 self.pageless[student] = f"it has no feedback page: {type(error).__name__}: {error}"
+
+    def _carry_exchange_files(self, student, step):
+        """Copy the exchange's files of a submission to a later step, or remove them there if it has none."""
+        for name in EXCHANGE_FILES:
+            text, copy = _small_text(self.place(student) / name), self.place(student, step) / name
+            if text is None:
+                copy.unlink(missing_ok=True)
+            else:
+                records.write_if_changed(copy, text)
 
     # Telling
 
@@ -282,15 +295,23 @@ class Run:
         return row
 
 
-def _timestamp(path):
-    """When a submission was handed in, as nbgrader's exchange and collectors note it beside the notebook."""
+def _small_text(path):
+    """Return the text of a small file that is no link, or None."""
     try:
         found = os.lstat(path)
-        if stat.S_ISREG(found.st_mode) and found.st_size < 100:
-            return parse_utc(path.read_text("utf-8").strip()).isoformat()
-    except (OSError, ValueError, OverflowError, AttributeError):
+        if stat.S_ISREG(found.st_mode) and found.st_size < 200:
+            return path.read_text("utf-8")
+    except (OSError, ValueError):
         pass
     return None
+
+
+def _timestamp(path):
+    """Return when a submission was handed in, as nbgrader's exchange and collectors note it, or None."""
+    try:
+        return parse_utc((_small_text(path) or "").strip()).isoformat()
+    except (ValueError, OverflowError, AttributeError):
+        return None
 
 
 def table(rows, assignment):

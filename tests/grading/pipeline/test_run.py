@@ -20,6 +20,7 @@ import nbformat
 import psutil
 import pytest
 from nbgrader.api import Gradebook
+from nbgrader.utils import notebook_hash
 
 from examples.make_class import ANSWERS, NAME, make_class, notebook
 from grading.cli import main
@@ -276,6 +277,37 @@ def test_a_regrade_that_fails_leaves_no_old_score(graded):
     assert held(graded)["ana"][1:] == (0, True) and by_hand(graded, "ana", "why_attention") == (None, True)
     assert "could not be graded" in page_of(graded, "ana") and "def attend" not in page_of(graded, "ana")
     assert held(graded)["ben"][1] == 14
+
+
+def test_points_and_comments_of_a_person_reach_the_student_through_the_exchange(graded, tmp_path):
+    for name, text in {"timestamp.txt": "2026-11-20 10:00:00.0 UTC", "submission_secret.txt": "s3"}.items():
+        (graded / "submitted" / "ana" / NAME / name).write_text(text)
+    by_hand(graded, "ana", "why_attention", 2)
+    with Gradebook(f"sqlite:///{graded}/gradebook.db") as gradebook:
+        gradebook.find_comment("why_attention", NAME, NAME, "ana").manual_comment = "Well said."
+        gradebook.db.commit()
+    assert "Well said." not in page_of(graded, "ana")
+    assert grade(graded, "--student", "ana").returncode == 0
+    assert "Well said." in page_of(graded, "ana")
+
+    with Gradebook(f"sqlite:///{graded}/gradebook.db") as gradebook:
+        gradebook.find_submission_notebook(NAME, NAME, "ana").late_submission_penalty = 7
+        gradebook.db.commit()
+    before = page_of(graded, "ana")
+    assert grade(graded, "--student", "ana").returncode == 0 and page_of(graded, "ana") != before
+
+    (tmp_path / "exchange").mkdir()
+    place = [f"--Exchange.root={tmp_path}/exchange", f"--CourseDirectory.root={graded}", "--student=ana"]
+    release = [sys.executable, "-m", "nbgrader", "release_feedback", NAME, "--course=attention", *place]
+    done = subprocess.run(release, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    checksum = notebook_hash(secret="s3", notebook_id=NAME)
+    released = tmp_path / "exchange" / "attention" / "feedback" / f"{checksum}.html"
+    assert released.read_text("utf-8") == page_of(graded, "ana")
+
+    (graded / "submitted" / "ana" / NAME / "submission_secret.txt").unlink()
+    deliver(graded, "ana")
+    assert not (graded / "autograded" / "ana" / NAME / "submission_secret.txt").exists()
 
 
 def test_text_that_no_database_takes_is_made_harmless(graded):
