@@ -22,8 +22,8 @@ const HELP = `Lines are as thick as the attention weights of one step, and the m
   one word, ln(n) for n words evenly. A temperature T divides the scores by T before the softmax: below 1 the weights are
   sharper, above 1 flatter. A dashed frame marks the words that the gold alignment links.`;
 const TOUR = [
-  ["One vector for a whole sentence", `The model on the left keeps only its last state of the review. With five clauses it
-    loses the thread: count the words that come out right.`, { shown: ["fixed"], clauses: 4, step: 0 }],
+  ["One vector for a whole sentence", `This decoder sees the same summary of the review at every step. With five clauses it
+    loses the thread: see how many words come out right, and shorten the review with "− clause".`, { shown: ["fixed"], clauses: 4, step: 0 }],
   ["Now switch attention on", `This decoder looks at every word again before it writes the next one. The same review comes
     out right.`, { shown: ["fixed", "additive"], clauses: 4, step: 0 }],
   ["Follow the lines", `Each French word looks at the English words that it translates. Step through with the arrow keys. At
@@ -230,15 +230,15 @@ class AttentionExplorer extends HTMLElement {
       (x) => (this.output = 2 ** x));
     this.outputHeat = output[0];
     sliders.push(heat, output);
-    const sample = el("input", { type: "checkbox" });
+    const sample = (this.sample = el("input", { type: "checkbox" }));
     sample.addEventListener("change", () => {
       this.seed = sample.checked ? 1 + Math.floor(Math.random() * 1e6) : 0;
       this.translate(true);
     });
     const rows = [el("label", { class: "check" }, sample, "draw words at random, instead of the likeliest")];
-    if (Object.keys(this.models).some((key) => key === "transformer")) {
-      const heads = el("select", {}, el("option", { value: "" }, "mean of all"),
-        ...[0, 1, 2, 3].map((head) => el("option", { value: head }, `${head + 1}`)));
+    if (this.models.transformer) {
+      const heads = (this.heads = el("select", {}, el("option", { value: "" }, "mean of all"),
+        ...[0, 1, 2, 3].map((head) => el("option", { value: head }, `${head + 1}`))));
       heads.addEventListener("change", () => {
         this.head = heads.value;
         this.translate(true);
@@ -472,6 +472,8 @@ class AttentionExplorer extends HTMLElement {
     if (this.learned) this.learned();
     if (this.heat) this.heat.update(Math.log2(this.temperature));
     if (this.outputHeat) this.outputHeat.update(Math.log2(this.output));
+    if (this.sample) this.sample.checked = this.seed > 0;
+    if (this.heads) this.heads.value = this.head;
     this.refresh();
     if (focus) this.shadowRoot.querySelector(`[data-focus="${focus}"]`)?.focus();
     clearTimeout(this.waiting); // nothing is spoken before somebody moves
@@ -830,7 +832,7 @@ class AttentionExplorer extends HTMLElement {
         this.button("Close", () => this.tour(null))));
     this.shadowRoot.querySelector("[data-focus=tour]").focus({ preventScroll: true });
     const texts = this.data.clauses.map(([en]) => en).slice(0, clauses + 1);
-    Object.assign(this, { shown, temperature: 1, output: 1, seed: 0, snapshot: null,
+    Object.assign(this, { shown, temperature: 1, output: 1, seed: 0, head: "", snapshot: null,
       front: shown.at(-1) });
     this.say(texts.join(" ").split(" ")).then(() => {
       Object.assign(this, state);
