@@ -25,6 +25,7 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import harness  # noqa: E402
 from utils import pretrained  # noqa: E402
 from utils.explorer import export, playground  # noqa: E402
+from utils.plotting import NAMES, plot_curves  # noqa: E402
 
 PLAYGROUND = "<!-- playground -->"  # stands where a page shows the playground
 MODELS = "_static/models"  # where the site has their weights
@@ -64,7 +65,20 @@ def write_pages(pages):
         elif "starter" not in file.parts:
             nbformat.write(notebook_page(file, places, exercises), place)
     shutil.copytree(ROOT / "benchmarks" / "results", pages / "results")  # pages include parts of these
+    draw_bottleneck(pages / "results" / "pretrained.svg")
     write_api(pages)
+
+
+def draw_bottleneck(file):
+    """Draw the BLEU of the pretrained models by clauses, means of the seeds."""
+    record, curves = harness.read("pretrained"), {}
+    for run in record["runs"]:
+        scores = run["bleu"] | run["long"]
+        curves.setdefault(NAMES[run["context"]], []).append(list(scores.values()))
+    means = {name: [sum(row) / len(row) for row in zip(*runs, strict=True)] for name, runs in curves.items()}
+    ax = plot_curves(means, list(map(int, scores)), "clauses per review", "BLEU", legend="above")
+    ax.axvline(5, color="gray", linestyle=":")
+    ax.figure.savefig(file, metadata={"Date": None})
 
 
 @cache
