@@ -231,8 +231,8 @@ def plot_curves(curves, x, xlabel, ylabel, ax=None, legend="inside"):
 class Figure:
     """A PNG image of a figure with alternative text, for notebooks, HTML exports and web pages.
 
-    `ax` is any Axes of the figure, which is closed. `alt` describes the picture in words. An inch of the figure
-    is shown as 80 pixels, so a larger `dpi` makes it sharper, not bigger. `colors`, at most 256, reduces the
+    `ax` is any Axes of the figure, which is closed. `alt` describes the picture in words. The image is shown
+    with at most 80 pixels per inch, so a larger `dpi` makes it sharper. `colors`, at most 256, reduces the
     palette, which shrinks the file to about a quarter.
     """
 
@@ -240,7 +240,6 @@ class Figure:
         import matplotlib.pyplot as plt
 
         figure = ax.figure
-        self.width = round(80 * figure.get_figwidth())
         data = BytesIO()
         figure.savefig(data, format="png", dpi=dpi, facecolor="white")
         plt.close(figure)
@@ -248,16 +247,12 @@ class Figure:
             picture = Image.open(data).convert("RGB").quantize(colors)
             data = BytesIO()
             picture.save(data, format="png", optimize=True)
-        self.png, self.alt = data.getvalue(), alt
+        self.png, self.alt, self.width = data.getvalue(), alt, round(figure.get_figwidth() * min(dpi, 80))
 
     def _repr_html_(self):
         source = b64encode(self.png).decode()
         alt = html.escape(self.alt, quote=True)
-        style = "max-width: 100%; height: auto"
-        return (
-            f'<figure><img alt="{alt}" width="{self.width}" style="{style}" '
-            f'src="data:image/png;base64,{source}"></figure>'
-        )
+        return f'<figure><img alt="{alt}" width="{self.width}" src="data:image/png;base64,{source}"></figure>'
 
     def __repr__(self):
         return f"picture: {self.alt}"

@@ -78,7 +78,7 @@ def draw_bottleneck(file):
     means = {name: [sum(row) / len(row) for row in zip(*runs, strict=True)] for name, runs in curves.items()}
     ax = plot_curves(means, list(map(int, scores)), "clauses per review", "BLEU", legend="above")
     ax.axvline(5, color="gray", linestyle=":")
-    ax.figure.savefig(file, metadata={"Date": None})
+    ax.figure.savefig(file, metadata={"Date": None}, bbox_inches="tight")
 
 
 @cache
