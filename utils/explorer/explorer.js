@@ -460,6 +460,8 @@ class AttentionExplorer extends HTMLElement {
     this.toggleAttribute("map", this.view === "map");
     this.panelBox.classList.toggle("several", this.panels.length > 1);
     for (const chip of this.chips || []) chip.setAttribute("aria-pressed", String(this.shown.includes(chip.dataset.key)));
+    const chosen = this.chips?.find((chip) => chip.dataset.key === this.shown[0]);
+    if (chosen) chosen.parentNode.scrollLeft = chosen.offsetLeft - chosen.parentNode.offsetLeft - 60;
     const front = Math.max(0, this.panels.findIndex((panel) => panel.key && panel.key === this.front));
     const choose = (front) => {
       this.panels.forEach((panel, i) => panel.node.classList.toggle("front", i === front));
