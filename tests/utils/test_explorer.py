@@ -556,6 +556,8 @@ def test_saved_page_translates_without_a_network(letters, offline, tmp_path):
     assert offline.locator(".tgt [role=option]").all_text_contents() == TGT
     other = Seq2Seq(**models["dot"].config)
     other.decoder = torch.nn.Identity()
+    with pytest.raises(ValueError, match="expected vocabularies of .* for 'model', got .205, 292."):
+        explore((WEIGHTS, SRC, TGT)).save(tmp_path / "none.html", model=models["dot"])
     with pytest.raises(ValueError, match="the page has no Python"):
         explore((WEIGHTS, SRC, TGT)).save(tmp_path / "none.html", model=other, encoded=encoded)
 

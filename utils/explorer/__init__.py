@@ -333,6 +333,14 @@ class Explorer:
             return None
         if not 1 <= len(models) <= MAX_PANELS or not all(map(_runs_in_a_page, models.values())):
             return None
+        sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
+        for name, model in models.items():
+            known = model.config["src_vocab_size"], model.config["tgt_vocab_size"]
+            if known != sizes:
+                raise ValueError(
+                    f"expected vocabularies of {known} tokens for {name!r}, got {sizes}: pass the encoded "
+                    "corpus that the model was trained with"
+                )
         found = Explorer(self.panels, self.labels, self.epochs, self.alt)
         for name, model in models.items():
             data = export.pack(model.config, pretrained.quantize(model), encoded)
