@@ -1,5 +1,7 @@
 """What the checks of several exercises share: sizes, parameters, masks, and properties of weights."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -65,3 +67,45 @@ def rows_sum_to_one(case, outputs):
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
         return f"the weights of a row do not sum to one: those of row {list(at)} sum to {sums[at]:.4f}."
     return None
+
+
+# Pieces of masks and softmaxes, for the mistakes of several exercises. Their right answers mask like this:
+#     real = full(mask, scores)
+#     hidden = scores.masked_fill(~real, -math.inf).masked_fill(~real.any(-1, keepdim=True), 0.0)
+#     weights = hidden.softmax(-1).masked_fill(~real, 0.0)
+
+WEIGHTS = "hidden.softmax(-1).masked_fill(~real, 0.0)"
+MASK_INVERTED = (
+    {"full(mask, scores)": "full(mask if mask is None else ~mask, scores)"},
+    {WEIGHTS: "(scores if mask is None else filled(scores, ~mask)).softmax(-1)"},
+)
+
+
+def softmax_over(axis):
+    """Return patches for a softmax over the wrong axis: one that treats empty rows, and one that doesn't."""
+    careful = {"any(-1,": f"any({axis},", "hidden.softmax(-1)": f"hidden.softmax({axis})"}
+    return careful, {WEIGHTS: f"filled(scores, mask).softmax({axis})"}
+
+
+def full(mask, scores):
+    """The mask in the shape of the scores, which may have an axis of heads."""
+    if mask is None:
+        return torch.ones_like(scores, dtype=torch.bool)
+    mask = mask.unsqueeze(1) if mask.dim() == 2 else mask
+    return (mask.unsqueeze(1) if scores.dim() == 4 else mask).expand_as(scores)
+
+
+def filled(scores, mask, value=-math.inf):
+    """The scores with a value in the place of padding."""
+    return scores.masked_fill(~full(mask, scores), value)
+
+
+def broadcast(scores, mask):
+    """The right softmax under a mask whose shape is left as it is."""
+    hidden = scores.masked_fill(~mask, -math.inf).masked_fill(~mask.any(-1, keepdim=True), 0.0)
+    return hidden.softmax(-1).masked_fill(~mask, 0.0)
+
+
+def divided(numbers):
+    """Each row divided by its sum."""
+    return numbers / numbers.sum(-1, keepdim=True).clamp(min=1e-9)

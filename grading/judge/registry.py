@@ -4,14 +4,18 @@ Each folder of `grading.exercises` holds one exercise. Its modules register what
 imported, which happens when something of them is asked for.
 """
 
+import inspect
+import re
+import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, partial
 from importlib import import_module
 from pathlib import Path
 
 EXERCISES = sorted(path.parent.name for path in Path(__file__).parents[1].glob("exercises/*/checks.py"))
-_CHECKS = {}
+_CHECKS, _MISTAKES = {}, {}
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,73 @@ def checks(name, reference, outputs, properties=(), gradients=True, device=True)
     return register
 
 
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that runs: its name, what a teacher says to it, and the right answer it is made of."""
+
+    name: str
+    sentence: str
+    of: Callable
+    make: Callable
+
+    @cached_property
+    def answer(self):
+        return self.make()
+
+
+def mistake(*targets):
+    """Register the decorated function as a known mistake of each target, a right answer.
+
+    The function's name is the mistake's id, and its docstring tells the student what is wrong and what to do.
+    If it takes arguments, it is the wrong answer itself, or the wrong `forward` of a class. A dict among the
+    targets is a patch: it makes the mistake in each target's source by replacing each key, which must occur
+    exactly once, with its value. Several patches are several ways to make the same mistake.
+    """
+    patches = [target for target in targets if isinstance(target, dict)]
+    targets = [target for target in targets if not isinstance(target, dict)]
+
+    def register(function):
+        sentence = " ".join(function.__doc__.split())
+        for target in targets:
+            ways = [partial(patched, target, patch) for patch in patches]
+            if function.__code__.co_argcount or function.__code__.co_flags & inspect.CO_VARARGS:
+                ways.insert(0, partial(_written, target, function))
+            bank = _MISTAKES.setdefault(target.__name__, [])
+            bank += [Mistake(function.__name__, sentence, target, way) for way in ways]
+        return function
+
+    return register
+
+
+def _written(target, function):
+    return with_forward(target, function) if isinstance(target, type) else function
+
+
+def with_forward(target, forward):
+    """Return a class like `target` with another forward."""
+    return type(target.__name__, (target,), {"forward": forward})
+
+
+def patched(target, patch):
+    """Return a function or class made of the source of `target` after a patch."""
+    source = _source(target)
+    for old in patch:
+        if source.count(old) != 1:
+            raise ValueError(
+                f"expected {old!r} exactly once in the source of {target.__name__}, found it "
+                f"{source.count(old)} times: copy a piece of the source that occurs once into the patch"
+            )
+    source = re.sub("|".join(map(re.escape, patch)), lambda found: patch[found[0]], source)
+    names = dict(vars(sys.modules[target.__module__]))
+    exec(source, names)
+    return names[target.__name__]
+
+
+@cache  # looking for a class takes long
+def _source(target):
+    return textwrap.dedent(inspect.getsource(target))
+
+
 @cache
 def all_checks():
     """Return a dict with the check of each function, by its name."""
@@ -61,5 +132,5 @@ def find_check(name):
 
 def mistakes_of(name):
     """Return the known mistakes of the function called `name`."""
-    bank = find_check(name).draw.__module__.replace(".checks", ".mistakes")
-    return import_module(bank).MISCONCEPTIONS.get(name, ())
+    import_module(find_check(name).draw.__module__.replace(".checks", ".mistakes"))
+    return _MISTAKES.get(name, ())

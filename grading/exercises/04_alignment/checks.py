@@ -2,6 +2,7 @@
 
 import math
 
+import matplotlib.pyplot as plt
 import numpy as np
 
 from grading.exercises.common import PRIMES, padded_at_the_end
@@ -11,7 +12,6 @@ from grading.sandbox.cases import Case
 from utils import metrics
 
 from .harness import GIVEN, NEW
-from .mistakes import RIGHT
 
 WORDS = ["the", "we", "not", "was", "soup", "room", "it", "too", "but", "so", "very", "old", "did", "new"]
 
@@ -22,6 +22,16 @@ def _rows(rng, *shape, dtype="float64"):
 
 
 # The picture
+
+
+def plot_attention(weights, src_tokens, tgt_tokens, ax=None):
+    """Draw a map as the exercise asks for it, which is faster than the library's own."""
+    ax = ax or plt.subplots()[1]
+    ax.imshow(weights, vmin=0, vmax=1)
+    ax.set_xticks(range(len(src_tokens)), src_tokens)
+    ax.set_yticks(range(len(tgt_tokens)), tgt_tokens)
+    ax.set(xlabel="source", ylabel="target")
+    return ax
 
 
 def _is_in_its_place(case, outputs):
@@ -73,7 +83,7 @@ def _colours_are_comparable(case, outputs):
 
 @checks(
     "plot_attention",
-    RIGHT["plot_attention"][0],  # faster than the course's own, which is a variant of it
+    plot_attention,
     {
         "returned": str,
         "drawn on": str,

@@ -10,14 +10,13 @@ from functools import cache, partial
 import numpy as np
 
 from grading.judge.compare import close
-from grading.judge.registry import checks
+from grading.judge.registry import checks, mistakes_of
 from grading.sandbox.calls import alive
 from grading.sandbox.cases import Case
 from utils.metrics import compare_systems
 
 from .harness import compare, decode
-from .mistakes import MISCONCEPTIONS
-from .reference import beam_search
+from .mistakes import beam_search
 
 TRIES = 1000
 VISIBLE = 19  # the seed of the visible cases
@@ -152,7 +151,7 @@ def nothing(inputs, ids, score):
 
 def tells_apart(*names):
     """These known mistakes lead to other words than the right search, and than each other."""
-    wrong = [known for known in MISCONCEPTIONS["beam_search"] if known.name in names]
+    wrong = [known for known in mistakes_of("beam_search") if known.name in names]
 
     def shows(inputs, ids, score):
         who = {tuple(ids): "right"}

@@ -13,9 +13,8 @@ from torch import nn
 from benchmarks import harness
 from benchmarks.quality import exercise_03
 from grading.checks import check
-from grading.exercises.known import with_forward
 from grading.judge.judge import draw, examine
-from grading.judge.registry import all_checks
+from grading.judge.registry import all_checks, with_forward
 from grading.sandbox.calls import call
 from grading.sandbox.cases import Outcome
 from grading.sandbox.protocol import decode, encode
