@@ -108,7 +108,7 @@ def test_validate_names_what_fails_and_passes_what_is_right(lab, page, asked):
     told = validate(page, failed)
     assert told.count(failed) == len(tests) + 1 == 7  # the written answer, too
     assert all(source in told for source in tests.values())
-    assert told.count(": it is not written yet") == 6 and told.count("You did not provide a response.") == 1
+    assert told.count(": It is not written yet") == 6 and told.count("You did not provide a response.") == 1
     assert passed not in told
 
     mine = "my/mine.ipynb"
@@ -116,7 +116,7 @@ def test_validate_names_what_fails_and_passes_what_is_right(lab, page, asked):
     show(lab, page, mine)
     told = validate(page, failed)
     assert told.count(failed) == 1 and tests["test_masked_softmax"] in told
-    assert "masked_softmax: the mask is not used, so padding receives weight" in told
+    assert "masked_softmax: The mask isn't used, so padding receives weight" in told
 
     answer = graded(nbformat.read(lab.course / SOLUTION, 4))["masked_softmax"]
     page.locator(".jp-CodeCell", has_text="def masked_softmax(scores, mask):").locator(".cm-content").click()
@@ -159,7 +159,7 @@ def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, pa
     right = ("dot_score", "scaled_dot_score", "MultiplicativeScore", "AdditiveScore")
     wrong = {"test_masked_softmax": "0", "test_attend": "0"}
     assert dict(points) == {f"test_{name}": "2" for name in right} | wrong | {"why_attention": ""}
-    for name, mistake in [("masked_softmax", "the mask is not used"), ("attend", "made of the keys")]:
+    for name, mistake in [("masked_softmax", "The mask isn't used"), ("attend", "made of the keys")]:
         inside.locator(f"#{name}-comment[placeholder*='{mistake}']").wait_for()
         assert inside.locator("pre", has_text=re.compile(f"✗ 0 of 3 points\n.*{mistake}")).is_visible()
     assert inside.get_by_text("A weight of 0.8 does not prove that the word was the cause").is_visible()

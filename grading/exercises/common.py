@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from grading.judge.compare import ATOL
+from grading.judge.registry import Fault
 
 PRIMES = (2, 3, 5, 7, 11, 13)
 
@@ -45,17 +46,16 @@ def nothing_to_attend_to(case, outputs):
     empty = ~_real(case, outputs["weights"]).any(-1)
     for name, output in outputs.items():
         row = output[empty]
-        if np.isnan(row).any():
-            return f"{name} is NaN where nothing can be attended to: such a row should be zeros."
-        if (np.abs(row) > ATOL).any():
-            return f"{name} is not zero where nothing can be attended to: such a row should be zeros."
+        found = "NaN" if np.isnan(row).any() else "not zero" if (np.abs(row) > ATOL).any() else None
+        if found:
+            return f"{name} is {found} where nothing can be attended to: such a row should be zeros."
     return None
 
 
 def no_weight_on_padding(case, outputs):
     padding = ~_real(case, outputs["weights"])
     if (np.abs(outputs["weights"][padding]) > ATOL).any():
-        return "padding receives weight: where the mask is False, the weight must be 0."
+        return "Padding receives weight: where the mask is False, the weight must be 0."
     return None
 
 
@@ -65,7 +65,8 @@ def rows_sum_to_one(case, outputs):
     wrong = some & np.isfinite(sums) & (np.abs(sums - 1) > 1e-3)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        return f"the weights of a row do not sum to one: those of row {list(at)} sum to {sums[at]:.4f}."
+        text = "The weights of a row do not sum to one"
+        return Fault(f"{text}: those of row {list(at)} sum to {sums[at]:.4f}.", f"{text}.")
     return None
 
 

@@ -55,12 +55,13 @@ def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
     known = recognize(name, drawn, got, failed)
     seen = [i for i in failed if not drawn[i].elsewhere and (got[i].outputs or not known)] or failed
     shown = next((i for i in seen if drawn[i].visible), seen[0])
+    fault, visible = faults[shown], drawn[shown].visible
     return Verdict(
         passed=False,
-        mistake=known.name if known else None,
-        sentence=known.sentence if known else faults[shown],
+        mistake=known.name if known else fault.name,
+        sentence=known.sentence if known else (fault.text if visible else fault.hidden or fault.text),
         evidence=evidence(this, drawn[shown], expected[shown], got[shown]),
-        visible=drawn[shown].visible,
+        visible=visible,
     )
 
 

@@ -3,54 +3,48 @@
 import numpy as np
 
 from grading.judge.compare import ATOL, RTOL, close, equal, number, same_gradient
+from grading.judge.registry import Fault
 from grading.sandbox.cases import Unknown
 
 FEW = 12  # so many numbers are still worth printing
 LONG = 300  # and so many letters
 STOPPED = ""  # the kind of an error that the judge itself reports
-NOT_WRITTEN = "it is not written yet: put your answer in the place of raise NotImplementedError."
+NOT_WRITTEN = "It is not written yet: replace raise NotImplementedError with your answer."
 
 
 # What is wrong with an outcome
 
 
 def find_fault(this, case, expected, got):
-    """Say in one sentence which property an outcome breaks first, or None.
-
-    What comes from the answer could hold what it was given, so a hidden case is told without it: a pair
-    of sentences has the discreet one second, and a single one ends where its colon stands.
-    """
-    fault = _first_fault(this, case, expected, got)
-    if fault is None:
-        return None
-    full, discreet = fault if isinstance(fault, tuple) else (fault, fault.split(":")[0].rstrip(".") + ".")
-    return full if case.visible else discreet
-
-
-def _first_fault(this, case, expected, got):
+    """Return the `Fault` of the property that an outcome breaks first, or None."""
     if got.error and not got.outputs:
         return _error_fault(case, *got.error)
     if len(got.outputs) != len(this.outputs):
-        meant = " and ".join(this.outputs)
-        return f"it returned {_things(got.outputs)}, where {meant} were meant.", f"{meant} were meant."
+        wanted = f"expected {' and '.join(this.outputs)}."
+        return Fault(f"It returned {_things(got.outputs)}, {wanted}", wanted.capitalize())
     named = dict(zip(this.outputs, got.outputs, strict=True))
     for faults in (_kind_faults, _input_faults, _property_faults, _value_faults):
-        if sentence := next(filter(None, faults(this, case, expected, got, named)), None):
-            return sentence
-    return None if case.elsewhere else _wrong_gradient(expected, got)
+        if fault := next(filter(None, faults(this, case, expected, got, named)), None):
+            return Fault(fault) if isinstance(fault, str) else fault
+    return None if case.elsewhere else _gradient_fault(expected, got)
 
 
 def _error_fault(case, kind, message):
     if kind == "NotImplementedError":
-        return NOT_WRITTEN, NOT_WRITTEN
+        return Fault(NOT_WRITTEN)
     if kind == STOPPED:
-        return message, message
+        return Fault(message)
     if case.elsewhere:
-        return (
-            "it makes a new tensor on the CPU, whatever device its inputs are on, and would fail on a "
-            "GPU: give device=..., or make it from an input, as in x.new_zeros(...)."
+        return Fault(
+            "It makes a new tensor on the CPU, whatever device its inputs are on, so it would fail on a GPU. "
+            "Pass device=..., or make it from an input, as in x.new_zeros(...).",
+            name="made_on_the_cpu",
         )
-    return f"it raised {kind}: {message}", "it raised an error on an input that you cannot see."
+    nothing = [name for name, value in case.inputs.items() if value is None]
+    if nothing and kind in ("AttributeError", "TypeError") and "NoneType" in message:
+        todo = f"It fails if {nothing[0]} is None. Treat None as a case of its own"
+        return Fault(f"{todo}: it raised {kind}: {message}", f"{todo}.", f"{nothing[0]}_is_none")
+    return Fault(f"It raised {kind}: {message}", "It raised an error on an input that you cannot see.")
 
 
 def _kind_faults(this, case, expected, got, named):
@@ -62,7 +56,8 @@ def _kind_faults(this, case, expected, got, named):
 def _input_faults(this, case, expected, got, named):
     for name, before in case.inputs.items():
         if not equal(before, got.inputs.get(name)):
-            yield f"{name} was changed in place: work on a new one, the caller still needs the old one."
+            text = f"{name} was changed in place. Make a new one: the caller still needs the old one."
+            yield Fault(text, name="changed_in_place")
 
 
 def _property_faults(this, case, expected, got, named):
@@ -73,42 +68,42 @@ def _property_faults(this, case, expected, got, named):
 def _value_faults(this, case, expected, got, named):
     for name, e in zip(this.outputs, expected.outputs, strict=False):
         if isinstance(e, np.ndarray) and np.isfinite(e).all() and not np.isfinite(named[name]).all():
-            yield f"{name} holds NaN or infinity, where every number should be finite."
+            yield f"{name} contains NaN or infinity. Every number should be finite."
         elif not close(e, named[name]):
             if isinstance(e, np.ndarray):
                 yield f"{name} has the right shape, but not the right numbers."
             else:
-                yield f"{name} is of the right kind, but not what was expected."
+                yield f"{name} has the right type, but not the expected value."
 
 
 def _unlike(name, what, e, g):
-    """Say what is wrong with the kind, the shape or the dtype of an output, or None. `e` is as expected."""
+    """Return the `Fault` of an output's type, shape or dtype, or None. `e` is the expected output."""
     if not isinstance(what, str):
-        if _is_a(what, g):
-            return None
-        return (
-            f"{name} should be a {what.__name__}, but is {_kind(g)}.",
-            f"{name} should be a {what.__name__}.",
-        )
+        wanted = f"{name} should be a {what.__name__}"
+        return None if _is_a(what, g) else Fault(f"{wanted}, got {_kind(g)}.", f"{wanted}.")
     if isinstance(g, list | tuple) and g and isinstance(g[0], np.ndarray):
-        return f"it returned {_things(g)}, where {name} was meant.", f"{name} alone was meant."
+        return Fault(f"It returned {_things(g)}, expected {name} alone.", f"Expected {name} alone.")
     if not isinstance(g, np.ndarray):
-        meant = f"{name} should be a plain torch.Tensor on the CPU"
-        return f"{meant}, but is {_kind(g)}.", f"{meant}."
+        wanted = f"{name} should be a plain torch.Tensor on the CPU"
+        return Fault(f"{wanted}, got {_kind(g)}.", f"{wanted}.")
     if e is None:
         return None
     if g.shape != e.shape:
-        axes = f"({', '.join(what.split())}) = {e.shape}" if what else "a single number, shape (),"
-        return (
-            f"{name} has shape {g.shape}, where {axes} was meant.",
-            f"{name} has a shape that was not meant.",
-        )
+        return _wrong_shape(name, what, e, g)
     if g.dtype != e.dtype and (e.dtype.kind == "f" or e.dtype.kind != g.dtype.kind):
-        if e.dtype.kind == "f":
-            keep = f"{e.dtype} was meant: keep the dtype of the inputs."
-            return f"{name} is {g.dtype}, where {keep}", f"{name} has another dtype, where {keep}"
-        return f"{name} is {g.dtype}, where {e.dtype} was meant.", f"{name} should be {e.dtype}."
+        keep = ": keep the dtype of the inputs." if e.dtype.kind == "f" else "."
+        text = f"{name} is {g.dtype}, expected {e.dtype}{keep}"
+        return Fault(text, f"{name} should be {e.dtype}{keep}", "wrong_dtype")
     return None
+
+
+def _wrong_shape(name, what, e, g):
+    axes = f"({', '.join(what.split())}) = {e.shape}" if what else "a single number, shape ()"
+    text, hidden = f"{name} has shape {g.shape}, expected {axes}.", f"{name} has an unexpected shape."
+    if g.ndim < e.ndim and [n for n in g.shape if n != 1] == [n for n in e.shape if n != 1]:
+        keep = "An axis of length 1 was dropped: keep every axis, and write squeeze(-1) instead of squeeze()."
+        return Fault(f"{text} {keep}", f"{hidden} {keep}", "axis_squeezed_away")
+    return Fault(text, hidden)
 
 
 def _is_a(kind, value):
@@ -130,24 +125,26 @@ def _things(outputs):
     return "one thing" if len(outputs) == 1 else f"{len(outputs)} things"
 
 
-def _wrong_gradient(expected, got):
+def _gradient_fault(expected, got):
     if got.error:
-        fails = "the outputs are right, but their gradient fails"
-        return f"{fails} with {got.error[0]}: {got.error[1]}", f"{fails}."
+        fails = "The outputs are right, but their gradient fails"
+        return Fault(f"{fails} with {got.error[0]}: {got.error[1]}", f"{fails}.")
     for name, e in expected.gradients.items():
         g = got.gradients.get(name)
         if g is None and e is not None and not close(e, np.zeros_like(e)):
-            return (
-                f"the outputs are right, but no gradient reaches {name}, so nothing can be learned through "
-                f"it: keep to torch operations, without .item(), .detach(), numpy or torch.no_grad()."
+            return Fault(
+                f"The outputs are right, but no gradient reaches {name}, so nothing is learned through it. "
+                f"Use torch operations only, without .item(), .detach(), numpy or torch.no_grad().",
+                name="no_gradient",
             )
         if isinstance(g, np.ndarray) and not np.isfinite(g).all():
-            return (
-                f"the outputs are right, but the gradient of {name} is NaN or infinite: a NaN that is "
-                f"painted over afterwards still comes back when the model learns."
+            return Fault(
+                f"The outputs are right, but the gradient of {name} is NaN or infinite. A NaN that is "
+                f"replaced afterwards still comes back in the gradient.",
+                name="gradient_is_nan",
             )
         if not same_gradient(g, e):
-            return f"the outputs are right, but the gradient of {name} is not."
+            return Fault(f"The outputs are right, but the gradient of {name} is not.")
     return None
 
 

@@ -19,15 +19,28 @@ _CHECKS, _MISTAKES = {}, {}
 
 
 @dataclass(frozen=True)
+class Fault:
+    """What is wrong with an outcome, in a sentence for the student.
+
+    `hidden` says it for an input that students may not see. It contains nothing that comes from the answer,
+    which could contain the input. Without it, `text` is such a sentence. `name` is the id of a mistake.
+    """
+
+    text: str
+    hidden: str = ""
+    name: str | None = None
+
+
+@dataclass(frozen=True)
 class Check:
     """How one function is checked.
 
     `draw(rng)` yields cases. `outputs` maps the name of each output to what it is: a tensor, as the
     names of its axes ("" for a single number), or a type: float, int, str, set, list, tuple or dict.
-    Each of `properties` is called with a case and the outputs by name, all of the right kind and
-    shape, and gives a sentence where a property is broken, else None. Without a `reference` they alone
-    decide. `gradients` are compared where outputs are float tensors; `device` adds a case in which
-    the inputs are on another device.
+    Each of `properties` is called with a case and the outputs by name, all of the right kind and shape. It
+    returns a `Fault` if a property is broken, or a sentence that contains nothing of the answer, else None.
+    Without a `reference` they alone decide. `gradients` are compared where outputs are float tensors;
+    `device` adds a case in which the inputs are on another device.
     """
 
     reference: Callable | None

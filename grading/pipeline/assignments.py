@@ -35,10 +35,13 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a submission: `test` names the check of a test cell, `written` that of a written answer."""
+    """A cell of a submission, with its grade_id as `name`: `test` names the check of a test cell, `written` a
+    written answer.
+    """
 
     kind: str
     source: str
+    name: str = ""
     test: str | None = None
     written: str | None = None
     metadata: dict = field(default_factory=dict)
@@ -113,10 +116,10 @@ def parse(data, path, assignment):
         kind = cell.get("cell_type") if cell.get("cell_type") in ("code", "markdown", "raw") else "raw"
         test = name.removeprefix("test_") if name.startswith("test_") else None
         if test in tests:  # also a copy of a test cell is not run: the grader has its own
-            found.append(Cell(kind, source, test=test if test not in seen else ""))
+            found.append(Cell(kind, source, name, test=test if test not in seen else ""))
             seen.add(test)
         else:
-            found.append(Cell(kind, source, written=name if name in written else None))
+            found.append(Cell(kind, source, name, written=name if name in written else None))
     if code > MOST_CODE:
         raise NotGradable(f"{path} holds {code:,} letters, more than {MOST_CODE:,}: keep data in files")
     if not any(cell.test or cell.written for cell in found) and not any(c.kind == "code" for c in found):

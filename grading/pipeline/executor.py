@@ -8,7 +8,6 @@ import asyncio
 import atexit
 import contextlib
 import itertools
-import json
 import logging
 import os
 import sys
@@ -19,8 +18,9 @@ from multiprocessing import forkserver
 
 import psutil
 
-from grading.pipeline import records
-from grading.pipeline.assignments import NotGradable, _grade_id, assignments
+from grading.pipeline import result
+from grading.pipeline.assignments import NotGradable, assignments
+from grading.pipeline.result import FAILED, NOT_GRADABLE, Result
 
 MEMORY = 2 * 2**30  # bytes that one worker is likely to need
 RETRIES = 2
@@ -63,7 +63,7 @@ def keep_to_a_core():
 
 
 def grade_here(name, path, data, version, seed=None, require=False, shared=None, full=False):
-    """Grade a submission's bytes in this process, and give its verdict as plain data."""
+    """Grade a submission's bytes in this process, and return its `Result`."""
     from grading.pipeline.grade import grade
 
     assignment, here = _known(name)
@@ -74,17 +74,16 @@ def grade_here(name, path, data, version, seed=None, require=False, shared=None,
         )
     try:
         sandbox = warm_sandbox(require, assignment.reviews, shared, full)
-        report = grade(path, sandbox, assignment, seed, data)
+        return grade(path, sandbox, assignment, seed, data)
     except NotGradable as problem:
-        return records.clean({"status": records.NOT_GRADABLE, "reason": str(problem)})
-    return records.of_report(report, [_grade_id(cell) for cell in json.loads(data)["cells"]])
+        return Result(NOT_GRADABLE, reason=str(problem))
 
 
 @lru_cache
 def _known(name):
     """An assignment and the version that this process has loaded, also if the files change later."""
     assignment = assignments()[name]
-    return assignment, records.version(assignment)
+    return assignment, result.version(assignment)
 
 
 # In the command
@@ -149,7 +148,7 @@ def default_workers():
 
 
 def grade_all(client, name, submissions, version, seed=None, require=False, shared=None):
-    """Yield (submission, verdict) as they are done. Submissions have a `path` and their `data`.
+    """Yield (submission, result) as they are done. Submissions have a `path` and their `data`.
 
     `shared` is the socket of a sandbox that workers on this machine share, see `grading.sandbox`.
 
@@ -219,4 +218,4 @@ def _scheduler_needed():
 
 
 def _failed(reason):
-    return records.clean({"status": records.FAILED, "reason": reason})
+    return Result(FAILED, reason=reason)

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from grading.judge.judge import Verdict, draw, examine
 from grading.judge.message import STOPPED
 from grading.judge.registry import find_check
 from grading.pipeline.assignments import find_assignment, parse, read_submission, readable
+from grading.pipeline.result import GRADED, CheckResult, Result, cells_of
 from grading.sandbox.cases import Outcome
 from grading.sandbox.client import Lost
 from grading.sandbox.limits import MEMORY
@@ -30,38 +31,8 @@ class Limits:
     memory: int = MEMORY
 
 
-@dataclass
-class Graded:
-    """What one check gave. `message` is for the student; `misconception` names a known mistake."""
-
-    name: str
-    points: float
-    max_points: float
-    message: str = ""
-    misconception: str | None = None
-
-
-@dataclass
-class Report:
-    """What grading a notebook gave: points for what was checked, `written` answers for a person to grade."""
-
-    assignment: str
-    score: float
-    max_score: float
-    status: str
-    sandboxed: bool
-    checks: list = field(default_factory=list)
-    written: list = field(default_factory=list)
-    notes: list = field(default_factory=list)
-    cells: list = field(default_factory=list, repr=False)
-
-    def as_json(self):
-        """The report without the notebook's cells, as plain data."""
-        return {name: value for name, value in asdict(self).items() if name != "cells"}
-
-
 def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits()):  # noqa: B008 (frozen)
-    """Grade a notebook and give the `Report`. Raise NotGradable where it is no notebook of this course.
+    """Grade a notebook and return its `Result`. Raise NotGradable where it is no notebook of this course.
 
     With `data`, its bytes, the path is only a name in messages.
     """
@@ -92,16 +63,14 @@ def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits())
                     continue
         skipped.add(culprit)
         notes.append(f"cell {culprit + 1} was left out: {why}")
-    return Report(
+    return Result(
+        status=GRADED,
         assignment=assignment.name,
-        score=sum(check.points for check in checks),
-        max_score=sum(points for _, points in assignment.tests),
-        status="graded",
         sandboxed=sandbox.sandboxed,
-        checks=checks,
-        written=[{"name": name, "max_points": points} for name, points in assignment.written],
-        notes=notes,
-        cells=[(cell, outputs.get(i, ([], None))) for i, cell in enumerate(cells)],
+        checks=tuple(checks),
+        written=tuple({"name": name, "max_points": points} for name, points in assignment.written),
+        notes=tuple(notes),
+        cells=cells_of(cells, outputs),
     )
 
 
@@ -160,7 +129,7 @@ def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
             verdict = Verdict(False, sentence=f"it could not be judged ({type(error).__name__}).")
         still_there(name)
         earned = points if verdict.passed else 0
-        graded.append(Graded(name, earned, points, readable(str(verdict)), verdict.mistake))
+        graded.append(CheckResult(name, earned, points, readable(str(verdict)), verdict.mistake))
     return graded
 
 

@@ -18,7 +18,7 @@ from nbgrader.coursedir import CourseDirectory
 from sqlalchemy import exc, make_url
 from sqlalchemy.orm import scoped_session, sessionmaker
 
-from grading.pipeline import records, returned
+from grading.pipeline import result, returned
 from grading.pipeline.assignments import ROOT
 
 # nbgrader calls alembic by its bare name to make a gradebook, also where the environment is not activated
@@ -94,7 +94,7 @@ class Book:
                     f"after students had handed in, so begin a new gradebook with --db"
                 ) from None
         if self.registered:
-            records.write_text(self.registered, made_of)
+            result.write_text(self.registered, made_of)
 
     @contextlib.contextmanager
     def _trouble(self):
@@ -126,27 +126,27 @@ class Book:
                 session.remove()
                 self.gradebook.db = outer
 
-    def save(self, record, notebook, before=None):
+    def save(self, found, notebook, before=None):
         """Write a verdict. `before` is the notebook that was graded earlier, if there is one.
 
         Points that a person gave stay as long as the work that they were given for is the same; else they
         are taken back, and the cell waits for a person again. The same verdict twice changes nothing.
         """
         name = self.assignment.name
-        checks = {f"test_{check['name']}": check for check in record.get("checks", [])}
-        sources = {cell["name"]: cell["source"] for cell in record.get("cells", [])}
-        graded = record["status"] == records.GRADED
+        checks = {f"test_{check.name}": check for check in found.checks}
+        sources = {cell["name"]: cell["source"] for cell in found.cells}
+        graded = found.status == result.GRADED
         with self._transaction() as gradebook:
-            gradebook.update_or_create_student(record["student"])
-            when = {"timestamp": record["timestamp"]} if record.get("timestamp") else {}
-            submission = gradebook.update_or_create_submission(name, record["student"], **when)
+            gradebook.update_or_create_student(found.student)
+            when = {"timestamp": found.timestamp} if found.timestamp else {}
+            submission = gradebook.update_or_create_submission(name, found.student, **when)
             (submitted,) = (book for book in submission.notebooks if book.name == name)
             _ = submitted.notebook.grade_cells  # in one query: else each name below takes one
             for grade in submitted.grades:
                 if not graded:
                     points = None
                 elif grade.name in checks:
-                    points = checks[grade.name]["points"]
+                    points = checks[grade.name].points
                 else:
                     points = 0.0 if self._empty(grade.name, sources) else None
                 self._set(grade, points, notebook, before)

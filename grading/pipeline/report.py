@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from grading.pipeline.records import GRADED
+from grading.pipeline.result import GRADED
 
 BARS = 10
 
@@ -15,21 +15,19 @@ def page(name, rows, assignment):
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    done = [row for row in rows if row["status"] == GRADED]
+    done = [row for row in rows if row.status == GRADED]
     most = sum(points for _, points in assignment.tests)
     return environment.get_template("report.html.j2").render(
         name=name,
-        rows=[
-            {**row, "points": {c["name"]: f"{c['points']:g}" for c in row.get("checks", [])}} for row in rows
-        ],
+        rows=[(row, {check.name: f"{check.points:g}" for check in row.checks}) for row in rows],
         done=done,
         most=most,
-        average=sum(row["score"] for row in done) / len(done) if done else 0,
-        not_sandboxed=sum(not row["sandboxed"] for row in done),
-        scores=distribution([row["score"] for row in done], most),
+        average=sum(row.score for row in done) / len(done) if done else 0,
+        not_sandboxed=sum(not row.sandboxed for row in done),
+        scores=distribution([row.score for row in done], most),
         exercises=[(name, points, _right(done, name)) for name, points in assignment.tests],
         mistakes=mistakes(done),
-        people=[(row["student"], row["status"], why) for row in rows if (why := why_a_person(row))],
+        people=[(row.student, row.status, why) for row in rows if (why := why_a_person(row))],
         written=[name for name, _ in assignment.written],
         share=lambda count, of: round(100 * count / of) if of else 0,
     )
@@ -50,20 +48,19 @@ def mistakes(rows):
     """The known mistakes with who made them, those that most share first."""
     found = {}
     for row in rows:
-        for check in row["checks"]:
-            if check["misconception"]:
-                at = (check["name"], check["misconception"])
-                sentence = check["message"].split("\n")[0]
+        for check in row.checks:
+            if check.mistake:
+                at = check.name, check.mistake
+                sentence = check.message.split("\n")[0]
                 entry = {"exercise": at[0], "name": at[1], "sentence": sentence, "students": []}
-                found.setdefault(at, entry)["students"].append(row["student"])
+                found.setdefault(at, entry)["students"].append(row.student)
     return sorted(found.values(), key=lambda mistake: -len(mistake["students"]))
 
 
 def why_a_person(row):
     """Why somebody should look at a submission: reasons, none where there are none."""
-    why = [row["reason"]] if row["status"] != GRADED else []
-    return [*why, *row.get("notes", [])]
+    return [*([row.reason] if row.status != GRADED else []), *row.notes]
 
 
 def _right(rows, name):
-    return sum(c["points"] == c["max_points"] for row in rows for c in row["checks"] if c["name"] == name)
+    return sum(c.points == c.max_points for row in rows for c in row.checks if c.name == name)

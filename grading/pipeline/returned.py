@@ -13,25 +13,25 @@ from pathlib import Path
 import nbformat
 from nbgrader.converters import GenerateFeedback
 
-from grading.pipeline import records
+from grading.pipeline import result
 
 PAGE_SECONDS = 60
 NOTE = "about_this_grading"  # the grade_id-like name of the cell that the grader puts on top
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|$~])")
 
 
-def graded_notebook(record, starter):
-    """The notebook of a record, in the form that nbgrader's Formgrader and feedback know.
+def graded_notebook(found, starter):
+    """The notebook of a result, in the form that nbgrader's Formgrader and feedback know.
 
     The student's cells with the outputs that they gave, the starter's test cells with the message as
     output, and the starter's metadata on every cell that it marks, found by its grade_id. Depends on the
-    record and the starter only.
+    result and the starter only.
     """
     starter = _starter(starter)
     marked = {cell.metadata.nbgrader.grade_id: cell for cell in starter.cells if "nbgrader" in cell.metadata}
-    checks = {f"test_{check['name']}": check for check in record.get("checks", [])}
+    checks = {f"test_{check.name}": check for check in found.checks}
     cells, left = [], dict(marked)
-    for number, cell in enumerate(record.get("cells", [])):
+    for number, cell in enumerate(found.cells):
         given = left.get(cell["name"])
         if given is not None and given.cell_type == cell["kind"]:
             del left[cell["name"]]
@@ -41,7 +41,7 @@ def graded_notebook(record, starter):
     # gone from the submission: graded cells have their place in the gradebook
     graded = (given for given in left.values() if given.metadata.nbgrader.grade)
     cells += [_marked_cell(given, None, checks) for given in graded]
-    if text := _about(record):
+    if text := _about(found):
         note = _cell("markdown", text, [], NOTE)
         note.metadata[NOTE] = True
         cells.insert(0, note)
@@ -57,7 +57,7 @@ def _marked_cell(given, cell, checks):
     mark = given.metadata.nbgrader
     if mark.grade and not mark.solution:
         check = checks.get(mark.grade_id)
-        shown = [{"text": sign(check) + "\n" + check["message"]}] if check else [{"text": "Not graded."}]
+        shown = [{"text": sign(check) + "\n" + check.message}] if check else [{"text": "Not graded."}]
         new = _cell("code", given.source, shown, given.id)
     else:
         source, outputs = (cell["source"], cell["outputs"]) if cell else (given.source, [])
@@ -80,25 +80,25 @@ def _output(output):
     return {"output_type": "display_data", "data": {"image/png": output["png"]}, "metadata": {}}
 
 
-def _about(record):
+def _about(found):
     lines = []
-    if record["status"] != records.GRADED:
-        lines.append(f"**This notebook could not be graded.** {escaped(record['reason'])}")
-    lines += [f"- {escaped(note)}" for note in record.get("notes", [])]
+    if found.status != result.GRADED:
+        lines.append(f"**This notebook could not be graded.** {escaped(found.reason)}")
+    lines += [f"- {escaped(note)}" for note in found.notes]
     return "\n".join(["### About this grading", "", *lines]) if lines else ""
 
 
 def sign(check):
     """The points of a check in a line."""
-    mark = "✓" if check["points"] == check["max_points"] else "✗"
-    return f"{mark} {check['points']:g} of {check['max_points']:g} points"
+    mark = "✓" if check.points == check.max_points else "✗"
+    return f"{mark} {check.points:g} of {check.max_points:g} points"
 
 
 def comment(check):
     """A check's message as Markdown: a sentence, and what was seen as it is."""
-    if not check["message"]:
+    if not check.message:
         return None
-    sentence, *seen = check["message"].split("\n")
+    sentence, *seen = check.message.split("\n")
     return "\n".join([escaped(sentence), *(["", *(f"    {line}" for line in seen)] if seen else [])])
 
 
@@ -142,7 +142,7 @@ class Feedback(GenerateFeedback):
         resources = self.init_single_notebook_resources(str(source))
         with _at_most(PAGE_SECONDS):
             html, _ = self.exporter.from_filename(str(source), resources=resources)
-        records.write_text(page, f"{html}\n{made_of}")
+        result.write_text(page, f"{html}\n{made_of}")
 
 
 @contextlib.contextmanager

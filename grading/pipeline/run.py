@@ -10,7 +10,7 @@ import csv
 import io
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import filelock
@@ -20,9 +20,10 @@ from nbgrader.utils import parse_utc
 from tqdm import tqdm
 from traitlets.config.loader import PyFileConfigLoader
 
-from grading.pipeline import executor, records, report, returned
+from grading.pipeline import executor, report, result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes
 from grading.pipeline.gradebook import Book, GradebookError, Refused
+from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, Result, clean
 
 NOT_YET = "not graded yet"
 # nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
@@ -35,7 +36,7 @@ class RunError(Exception):
 
 @dataclass(frozen=True)
 class Submission:
-    """A notebook that a student handed in. `path` is how messages name it; `about` goes into its record."""
+    """A notebook that a student submitted. `path` is how messages name it; `about` goes into its result."""
 
     path: str
     data: bytes
@@ -50,7 +51,7 @@ class Run:
         if name not in known:
             raise RunError(f"no exercise is called {name}: choose from {', '.join(known)}")
         self.name, self.assignment, self.course = name, known[name], Path(course).resolve()
-        self.version = records.version(self.assignment)
+        self.version = result.version(self.assignment)
         place = self.course if (self.course / "nbgrader_config.py").is_file() else ROOT
         self.config = PyFileConfigLoader("nbgrader_config.py", path=str(place)).load_config()
         self.config.CourseDirectory.root = str(self.course)
@@ -94,8 +95,8 @@ class Run:
                 if feedback and not self.lost:
                     self._write_feedback(chosen)
             rows = [self.row(student) for student in sorted({*everybody, *chosen})]
-            records.write_text(f"{self.folder}.csv", table(rows, self.assignment))
-            records.write_text(f"{self.folder}.html", report.page(self.name, rows, self.assignment))
+            result.write_text(f"{self.folder}.csv", table(rows, self.assignment))
+            result.write_text(f"{self.folder}.html", report.page(self.name, rows, self.assignment))
         except (GradebookError, Refused, executor.ClusterError) as error:
             raise RunError(str(error)) from error
         except OSError as error:
@@ -151,9 +152,9 @@ class Run:
         about = {
             "student": student,
             "assignment": self.name,
-            "key": records.key(data, self.version),
+            "key": result.key(data, self.version),
             "timestamp": _timestamp(folder / "timestamp.txt"),
-            "notes": notes,
+            "notes": tuple(notes),
         }
         return Submission(self._shown(path), data, about)
 
@@ -176,24 +177,25 @@ class Run:
         with tqdm(total=len(students), desc=self.name, unit="notebook", disable=None) as bar:
             missing = []
             for student in students:
-                record = self._known(student)
-                unsafe = require and record and record.get("sandboxed") is False
-                if record and record["key"] is None:
-                    self._finish(record)
-                elif again or not record or record["status"] == records.FAILED or unsafe:
+                known = self._known(student)
+                unsafe = require and known and known.sandboxed is False
+                if known and known.key is None:
+                    self._finish(known)
+                elif again or not known or known.status == FAILED or unsafe:
                     missing.append(student)
                     continue
                 else:
-                    self._deliver(record)
+                    self._deliver(known)
                 bar.update()
             if not missing:
                 return
             with executor.connect(workers, scheduler) as client:
                 queue = self._queue(missing, bar)
-                for submission, verdict in executor.grade_all(
+                for submission, found in executor.grade_all(
                     client, self.name, queue, self.version, seed, require, shared
                 ):
-                    self._finish({**submission.about, **verdict}, submission.about["notes"])
+                    notes = (*submission.about["notes"], *found.notes)
+                    self._finish(replace(found, **submission.about | {"notes": notes}))
                     bar.update()
 
     def _queue(self, students, bar):
@@ -211,43 +213,38 @@ class Run:
             key = self.read(student).about["key"]
         except NotGradable as problem:
             return self._unreadable(student, problem)
-        record = records.read(self._file(student))
-        return record if record and record["key"] == key else None
+        found = result.read(self._file(student))
+        return found if found and found.key == key else None
 
     def _unreadable(self, student, problem):
-        about = {"student": student, "assignment": self.name, "key": None, "timestamp": None}
-        return records.clean({**about, "status": records.NOT_GRADABLE, "reason": str(problem)})
+        return Result(NOT_GRADABLE, self.name, clean(student), reason=clean(str(problem)))
 
     def _file(self, student):
-        return self.folder / f"{records.clean(student)}.json"
+        return self.folder / f"{clean(student)}.json"
 
-    def _finish(self, record, notes=()):
-        record = records.clean(record)
-        if notes:
-            record["notes"] = [*notes, *record.get("notes", [])]
-        records.write(self._file(record["student"]), record)
-        self._deliver(record)
+    def _finish(self, found):
+        found = result.of_json(found.as_json(cells=True))  # in which all text is clean
+        result.write(self._file(found.student), found)
+        self._deliver(found)
 
-    def _deliver(self, record):
-        """Write a verdict into the gradebook, then the graded notebook: both wait where that is lost."""
-        notebook = returned.graded_notebook(record, self.assignment.notebook)
-        path = self._graded_notebook(record["student"])
+    def _deliver(self, found):
+        """Write a result into the gradebook, then the graded notebook: both wait if that is lost."""
+        notebook = returned.graded_notebook(found, self.assignment.notebook)
+        path = self._graded_notebook(found.student)
         try:
             before = nbformat.read(path, 4)
         except (OSError, ValueError):
             before = None
         try:
             if not self.lost:
-                self.book.save(record, notebook, before)
-                records.write_if_changed(path, nbformat.writes(notebook) + "\n")
-                self._carry_exchange_files(record["student"], self.coursedir.autograded_directory)
+                self.book.save(found, notebook, before)
+                result.write_if_changed(path, nbformat.writes(notebook) + "\n")
+                self._carry_exchange_files(found.student, self.coursedir.autograded_directory)
         except GradebookError as error:
             self.lost = error
         except Refused as error:
-            failed = {name: record[name] for name in ("student", "assignment", "key", "timestamp")}
-            records.write(
-                self._file(record["student"]), {**failed, "status": records.FAILED, "reason": str(error)}
-            )
+            failed = Result(FAILED, found.assignment, found.student, found.key, found.timestamp, str(error))
+            result.write(self._file(found.student), failed)
 
     def _graded_notebook(self, student):
         return self.place(student, self.coursedir.autograded_directory) / f"{self.name}.ipynb"
@@ -257,7 +254,7 @@ class Run:
         maker = returned.Feedback(coursedir=self.coursedir, config=self.config)
         maker.prepare()
         for student in tqdm(students, desc="feedback", unit="page", disable=None):
-            student = records.clean(student)
+            student = clean(student)
             try:
                 grades = self.book.grades(student)
                 if grades:
@@ -279,20 +276,18 @@ class Run:
             if text is None:
                 copy.unlink(missing_ok=True)
             else:
-                records.write_if_changed(copy, text)
+                result.write_if_changed(copy, text)
 
     # Telling
 
     def row(self, student):
-        """What the table and the report say of a student: the record without the cells."""
-        record = self._known(student)
-        if not record:
+        """What the table and the report say of a student: the result without the cells."""
+        found = self._known(student)
+        if not found:
             reason = "this run was for others: run it again without --student"
-            return {"student": records.clean(student), "status": NOT_YET, "reason": reason}
-        row = {name: value for name, value in record.items() if name != "cells"}
-        if student in self.pageless:
-            row["notes"] = [*row.get("notes", []), records.clean(self.pageless[student])]
-        return row
+            return Result(NOT_YET, self.name, clean(student), reason=reason)
+        notes = (self.pageless[student],) if student in self.pageless else ()
+        return replace(found, cells=(), notes=(*found.notes, *clean(notes)))
 
 
 def _small_text(path):
@@ -319,36 +314,35 @@ def table(rows, assignment):
     names = [name for name, _ in assignment.tests]
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["student", "score", "max_score", *names, "misconceptions", "status", "sandboxed", "reason"])
+    out.writerow(["student", "score", "max_score", *names, "mistakes", "status", "sandboxed", "reason"])
     for row in rows:
-        points = {check["name"]: f"{check['points']:g}" for check in row.get("checks", [])}
-        known = [f"{c['name']}:{c['misconception']}" for c in row.get("checks", []) if c["misconception"]]
-        score = [f"{row['score']:g}", f"{row['max_score']:g}"] if "score" in row else ["", ""]
-        said = "; ".join([*([row["reason"]] if "reason" in row else []), *row.get("notes", [])])
-        sandboxed = {True: "yes", False: "no", None: ""}[row.get("sandboxed")]
+        points = {check.name: f"{check.points:g}" for check in row.checks}
+        known = " ".join(f"{check.name}:{check.mistake}" for check in row.checks if check.mistake)
+        score = [f"{row.score:g}", f"{row.max_score:g}"] if row.status == GRADED else ["", ""]
+        said = "; ".join([*filter(None, [row.reason]), *row.notes])
+        sandboxed = {True: "yes", False: "no", None: ""}[row.sandboxed]
         each = [points.get(name, "") for name in names]
-        out.writerow([row["student"], *score, *each, " ".join(known), row["status"], sandboxed, said])
+        out.writerow([row.student, *score, *each, known, row.status, sandboxed, said])
     return text.getvalue()
 
 
 def as_text(rows, assignment):
     """The rows for people, with what needs one of them."""
-    wide = max([len("student"), *(len(row["student"]) for row in rows)])
+    wide = max([len("student"), *(len(row.student) for row in rows)])
     most = sum(points for _, points in assignment.tests)
     lines = [f"{'student':<{wide}}  score of {most:g}  what was seen"]
     for row in rows:
-        wrong = [check for check in row.get("checks", []) if check["points"] < check["max_points"]]
-        seen = [c["name"] + (f" ({c['misconception']})" if c["misconception"] else "") for c in wrong]
-        score = f"{row['score']:g}" if "score" in row else "-"
-        if row["status"] != records.GRADED:
-            seen = [f"{row['status']}: {row['reason']}"]
-        seen += row.get("notes", [])
-        if row.get("sandboxed") is False:
+        wrong = [check for check in row.checks if check.points < check.max_points]
+        seen = [check.name + (f" ({check.mistake})" if check.mistake else "") for check in wrong]
+        score = f"{row.score:g}" if row.status == GRADED else "-"
+        if row.status != GRADED:
+            seen = [f"{row.status}: {row.reason}"]
+        seen += row.notes
+        if row.sandboxed is False:
             seen.append("not sandboxed")
-        lines.append(
-            f"{row['student']:<{wide}}  {score:>{len(f'score of {most:g}')}}  {'; '.join(seen)}".rstrip()
-        )
-    done = [row["score"] for row in rows if "score" in row]
+        shown = f"{row.student:<{wide}}  {score:>{len(f'score of {most:g}')}}  {'; '.join(seen)}"
+        lines.append(shown.rstrip())
+    done = [row.score for row in rows if row.status == GRADED]
     lines.append(
         f"{len(done)} of {len(rows)} graded"
         + (f", {sum(done) / len(done):.1f} of {most:g} points on average" if done else "")

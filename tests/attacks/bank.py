@@ -539,7 +539,7 @@ attack(
         f"{HIDDEN}\n    if hidden: raise type('E{MARK}', (Exception,), {{}})(f'{MARK} {{scores.tolist()}}')\n"
         "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
     ),
-    says="it raised an error on an input that you cannot see",
+    says="It raised an error on an input that you cannot see",
 )
 attack(
     "leaking",

@@ -60,7 +60,7 @@ class Field:
             notebook.cells.insert(0, new_code_cell(extra))
             path.write_text(json.dumps(notebook))
         report = grade(path, self.sandbox, self.short, SEED)
-        return report.as_json(), [outputs for _, outputs in report.cells]
+        return report.as_json(), [(cell["outputs"], cell["error"]) for cell in report.cells]
 
     def state(self):
         """All that a submission could change outside of itself, but for its own folder."""
@@ -113,7 +113,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
     try:
         report = field.grade(path, attack.limits)
         earned = {check.name: check.points for check in report.checks}
-        printed = text_of(outputs for _, (outputs, _) in report.cells)
+        printed = text_of(cell["outputs"] for cell in report.cells)
         said = as_text(report)
     except NotGradable as problem:
         report, earned, printed, said = None, dict.fromkeys(TESTS, 0), "", str(problem)
@@ -135,7 +135,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
         assert all(check.message for check in report.checks if not check.points)
         assert all(letter.isprintable() or letter == "\n" for letter in said)
         json.dumps(report.as_json(), ensure_ascii=False).encode()
-        assert sum(len(str(outputs)) for _, outputs in report.cells) < 10_000_000
+        assert sum(len(str(cell["outputs"])) for cell in report.cells) < 10_000_000
     assert re.search(attack.shows, printed), printed
     assert re.search(attack.says, said), said
     for hidden in (MARK, SECRET):

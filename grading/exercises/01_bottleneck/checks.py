@@ -9,7 +9,7 @@ from torch import nn
 
 from grading.exercises.common import PRIMES, draw_parameters
 from grading.judge.compare import ATOL
-from grading.judge.registry import checks
+from grading.judge.registry import Fault, checks
 from grading.sandbox.calls import alive, module
 from grading.sandbox.cases import Case
 from utils import metrics, models, text, training
@@ -25,9 +25,9 @@ def as_many_as_the_length(case, outputs):
     wrong = np.flatnonzero(lengths != found)
     if len(wrong):
         row = int(wrong[0])
-        return (
-            "a row has another number of True than its length: row "
-            f"{row} has {int(found[row])}, where the length is {int(lengths[row])}."
+        text = "A row should have as many True as its length says"
+        return Fault(
+            f"{text}: row {row} has {int(found[row])}, and its length is {int(lengths[row])}.", f"{text}."
         )
     return None
 
@@ -107,7 +107,7 @@ def zero_at_padding(case, outputs):
     padding = np.arange(case.inputs["src"].shape[1]) >= case.inputs["src_lengths"][:, None]
     if (np.abs(outputs["encoder_states"][padding]) > ATOL).any():
         return (
-            "an encoder state at a padded place is not zero: pad_packed_sequence fills up with zeros by "
+            "An encoder state at a padded place is not zero: pad_packed_sequence fills up with zeros by "
             "itself, if the GRU got packed sentences."
         )
     return None
@@ -229,13 +229,14 @@ def right_until(case, outputs):
     row, step = (int(n) for n in min(wrong, key=lambda at: at[1]))
     if step == 0:
         return (
-            "the very first token is wrong: feed the begin token with the encoder's decoder_state, and "
+            "The very first token is wrong: feed the begin token with the encoder's decoder_state, and "
             "take the token with the largest logit."
         )
-    return (
-        "tokens are right at first and then go wrong: feed the token just written, with the state "
-        f"that the decoder has just returned (sentence {row} is right for {step} tokens)."
+    text = (
+        "Tokens are right at first and then go wrong: feed the token just written, with the state that the "
+        "decoder has just returned"
     )
+    return Fault(f"{text} (sentence {row} is right for {step} tokens).", f"{text}.")
 
 
 @checks("greedy_decode", _greedy_decode, {"ids": "batch steps"}, (right_until,), gradients=False)
@@ -334,12 +335,13 @@ def the_bins_that_have_sentences(case, outputs):
     try:
         found = [tuple(lengths) for lengths, _ in outputs["rows"]]
     except (TypeError, ValueError):
-        return "a row should be ((first, last), score): the two lengths of a bin and one number."
+        return "A row should be ((first, last), score): the two lengths of a bin and one number."
     if found != meant:
-        return (
-            "the rows are not for the right lengths: one row for each bin that has sentences, with the "
-            f"first and the last length that belong to it, which is {meant} here."
+        text = (
+            "The rows are not for the right lengths: return one row for each bin that has sentences, with "
+            "its first and last length"
         )
+        return Fault(f"{text}, here {meant}.", f"{text}.")
     return None
 
 

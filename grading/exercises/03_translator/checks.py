@@ -17,7 +17,7 @@ from grading.exercises.common import (
     rows_sum_to_one,
 )
 from grading.judge.compare import ATOL, RTOL
-from grading.judge.registry import checks
+from grading.judge.registry import Fault, checks
 from grading.sandbox.calls import call
 from grading.sandbox.cases import Case
 from utils import models, training
@@ -123,7 +123,7 @@ def _losses_are_numbers(case, outputs):
 def _no_graph_is_held(case, outputs):
     if outputs["held"]:
         return (
-            "the loss comes back as a tensor that still holds the graph of the whole model: whoever collects "
+            "The loss comes back as a tensor that still holds the graph of the whole model: whoever collects "
             "such losses fills the memory. Return loss.item(), a plain number."
         )
     return None
@@ -132,7 +132,7 @@ def _no_graph_is_held(case, outputs):
 def _mode_is_kept(case, outputs):
     if outputs["evaluating"]:
         return (
-            "the model learns in evaluation mode, where dropout is off: it comes in the mode that it should "
+            "The model learns in evaluation mode, where dropout is off: it comes in the mode that it should "
             "be in, so leave model.eval() to the translation."
         )
     return None
@@ -147,9 +147,12 @@ def _all_parameters_moved(case, outputs):
     ends = np.cumsum([value.size for value in case.parameters.values()])
     at = int(np.nan_to_num(np.abs(found - wanted), nan=np.inf).argmax())
     name = list(case.parameters)[int(np.searchsorted(ends, at, side="right"))]
-    return (
-        f"the parameters after the step are not the right ones: the furthest off is a number of {name}. It "
-        f"should have moved by {wanted[at] - before[at]:.4f}, and moved by {found[at] - before[at]:.4f}."
+    text = "The parameters after the step are not the right ones"
+    should, did = wanted[at] - before[at], found[at] - before[at]
+    return Fault(
+        f"{text}: the furthest off is a number of {name}. It should have moved by {should:.4f}, and moved by "
+        f"{did:.4f}.",
+        f"{text}.",
     )
 
 
@@ -235,7 +238,7 @@ def _(rng):
 def _in_eval_mode(case, outputs):
     if outputs["dropout"]:
         return (
-            "the model translates in training mode: there its dropout is on, and every translation is a "
+            "The model translates in training mode: there its dropout is on, and every translation is a "
             "matter of luck. Call model.eval() first."
         )
     return None
@@ -244,16 +247,17 @@ def _in_eval_mode(case, outputs):
 def _one_pair_each(case, outputs):
     found, wanted = len(outputs["words"]), len(case.inputs["sentences"])
     if found != wanted:
-        return f"each sentence should have one pair, and their number is not right: {found} for {wanted}."
+        text = "Return one pair for each sentence"
+        return Fault(f"{text}: got {found} for {wanted}.", f"{text}.")
     return None
 
 
 def _words_alone(case, outputs):
     for words in outputs["words"]:
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-            return "the words of a translation should be a list of text: encoded.tgt_vocab.decode(ids)."
+            return "The words of a translation should be a list of text: encoded.tgt_vocab.decode(ids)."
         if {"<pad>", "<bos>", "<eos>"} & set(words):
-            return "begin, end and padding are no words: leave them out of the translation."
+            return "Begin, end and padding are no words: leave them out of the translation."
     return None
 
 
@@ -264,20 +268,19 @@ def _map_for_map(case, outputs):
     ):
         shape = (min(len(words) + 1, max_len), len(sentence) + 1)
         if not isinstance(weights, np.ndarray):
-            return "the weights of a translation should be one tensor."
+            return "The weights of a translation should be one tensor."
         if len(words) > max_len:
-            return (
-                f"max_len is {max_len}, and you wrote {len(words)} tokens: count the steps once more.",
-                "a translation is longer than max_len tokens.",
-            )
+            text = "A translation has more than max_len tokens: count the steps once more"
+            return Fault(f"{text}. max_len is {max_len}, and you wrote {len(words)}.", f"{text}.")
         if weights.shape != shape:
-            return (
-                f"a map should have one row for each token that was written, and one column for each of the "
-                f"source, end tokens included: {len(words)} words of {len(sentence)} source words "
-                f"need {shape} here, and yours is {weights.shape}."
+            text = (
+                "A map needs one row for each token that was written, and one column for each token of the "
+                "source, end tokens included"
             )
+            sizes = f"{len(words)} words of {len(sentence)} source words need {shape}, got {weights.shape}"
+            return Fault(f"{text}: {sizes}.", f"{text}.")
         if (np.abs(weights.sum(-1) - 1) > 1e-3).any():
-            return "the rows of a map do not sum to one: something of the attention was cut off."
+            return "The rows of a map do not sum to one: something of the attention was cut off."
     return None
 
 
@@ -357,27 +360,32 @@ LEARNED = 30
 SIZE, SEED = 300, 1
 
 
+NO_ATTENTION = "it has no attention, so all that it knows of a review is one vector. Choose a score."
+HARDLY_LEARNED = (
+    "it has hardly learned. Was every batch given to train_step, is schedule.step() called once after each, "
+    "and is total_steps the number of batches? With attention the loss usually ends below 0.35."
+)
+COULD_BE_BETTER = (
+    "it has learned, and could translate better. Is something left of what the text advises, in the sizes, "
+    "the learning rate, or the batches? If not, take a score that translates better: the table above the "
+    "training cell has the BLEU of each."
+)
+
+
 def _translates(case, outputs):
     gold, texts = case.kept["gold"], outputs["translations"]
     if len(texts) != len(gold) or not all(isinstance(text, str) for text in texts):
-        return "each review should have one translation, a text."
+        return "Each review should have one translation, a text."
     found, asked = translation_scores(texts, [], _split(case))[0], case.kept["bleu"]
     if found >= asked:
         return None
-    said = f"its BLEU on {len(gold)} new reviews is {found:.1f}, where at least {asked} is asked for"
+    said = f"Its BLEU on {len(gold)} new reviews is {found:.1f}, where at least {asked} is asked for"
+    too_low = f"Its BLEU on new reviews is below {asked}"
     if not outputs["weights"]:
-        return f"{said}: it has no attention, so all that it knows of a review is one vector. Choose a score."
+        return Fault(f"{said}: {NO_ATTENTION}", f"{too_low}: {NO_ATTENTION}")
     if found < LEARNED:
-        return (
-            f"{said}: it has hardly learned. Was every batch given to train_step, is schedule.step() called "
-            f"once after each, and is total_steps the number of batches? With attention the loss usually "
-            f"ends below 0.35."
-        )
-    return (
-        f"{said}: it has learned, and could translate better. Is something left of what the text advises, "
-        f"in the sizes, the learning rate, or the batches? If not, take a score that translates better: the "
-        f"table above the training cell has the BLEU of each."
-    )
+        return Fault(f"{said}: {HARDLY_LEARNED}", f"{too_low}: {HARDLY_LEARNED}")
+    return Fault(f"{said}: {COULD_BE_BETTER}", f"{too_low}: {COULD_BE_BETTER}")
 
 
 def _looks_where_it_should(case, outputs):
@@ -385,9 +393,9 @@ def _looks_where_it_should(case, outputs):
     pairs = zip(outputs["translations"], gold, strict=True)
     rows = [row for row, (found, wanted) in enumerate(pairs) if found == wanted]
     if not maps:
-        return "it has no attention, so there are no weights to look at: choose another decoder."
+        return "It has no attention, so there are no weights to look at: choose another decoder."
     if len(maps) != len(gold) or not rows:
-        return "no translation is right word for word, or some have no map of weights."
+        return "No translation is right word for word, or some have no map of weights."
     for row, weights in enumerate(maps):
         written, columns = (
             outputs["translations"][row].split(),
@@ -396,13 +404,13 @@ def _looks_where_it_should(case, outputs):
         shapes = [(len(written) + 1, columns)] + [(len(written), columns)] * (row not in rows)  # unended
         fits = isinstance(weights, np.ndarray) and weights.shape in shapes
         if not fits or not (np.abs(weights.sum(-1) - 1) < 1e-3).all():
-            return "a row of its weights does not sum to one over the words of the review: is the mask used?"
+            return "A row of its weights does not sum to one over the words of the review: is the mask used?"
     error = translation_scores(outputs["translations"], maps, _split(case))[1]
     if error > asked:
-        return (
-            f"its alignment error is {error:.4f}, where at most {asked} is asked for: it translates well, "
-            f"but looks elsewhere. The table above the training cell has the error of each score."
-        )
+        text = f"Its alignment error is above {asked}"
+        why = "it translates well, but looks elsewhere. The table above the training cell has all errors."
+        said = f"Its alignment error is {error:.4f}, where at most {asked} is asked for"
+        return Fault(f"{said}: {why}", f"{text}: {why}")
     return None
 
 

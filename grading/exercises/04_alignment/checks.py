@@ -7,7 +7,7 @@ import numpy as np
 
 from grading.exercises.common import PRIMES, padded_at_the_end
 from grading.judge.compare import ATOL
-from grading.judge.registry import checks
+from grading.judge.registry import Fault, checks
 from grading.sandbox.cases import Case
 from utils import metrics
 
@@ -37,25 +37,26 @@ def plot_attention(weights, src_tokens, tgt_tokens, ax=None):
 def _is_in_its_place(case, outputs):
     place = outputs["drawn on"]
     if case.inputs["given"] and place != GIVEN:
-        return (
-            f"an Axes was given, but the map is not on it: it is on {place}. Say ax.imshow, not plt.imshow."
-        )
+        text = "An Axes was passed, but the map is not on it. Use ax.imshow, not plt.imshow"
+        return Fault(f"{text}: it is on {place}.", f"{text}.")
     if not case.inputs["given"] and place != NEW:
-        return f"without an Axes it should make a new figure: the map is on {place}."
+        text = "Without an Axes it should make a new figure"
+        return Fault(f"{text}: the map is on {place}.", f"{text}.")
     return None
 
 
 def _says_what_it_returns(case, outputs):
     if outputs["returned"] != "Axes":
-        return f"the Axes of the map should be returned: what came back is {outputs['returned']}."
+        text = "Return the Axes of the map"
+        return Fault(f"{text}: got {outputs['returned']}.", f"{text}.")
     return None
 
 
 def _leaves_others_alone(case, outputs):
     if outputs["other Axes touched"]:
-        return "something is drawn or labelled besides the map's own Axes: draw on that one only."
+        return "Something is drawn or labelled besides the map's own Axes: draw on that one only."
     if outputs["empty figures opened"]:
-        return "a figure is opened that stays empty: make one only where ax is None, and draw on it."
+        return "A figure is opened that stays empty: make one only where ax is None, and draw on it."
     return None
 
 
@@ -63,21 +64,23 @@ def _labels_are_beside(case, outputs):
     for side, tokens in (("row", "tgt_tokens"), ("column", "src_tokens")):
         for i, (label, token) in enumerate(zip(outputs[f"{side}_labels"], case.inputs[tokens], strict=True)):
             if label != token:
-                return f"a {side} does not have its token beside it: {side} {i} has {label!r}, not {token!r}."
+                text = f"A {side} does not have its token beside it"
+                return Fault(f"{text}: {side} {i} has {label!r}, not {token!r}.", f"{text}.")
     return None
 
 
 def _axes_are_named(case, outputs):
     for axis, word in (("x", "source"), ("y", "target")):
         if outputs[f"{axis}_label"] != word:
-            return f"the {axis} axis should have a label with the word {word!r}, and not with the other one."
+            return f"The {axis} axis should have a label with the word {word!r}, and not with the other one."
     return None
 
 
 def _colours_are_comparable(case, outputs):
     low, high = outputs["colour_limits"]
     if (low, high) != (0, 1):
-        return f"the colours do not run from 0 to 1: they run from {low:.3g} to {high:.3g}."
+        text = "The colors do not run from 0 to 1"
+        return Fault(f"{text}: they run from {low:.3g} to {high:.3g}.", f"{text}.")
     return None
 
 
@@ -140,12 +143,14 @@ def _links_are_pairs(case, outputs):
     tgt_len, src_len = case.inputs["weights"].shape
     for link in outputs["links"]:
         if not (isinstance(link, tuple) and len(link) == 2):
-            return f"every link should be a pair, (src, tgt): one of them is {link!r}."
+            text = "Every link should be a pair (src, tgt)"
+            return Fault(f"{text}: one of them is {link!r}.", f"{text}.")
         if not (link[0] in range(src_len) and link[1] in range(tgt_len)):
-            return f"a link leaves the sentence, so is it (src, tgt), counted from 0? It is {link!r}."
+            text = "A link leaves the sentence. Is it (src, tgt), counted from 0?"
+            return Fault(f"{text} It is {link!r}.", text)
     rows = sorted(tgt for _, tgt in outputs["links"])
     if rows != list(range(tgt_len)):
-        return "every target row should have exactly one link, and some have none or more than one."
+        return "Every target row should have exactly one link, and some have none or more than one."
     return None
 
 
@@ -186,13 +191,16 @@ def _is_a_rate(case, outputs):
     rate = float(np.asarray(outputs["error"]).reshape(()))
     nothing = not any(case.inputs["predicted"]) and not any(case.inputs["sure"])
     if math.isinf(rate):
-        return "it divides by zero where there is no link at all: ask for that first, and raise ValueError."
+        return "It divides by zero where there is no link at all: ask for that first, and raise ValueError."
     if nothing and not math.isnan(rate):
-        return "it gives a rate where there is no link at all: raise ValueError, for nothing was compared."
+        return "It gives a rate where there is no link at all: raise ValueError, for nothing was compared."
     if not nothing and math.isnan(rate):
-        return "it refuses, or gives NaN, where there are links: only a corpus without any has no rate."
+        return "It refuses, or gives NaN, where there are links: only a corpus without any has no rate."
     if not nothing and not -ATOL <= rate <= 1 + ATOL:
-        return f"an error rate lies between 0 and 1: this one is {rate:.4g}."
+        return Fault(
+            f"An error rate lies between 0 and 1: this one is {rate:.4g}.",
+            "An error rate lies between 0 and 1.",
+        )
     return None
 
 
@@ -290,7 +298,7 @@ def _batches(rng):
 def _is_not_negative(case, outputs):
     entropy = outputs["entropy"]
     if (np.isfinite(entropy) & (entropy < -ATOL)).any():
-        return "an entropy is negative: ln of a weight below 1 is negative, so the sum needs a minus sign."
+        return "An entropy is negative: ln of a weight below 1 is negative, so the sum needs a minus sign."
     return None
 
 
@@ -298,7 +306,7 @@ def _is_at_most_even(case, outputs):
     mask, (batch, _, src_len) = case.inputs["mask"], case.inputs["weights"].shape
     real = np.full(batch, src_len) if mask is None else mask.sum(-1)
     if (outputs["entropy"] > np.log(np.maximum(real, 1))[:, None] + 1 / math.e + ATOL).any():
-        return "an entropy is larger than any look at so few real tokens can be: ln(n) nats, with n of them."
+        return "An entropy is larger than any look at so few real tokens can be: ln(n) nats, with n of them."
     return None
 
 
@@ -316,7 +324,7 @@ def _(rng):
 def _is_zero_at_padding(case, outputs):
     mask = case.inputs["mask"]
     if mask is not None and (np.abs(outputs["coverage"][~mask]) > ATOL).any():
-        return "padding is covered: where the mask is False, the coverage should be 0."
+        return "Padding is covered: where the mask is False, the coverage should be 0."
     return None
 
 
@@ -324,7 +332,7 @@ def _keeps_the_total(case, outputs):
     weights, mask = case.inputs["weights"], case.inputs["mask"]
     real = weights if mask is None else weights * mask[:, None]
     if not np.allclose(outputs["coverage"].sum(-1), real.sum((1, 2)), rtol=1e-3):
-        return "weight is lost or made: a sentence's coverage should add up to all the weight of its rows."
+        return "Weight is lost or made: a sentence's coverage should add up to all the weight of its rows."
     return None
 
 

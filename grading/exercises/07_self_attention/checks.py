@@ -18,7 +18,7 @@ from grading.exercises.common import (
     rows_sum_to_one,
     some_real,
 )
-from grading.judge.registry import checks
+from grading.judge.registry import Fault, checks
 from grading.sandbox.cases import Case
 from utils import transformer
 
@@ -52,8 +52,9 @@ def _in_every_head(broken, outputs_too=True):
     def of_heads(case, outputs):
         for head, weights in enumerate(outputs["weights"].swapaxes(0, 1)):
             of_head = {**outputs, "weights": weights} if outputs_too else {"weights": weights}
-            if sentence := broken(case, of_head):
-                return f"in head {head}, {sentence}"
+            if fault := broken(case, of_head):
+                fault = fault if isinstance(fault, Fault) else Fault(fault)
+                return Fault(f"In head {head}: {fault.text}", fault.hidden or fault.text)
         return None
 
     return of_heads

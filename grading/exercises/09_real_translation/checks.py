@@ -10,7 +10,7 @@ from functools import cache, partial
 import numpy as np
 
 from grading.judge.compare import close
-from grading.judge.registry import checks, mistakes_of
+from grading.judge.registry import Fault, checks, mistakes_of
 from grading.sandbox.calls import alive
 from grading.sandbox.cases import Case
 from utils.metrics import compare_systems
@@ -88,7 +88,9 @@ def words_only(case, outputs):
         if token in ids:
             return f"ids still holds the {name} token: only the words between begin and end are returned."
     if len(ids) > case.inputs["max_len"]:
-        return f"{len(ids)} ids are returned, more than max_len."
+        return Fault(
+            f"{len(ids)} ids are returned, more than max_len.", "More than max_len ids are returned."
+        )
     return None
 
 
@@ -101,11 +103,11 @@ def score_is_of_the_ids(case, outputs):
         return None
     if not full and ids and close(cut_off, score):
         return (
-            "the score is that of these ids without their end token: a hypothesis that has not finished goes "
+            "The score is that of these ids without their end token: a hypothesis that has not finished goes "
             "on to max_len tokens, and one that has counts its end token too."
         )
     return (
-        "the score is not the one that these ids have: the sum of their log-probabilities, the end token's "
+        "The score is not the one that these ids have: the sum of their log-probabilities, the end token's "
         "too, divided by length ** length_penalty. (It also happens where words, sum and state are not those "
         "of the same hypothesis.)"
     )
@@ -265,11 +267,10 @@ def the_seven_keys(case, outputs):
     found = outputs["comparison"]
     lacking = [key for key in KEYS if key not in found]
     if lacking:
-        return f"the dict lacks {', '.join(lacking)}."
+        return f"The dict lacks {', '.join(lacking)}."
     if len(found) > len(KEYS):
-        return (
-            f"the dict has {', '.join(str(key) for key in found if key not in KEYS)} besides what is asked."
-        )
+        others = ", ".join(str(key) for key in found if key not in KEYS)
+        return Fault(f"The dict has other keys too: {others}.", "The dict has other keys too.")
     return None
 
 
@@ -290,7 +291,7 @@ def two_bounds(case, outputs):
 def each_entry(case, outputs):
     for key in KEYS:
         if not close(case.kept[key], outputs["comparison"][key]):
-            return f"the entry {key} of the dict is not what was expected."
+            return f"The entry {key} of the dict is not what was expected."
     return None
 
 

@@ -145,7 +145,7 @@ def even(decoder, tgt_in, state, encoder_states, src_mask):
     ],
 )
 def test_a_broken_one_fails_though_it_was_trained(trained, change, message):
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(AssertionError, match=f"(?i){message}"):
         check("translator", decoding(trained, change), cases="visible", seed=1)
 
 
@@ -155,7 +155,7 @@ def test_a_broken_one_fails_though_it_was_trained(trained, change, message):
 )
 def test_what_is_no_translator_is_said(answer, kind):
     sentence = f"translator should be a trained Seq2Seq, a model, but it is {kind}"
-    with pytest.raises(AssertionError, match=sentence):
+    with pytest.raises(AssertionError, match=f"(?i){sentence}"):
         check("translator", answer, cases="visible")
 
 
@@ -219,7 +219,7 @@ def some_wrong(texts, share):
 )
 def test_whatever_comes_back_gets_a_sentence(change, sentence):
     verdict = said_of(change)
-    assert not verdict.passed and sentence in verdict.sentence
+    assert not verdict.passed and sentence.lower() in verdict.sentence.lower()
 
 
 def test_gold_stays_with_the_judge_and_reviews_are_new():
@@ -384,20 +384,20 @@ def one_step_too_many(model, encoded, sentences, max_len):
 @pytest.mark.parametrize(
     ("name", "answer", "message"),
     [
-        ("LuongDecoder", NoisyWeights, "the weights of a row do not sum to one"),
+        ("LuongDecoder", NoisyWeights, "The weights of a row do not sum to one"),
         ("LuongDecoder", DetachedContext, "no gradient reaches encoder_states"),
         ("train_step", lambda *args: None, "train_step should return the loss of the batch, a number"),
         ("train_step", gives_all, "train_step should return the loss of the batch, a number"),
         ("train_step", twice_the_step, r"the furthest off is a number of \w+(\.\w+)+. It should have moved"),
         ("translate", lazily, "translate should give a list with one pair, .words, weights., for each"),
-        ("translate", first_alone, "each sentence should have one pair, .*: 1 for 2"),
-        ("translate", half_the_words, "a map should have one row for each token that was written"),
-        ("translate", one_step_too_many, "max_len is (7, and you wrote 8|20, and you wrote 21) tokens"),
+        ("translate", first_alone, "Return one pair for each sentence: got 1 for 2"),
+        ("translate", half_the_words, "A map needs one row for each token that was written"),
+        ("translate", one_step_too_many, "max_len is (7, and you wrote 8|20, and you wrote 21)"),
         ("translate", lambda *args: [("bon", None), ("bon", None)], "should be a list of text"),
     ],
 )
 def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
-    assert re.search(message, str(examine(name, answer, cases="visible", seed=1)))
+    assert re.search(message, str(examine(name, answer, cases="visible", seed=1)), re.IGNORECASE)
 
 
 def test_sentences_that_end_and_those_that_are_cut_are_both_asked():

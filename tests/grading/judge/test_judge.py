@@ -231,45 +231,56 @@ class DetachedMatrix(attention.MultiplicativeScore):
         return query @ (keys @ self.key_proj.weight.detach().T).mT
 
 
+def on_the_cpu(query, keys):
+    return (query @ keys.mT) * torch.ones(1, keys.shape[1], dtype=query.dtype)
+
+
 UNKNOWN = [
-    ("dot_score", lambda q, k: (q @ k.mT) * torch.ones(1, k.shape[1], dtype=q.dtype), "would fail on a GPU"),
-    ("dot_score", not_written, "it is not written yet"),
-    ("dot_score", divided_by_zero, "it raised ZeroDivisionError: division by zero"),
-    ("dot_score", lambda q, k: None, "scores should be a plain torch.Tensor on the CPU, but is NoneType"),
-    ("dot_score", lambda q, k: (q @ k.mT).numpy(), "but is numpy.ndarray"),
-    ("dot_score", lambda q, k: (q @ k.mT).as_subclass(EqualToEverything), "but is .*EqualToEverything"),
-    ("dot_score", lambda q, k: (q @ k.mT).to("meta"), "but is a torch.float.* tensor on meta"),
-    ("dot_score", lambda q, k: (q @ k.mT, q), "it returned 2 things, where scores was meant"),
+    ("dot_score", on_the_cpu, "would fail on a GPU", "made_on_the_cpu"),
+    ("dot_score", not_written, "It is not written yet"),
+    ("dot_score", divided_by_zero, "It raised ZeroDivisionError: division by zero"),
+    ("dot_score", lambda q, k: None, "scores should be a plain torch.Tensor on the CPU, got NoneType"),
+    ("dot_score", lambda q, k: (q @ k.mT).numpy(), "got numpy.ndarray"),
+    ("dot_score", lambda q, k: (q @ k.mT).as_subclass(EqualToEverything), "got .*EqualToEverything"),
+    ("dot_score", lambda q, k: (q @ k.mT).to("meta"), "got a torch.float.* tensor on meta"),
+    ("dot_score", lambda q, k: (q @ k.mT, q), "It returned 2 things, expected scores"),
     (
         "dot_score",
         lambda q, k: (q @ k.mT)[:, 0],
-        r"shape \(1, 3\), where \(batch, .*\) = \(1, 1, 3\) was meant",
+        r"shape \(1, 3\), expected \(batch, .*\) = \(1, 1, 3\)\. An axis of length 1 was dropped",
+        "axis_squeezed_away",
     ),
-    ("dot_score", lambda q, k: (q @ k.mT).float(), "scores is float32, where float64 was meant"),
-    ("dot_score", lambda q, k: (q @ k.mT).double(), "another dtype, where float32 was meant"),
+    ("dot_score", lambda q, k: (q @ k.mT).float(), "scores is float32, expected float64", "wrong_dtype"),
+    ("dot_score", lambda q, k: (q @ k.mT).double(), "scores should be float32", "wrong_dtype"),
     ("dot_score", lambda q, k: 1.1 * (q @ k.mT), "right shape, but not the right numbers"),
-    ("dot_score", lambda q, k: (q @ k.mT).log(), "scores holds NaN or infinity"),
-    ("dot_score", lambda q, k: (q @ k.mT).detach(), "no gradient reaches query"),
-    ("dot_score", lambda q, k: q @ k.detach().mT, "no gradient reaches keys"),
-    ("dot_score", torch.no_grad()(attention.dot_score), "no gradient reaches query"),
-    ("scaled_dot_score", in_place_of_keys, "keys was changed in place"),
-    ("MultiplicativeScore", WithBias, "it raised TypeError: its parameters are .* leave __init__"),
-    ("MultiplicativeScore", DetachedMatrix, "no gradient reaches key_proj.weight"),
-    ("masked_softmax", in_place, "scores was changed in place"),
+    ("dot_score", lambda q, k: (q @ k.mT).log(), "scores contains NaN or infinity"),
+    ("dot_score", lambda q, k: (q @ k.mT).detach(), "no gradient reaches query", "no_gradient"),
+    ("dot_score", lambda q, k: q @ k.detach().mT, "no gradient reaches keys", "no_gradient"),
+    ("dot_score", torch.no_grad()(attention.dot_score), "no gradient reaches query", "no_gradient"),
+    ("scaled_dot_score", in_place_of_keys, "keys was changed in place", "changed_in_place"),
+    ("MultiplicativeScore", WithBias, "It raised TypeError: its parameters are .* leave __init__"),
+    ("MultiplicativeScore", DetachedMatrix, "no gradient reaches key_proj.weight", "no_gradient"),
+    ("masked_softmax", in_place, "scores was changed in place", "changed_in_place"),
     ("masked_softmax", zeroed_in_place, "their gradient fails with RuntimeError.*inplace"),
     ("masked_softmax", uniform, r"do not sum to one: those of row \[0, 0\] sum to 0.9000"),
-    ("masked_softmax", leaky, "padding receives weight"),
+    ("masked_softmax", leaky, "Padding receives weight"),
     ("masked_softmax", empty_rows_of_one, "weights is not zero where nothing can be attended to"),
     ("attend", nan_in_the_empty, "context is NaN where nothing can be attended to"),
-    ("attend", half_detached, "the outputs are right, but the gradient of query is not"),
-    ("attend", three_results, "it returned 3 things, where context and weights were meant"),
+    (
+        "masked_softmax",
+        lambda scores, mask: attention.masked_softmax(scores, mask.clone()),
+        "It fails if mask is None.*: it raised AttributeError: 'NoneType'",
+        "mask_is_none",
+    ),
+    ("attend", half_detached, "The outputs are right, but the gradient of query is not"),
+    ("attend", three_results, "It returned 3 things, expected context and weights"),
 ]
 
 
-@pytest.mark.parametrize(("name", "answer", "message"), UNKNOWN)
-def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message):
+@pytest.mark.parametrize(("name", "answer", "message", "mistake"), [(*row, None)[:4] for row in UNKNOWN])
+def test_an_unknown_mistake_is_told_by_the_property_it_breaks(name, answer, message, mistake):
     verdict = examine(name, answer)
-    assert verdict.mistake is None and re.search(message, str(verdict)), verdict
+    assert verdict.mistake == mistake and re.search(message, str(verdict)), verdict
 
 
 def test_the_message_shows_the_smallest_input_with_what_was_expected_and_what_came():

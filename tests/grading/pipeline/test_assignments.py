@@ -60,10 +60,10 @@ def test_parse_recognizes_tests_and_written_answers():
     )
     assert found == [
         Cell("code", "x = 1\ny = 2"),
-        Cell("code", "assert True", test="double"),
-        Cell("code", "assert 1", test=""),  # a second copy of a test takes no snapshot and is not run
-        Cell("markdown", "because", written="why"),
-        Cell("code", "assert 2"),
+        Cell("code", "assert True", "test_double", test="double"),
+        Cell("code", "assert 1", "test_double", test=""),  # a second copy of a test is not run
+        Cell("markdown", "because", "why", written="why"),
+        Cell("code", "assert 2", "test_of_another_exercise"),
     ]
 
 

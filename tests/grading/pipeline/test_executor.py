@@ -12,7 +12,9 @@ import distributed
 import pytest
 
 from examples.make_class import notebook
-from grading.pipeline import executor, records
+from grading.pipeline import executor
+from grading.pipeline.assignments import ROOT
+from grading.pipeline.result import FAILED, GRADED, CheckResult, Result
 from grading.sandbox.client import bubblewrap
 from tests.grading.pipeline.test_run import SLOW, agrees, command, grade, hand_in, verdicts
 
@@ -32,7 +34,7 @@ def pretend(name, path, data, *how):
         raise KeyError("a mistake in the grader")
     if path == "slow":
         time.sleep(1)
-    return {"status": records.GRADED, "score": len(path)}
+    return Result(GRADED, checks=(CheckResult("length", len(path), 9),))
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +46,13 @@ def client():
 def test_what_ends_every_worker_is_given_up_alone(client, monkeypatch):
     monkeypatch.setattr(executor, "grade_here", pretend)
     queue = [submission(path) for path in ("one", "deadly", "three", "broken", "fifth")]
-    found = {s.path: verdict for s, verdict in executor.grade_all(client, "name", queue, "version")}
-    assert {path: verdict.get("score") for path, verdict in found.items()} == {
+    found = {s.path: result for s, result in executor.grade_all(client, "name", queue, "version")}
+    assert {path: result.score for path, result in found.items()} == {
         **{"one": 3, "three": 5, "fifth": 5},
         **{"deadly": None, "broken": None},
     }
-    assert found["deadly"] == {"status": records.FAILED, "reason": "it ended every process that graded it"}
-    assert (
-        found["broken"]["status"] == records.FAILED and "a mistake in the grader" in found["broken"]["reason"]
-    )
+    assert found["deadly"] == Result(FAILED, reason="it ended every process that graded it")
+    assert found["broken"].status == FAILED and "a mistake in the grader" in found["broken"].reason
 
 
 def test_a_verdict_that_dies_with_its_worker_is_made_again(client, monkeypatch):
@@ -76,7 +76,7 @@ def test_a_verdict_that_dies_with_its_worker_is_made_again(client, monkeypatch):
     monkeypatch.setattr(distributed, "as_completed", Slow)
     monkeypatch.setattr(executor, "grade_here", pretend)
     found = list(executor.grade_all(client, "name", [submission("slow")], "version"))
-    assert [(one.path, verdict["score"]) for one, verdict in found] == [("slow", 4)] and killed
+    assert [(one.path, result.score) for one, result in found] == [("slow", 4)] and killed
 
 
 def test_submissions_are_read_when_there_is_a_worker_for_them(client, monkeypatch):
@@ -115,7 +115,7 @@ class Place:
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
-            cwd=executor.records.ROOT,
+            cwd=ROOT,
         )
 
 

@@ -72,7 +72,7 @@ def test_the_answers_of_a_solution_get_all_points_and_those_of_a_starter_none(pa
         ]
         nbformat.write(notebook, tmp_path / path.name)
         report = grade(tmp_path / path.name, sandbox)
-        assert (report.assignment, report.notes, report.sandboxed) == (path.stem, [], True)
+        assert (report.assignment, report.notes, report.sandboxed) == (path.stem, (), True)
         if kind == "solution":
             assert missed(report).keys() <= {"translator"}, missed(report)
         else:
@@ -84,7 +84,7 @@ def test_the_answers_of_a_solution_get_all_points_and_those_of_a_starter_none(pa
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_a_whole_solution_gets_all_points(path, sandbox):
     report = grade(path, sandbox)
-    assert (missed(report), report.notes) == ({}, [])
+    assert (missed(report), report.notes) == ({}, ())
     assert report.score == report.max_score > 0
 
 
@@ -94,7 +94,7 @@ def test_a_mistake_costs_its_own_points_and_is_named(submit, sandbox):
 
     report = grade(submit(change), sandbox)
     wrong = [check for check in report.checks if not check.points]
-    assert [(check.name, check.misconception) for check in wrong] == [("dot_score", "missing_transpose")]
+    assert [(check.name, check.mistake) for check in wrong] == [("dot_score", "missing_transpose")]
     sentence = next(m.sentence for m in mistakes_of("dot_score") if m.name == "missing_transpose")
     assert wrong[0].message.startswith(sentence)
     assert "seen with" in wrong[0].message
@@ -114,17 +114,17 @@ def test_cells_run_as_in_a_notebook_and_one_that_fails_spoils_no_other(submit, s
 
     report = grade(submit(change), sandbox)
     assert report.score == report.max_score
-    outputs = {c.source.split("\n")[-1]: found for c, found in report.cells if c.kind == "code"}
-    assert outputs["1 / 0"][1] == "ZeroDivisionError"
-    assert outputs["x = ["][1] == "SyntaxError"
-    assert any("png" in output for output in outputs["plt.plot([1, 2])"][0])
+    ran = {cell["source"].split("\n")[-1]: cell for cell in report.cells if cell["kind"] == "code"}
+    assert ran["1 / 0"]["error"] == "ZeroDivisionError"
+    assert ran["x = ["]["error"] == "SyntaxError"
+    assert any("png" in output for output in ran["plt.plot([1, 2])"]["outputs"])
 
 
 @pytest.mark.parametrize("fatal", ["import os; os._exit(0)", "import os, signal; os.kill(os.getpid(), 9)"])
 def test_a_cell_that_ends_the_process_is_left_out_and_the_rest_counts(fatal, submit, sandbox):
     report = grade(submit(lambda nb: nb.cells.insert(3, nbformat.v4.new_code_cell(fatal))), sandbox)
     assert report.score == report.max_score
-    assert report.notes == ["cell 4 was left out: it ended the process that ran it"]
+    assert report.notes == ("cell 4 was left out: it ended the process that ran it",)
 
 
 def test_an_answer_is_taken_as_it_is_where_its_test_stands(submit, sandbox):
@@ -183,7 +183,7 @@ def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(comma
     result = json.loads(shown)
     assert (status, result["assignment"], result["status"]) == (0, "02_attention", "graded")
     assert (result["score"], result["max_score"]) == (0, 14)
-    assert {"name", "points", "max_points", "message", "misconception"} == result["checks"][0].keys()
+    assert {"name", "points", "max_points", "message", "mistake"} == result["checks"][0].keys()
     status, shown, said = command("check", tmp_path / "nothing.ipynb")
     assert (status, shown, said.count("\n")) == (2, "", 1) and "there is no" in said
     assert "choose from 0" in command("check", starter, "--assignment", "02_cooking")[2]

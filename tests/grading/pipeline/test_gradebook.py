@@ -7,8 +7,9 @@ from nbgrader.api import Gradebook, InvalidEntry
 from nbgrader.converters.base import NbGraderException
 from sqlalchemy import exc
 
-from grading.pipeline import gradebook, records, returned
+from grading.pipeline import gradebook, returned
 from grading.pipeline.gradebook import Book, GradebookError, Refused
+from grading.pipeline.result import GRADED, NOT_GRADABLE, CheckResult, Result
 from grading.pipeline.run import Run
 
 NAME = "02_attention"
@@ -29,20 +30,14 @@ def book(run):
 def record(run, student, answer="Because.", code="x = 1", **points):
     """A verdict in which all tests have passed but for those that are given their points."""
     checks = [
-        {
-            "name": name,
-            "points": points.get(name, most),
-            "max_points": most,
-            "message": "" if points.get(name, most) == most else "it is *wrong*.\n  seen with 3",
-            "misconception": None,
-        }
+        CheckResult(name, points.get(name, most), most, "it is *wrong*.\n  seen with 3" * (name in points))
         for name, most in run.assignment.tests
     ]
     cells = [
         {"kind": "code", "name": "dot_score", "source": code, "outputs": []},
         {"kind": "markdown", "name": WRITTEN, "source": answer, "outputs": []},
     ]
-    return {"student": student, "status": records.GRADED, "checks": checks, "cells": cells}
+    return Result(GRADED, student=student, checks=tuple(checks), cells=tuple(cells))
 
 
 def save(book, run, verdict, before=None):
@@ -85,7 +80,7 @@ def test_an_answer_that_is_missing_or_as_it_was_given_has_no_points(book, run, a
 
 def test_what_could_not_be_graded_waits_for_a_person_and_keeps_no_points(book, run):
     save(book, run, record(run, "cy"))
-    save(book, run, {"student": "cy", "status": records.NOT_GRADABLE, "reason": "it is no notebook"})
+    save(book, run, Result(NOT_GRADABLE, student="cy", reason="it is no notebook"))
     assert set(points(book, "cy").values()) == {(None, None, True)}
 
 

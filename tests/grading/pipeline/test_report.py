@@ -1,22 +1,23 @@
 """The class report counts what the verdicts say."""
 
+from dataclasses import replace
+
 import pytest
 
 from grading.pipeline.assignments import Assignment
-from grading.pipeline.records import GRADED, NOT_GRADABLE
 from grading.pipeline.report import distribution, mistakes, page, why_a_person
+from grading.pipeline.result import GRADED, NOT_GRADABLE, CheckResult, Result
 
 
 def check(name, points, mistake=None, message=""):
-    return {"name": name, "points": points, "max_points": 2, "message": message, "misconception": mistake}
+    return CheckResult(name, points, 2, message, mistake)
 
 
 def row(student, *checks, **more):
-    score = sum(check["points"] for check in checks)
-    return {"student": student, "status": GRADED, "score": score, "sandboxed": True, "checks": checks} | more
+    return Result(GRADED, student=student, checks=checks, **{"sandboxed": True} | more)
 
 
-UNREADABLE = {"student": "gil", "status": NOT_GRADABLE, "reason": "gil.ipynb is not a notebook"}
+UNREADABLE = Result(NOT_GRADABLE, student="gil", reason="gil.ipynb is not a notebook")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ def test_the_most_common_mistake_comes_first_with_its_sentence():
 def test_a_person_is_needed_for_failures_and_notes():
     assert why_a_person(row("ana")) == []
     assert why_a_person(row("ana", notes=["cell 4 was left out"])) == ["cell 4 was left out"]
-    assert why_a_person(UNREADABLE | {"notes": ["a note"]}) == ["gil.ipynb is not a notebook", "a note"]
+    assert why_a_person(replace(UNREADABLE, notes=("a note",))) == ["gil.ipynb is not a notebook", "a note"]
 
 
 def test_the_page_has_averages_of_the_graded_and_escapes_everything():

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +25,7 @@ from nbgrader.utils import notebook_hash
 
 from examples.make_class import ANSWERS, NAME, make_class, notebook
 from grading.cli import main
-from grading.pipeline import records, returned
+from grading.pipeline import result, returned
 from grading.pipeline.assignments import ROOT, NotGradable
 from grading.pipeline.gradebook import Book
 from grading.pipeline.run import Run, RunError
@@ -49,7 +50,7 @@ def grade(course, *options):
 
 
 def verdicts(course):
-    """All records, without what the students' own cells printed."""
+    """All results, without what the students' own cells printed."""
     found = {
         path.stem: json.loads(path.read_text("utf-8")) for path in (course / "graded" / NAME).glob("*.json")
     }
@@ -70,13 +71,13 @@ def held(course, url=None):
 
 
 def agrees(course, url=None):
-    """Does the gradebook say of everybody what the records say?"""
+    """Does the gradebook say of everybody what the results say?"""
     found = held(course, url)
     expected = verdicts(course)
     assert found.keys() == expected.keys()
     for student, record in expected.items():
         points = {check["name"]: check["points"] for check in record.get("checks", [])}
-        if record["status"] == records.GRADED:
+        if record["status"] == result.GRADED:
             assert found[student][1] == record["score"]
             assert {name: found[student][0][name] for name in points} == points
         else:
@@ -116,7 +117,7 @@ def test_everybody_has_the_score_that_is_earned(example):
 def test_what_needs_a_person_is_said(example):
     assert "goran" in example.run.stdout and "is not a notebook" in example.run.stdout
     found = verdicts(example.course)
-    assert found["goran"]["status"] == records.NOT_GRADABLE
+    assert found["goran"]["status"] == result.NOT_GRADABLE
     assert found["hana"]["notes"] == [f"it was handed in as Attention final (2).ipynb, not as {NAME}.ipynb"]
     assert found["kofi"]["notes"] == ["cell 4 was left out: it ended the process that ran it"]
     needed = {student for student, (_, _, person) in held(example.course).items() if person}
@@ -145,7 +146,7 @@ def test_the_graded_notebook_has_the_courses_cells_and_the_students_work(example
     assert emre["masked_softmax"].source.startswith(
         "def masked_softmax(scores, mask):\n    return torch.softmax"
     )
-    assert emre["test_masked_softmax"].outputs[0].text.startswith("✗ 0 of 3 points\nthe mask is not used")
+    assert emre["test_masked_softmax"].outputs[0].text.startswith("✗ 0 of 3 points\nThe mask isn't used")
     assert emre["test_dot_score"].outputs[0].text.startswith("✓ 2 of 2 points")
     kinds = Counter(output.output_type for cell in emre.values() for output in cell.get("outputs", []))
     assert kinds.keys() == {"stream", "display_data"}
@@ -189,7 +190,7 @@ def test_the_table_is_a_spreadsheet(example):
     assert {student: row["score"] for student, row in rows.items()} == {
         student: "" if score is None else str(score) for student, score in SCORES.items()
     }
-    assert rows["deniz"]["misconceptions"] == "dot_score:missing_transpose scaled_dot_score:not_scaled"
+    assert rows["deniz"]["mistakes"] == "dot_score:missing_transpose scaled_dot_score:not_scaled"
     assert (rows["deniz"]["dot_score"], rows["deniz"]["attend"], rows["deniz"]["sandboxed"]) == (
         "0",
         "3",
@@ -249,11 +250,9 @@ def graded(example, tmp_path):
 def deliver(course, student, change=None):
     """Write a student's verdict, as it is or changed, where a run writes it."""
     run = Run(NAME, course)
-    record = records.read(run._file(student))
-    if change:
-        change(record)
+    found = result.read(run._file(student))
     with Book(run.coursedir, run.config, run.assignment) as run.book:
-        run._finish(record)
+        run._finish(change(found) if change else found)
     return run
 
 
@@ -311,8 +310,10 @@ def test_points_and_comments_of_a_person_reach_the_student_through_the_exchange(
 
 
 def test_text_that_no_database_takes_is_made_harmless(graded):
-    def odd(record):
-        record["checks"][0].update(message="it raised ValueError: \x00\x1b[31m \ud800 <script>", points=0)
+    def odd(found):
+        message = "it raised ValueError: \x00\x1b[31m \ud800 <script>"
+        first, *others = found.checks
+        return replace(found, checks=(replace(first, message=message, points=0), *others))
 
     run = deliver(graded, "ana", odd)
     with Gradebook(run.coursedir.db_url) as gradebook:
@@ -331,10 +332,10 @@ def test_a_page_that_cannot_be_made_costs_nobody_else_theirs(graded, monkeypatch
 
     monkeypatch.setattr(returned.Feedback, "make", fails_for_ana)
     (graded / "feedback" / "ben" / NAME / f"{NAME}.html").unlink()
-    rows = {row["student"]: row for row in Run(NAME, graded).grade(1)}
-    assert rows["ana"]["score"] == 14 and "it took more than 60 seconds" in rows["ana"]["notes"][0]
+    rows = {row.student: row for row in Run(NAME, graded).grade(1)}
+    assert rows["ana"].score == 14 and "it took more than 60 seconds" in rows["ana"].notes[0]
     assert not (graded / "feedback" / "ana" / NAME / f"{NAME}.html").exists()
-    assert "(Score: " in page_of(graded, "ben") and rows["ben"]["notes"] == []
+    assert "(Score: " in page_of(graded, "ben") and rows["ben"].notes == ()
 
 
 # What can be handed in
@@ -389,9 +390,9 @@ def test_a_run_that_cannot_happen_says_why(course, options, sentence, monkeypatc
 def test_who_is_named_and_has_handed_in_nothing_is_listed(course):
     hand_in(course, "ana", notebook())
     rows = Run(NAME, course).grade(1, students=["nobody"])
-    found = [(row["student"], row["status"]) for row in rows]
+    found = [(row.student, row.status) for row in rows]
     assert found == [("ana", "not graded yet"), ("nobody", "not gradable")]
-    assert "there is no submitted/nobody" in rows[1]["reason"]
+    assert "there is no submitted/nobody" in rows[1].reason
     assert held(course) == {"nobody": (dict.fromkeys([*ANSWERS, "why_attention"]), 0, True)}
 
 

@@ -98,7 +98,7 @@ def test_without_a_sandbox_a_cell_that_ends_the_process_is_left_out(unprotected,
         with_a_cell(tmp_path, "import os; os._exit(0)"), unprotected, assignments()["02_attention"]
     )
     assert report.score == report.max_score
-    assert report.notes == ["cell 1 was left out: it ended the process that ran it"]
+    assert report.notes == ("cell 1 was left out: it ended the process that ran it",)
 
 
 @pytest.mark.skipif(bubblewrap() is None or os.getuid() != 0, reason="needs bubblewrap and root")
@@ -134,9 +134,9 @@ def test_a_server_that_is_gone_is_started_again_and_costs_nobody_a_point():
         for process in (sandbox.server.parent(), sandbox.server):
             process.kill()
         report = grade(SOLUTION, sandbox)
-        assert (report.score, report.notes) == (14, [])
+        assert (report.score, report.notes) == (14, ())
         assert isinstance(sandbox.server, psutil.Popen)  # its own, not a fork of the shared one
         for process in psutil.Process(sandbox.server.pid).children(recursive=True):
             process.kill()
         report = grade(SOLUTION, sandbox)
-        assert (report.score, report.notes) == (14, [])
+        assert (report.score, report.notes) == (14, ())

@@ -1,7 +1,7 @@
-"""Records: the verdict on one submission as one JSON file, written at once or not at all.
+"""The result of grading one submission, and the file that keeps it.
 
-`graded/ASSIGNMENT/STUDENT.json` is all that the gradebook, the feedback and the report are made from. A
-record holds for the submission and the version of the course that it names; with another of either, the
+The gradebook, the feedback and the report are made from `graded/ASSIGNMENT/STUDENT.json` alone. A result is
+valid for the submission and the version of the course that its key names. With another of either, the
 submission is graded again.
 """
 
@@ -13,21 +13,77 @@ import json
 import os
 import re
 import struct
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from grading.pipeline.assignments import ROOT
 from grading.sandbox.limits import PICTURE, PICTURES, TEXT
 
 GRADED, NOT_GRADABLE, FAILED = "graded", "not gradable", "failed"
-ALL_SOURCES, ALL_OUTPUTS = 500_000, 4_000_000  # letters of a notebook that a record keeps
+ALL_SOURCES, ALL_OUTPUTS = 500_000, 4_000_000  # letters of a notebook that a result keeps
 WIDEST = 4_000  # pixels of a picture
 NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # what files and databases refuse
 CUT = "\n... (the rest was left out)"
 
 
-def write(path, record):
-    """Write a record so that whoever looks sees the old one or the new one, also after a crash."""
-    write_text(path, json.dumps(record, ensure_ascii=False, indent=1))
+@dataclass(frozen=True)
+class CheckResult:
+    """What one check gave: `message` is for the student, and `mistake` the name of a known mistake."""
+
+    name: str
+    points: float
+    max_points: float
+    message: str = ""
+    mistake: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What grading one submission gave.
+
+    `checks` are `CheckResult`s, and `written` names the answers that a person grades, with their points.
+    `reason` says why a submission has the status NOT_GRADABLE or FAILED, and `notes` what a person should
+    know. `cells` are dicts of kind, name, source, outputs and error. The run adds whose submission it is, its
+    key and when it was submitted.
+    """
+
+    status: str
+    assignment: str = ""
+    student: str = ""
+    key: dict | None = None
+    timestamp: str | None = None
+    reason: str = ""
+    sandboxed: bool | None = None
+    checks: tuple = ()
+    written: tuple = ()
+    notes: tuple = ()
+    cells: tuple = ()
+
+    @property
+    def score(self):
+        """The points of all checks, or None if the submission wasn't graded."""
+        return sum(check.points for check in self.checks) if self.status == GRADED else None
+
+    @property
+    def max_score(self):
+        return sum(check.max_points for check in self.checks)
+
+    def as_json(self, cells=False):
+        """Return plain data, with the notebook's cells or without."""
+        plain = clean(asdict(self)) | {"score": self.score, "max_score": self.max_score}
+        return plain if cells else {name: value for name, value in plain.items() if name != "cells"}
+
+
+def of_json(plain):
+    """Return the `Result` that `as_json` made this plain data of."""
+    known = {field.name: plain[field.name] for field in fields(Result) if field.name in plain}
+    known |= {name: tuple(known[name]) for name in ("written", "notes", "cells") if name in known}
+    return Result(**known | {"checks": tuple(CheckResult(**check) for check in known.get("checks", ()))})
+
+
+def write(path, result):
+    """Write a result so that readers see the old one or the new one, even after a crash."""
+    write_text(path, json.dumps(result.as_json(cells=True), ensure_ascii=False, indent=1))
 
 
 def write_text(path, text):
@@ -61,16 +117,15 @@ def write_if_changed(path, text):
 
 
 def read(path):
-    """The record in a file, or None where there is none that can be read."""
+    """Return the result in a file, or None if there is none that can be read."""
     try:
-        record = json.loads(Path(path).read_text("utf-8"))
-    except (OSError, ValueError):
+        return of_json(json.loads(Path(path).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return record if isinstance(record, dict) and {"key", "status", "student"} <= record.keys() else None
 
 
 def key(data, version):
-    """What a record is valid for: these bytes of a submission, and this version of the course."""
+    """Return what a result is valid for: these bytes of a submission, and this version of the course."""
     return {"submission": hashlib.sha256(data).hexdigest(), "version": version}
 
 
@@ -84,16 +139,18 @@ def version(assignment):
     return digest.hexdigest()
 
 
-def of_report(report, names):
-    """The verdict of a `Report` as plain data, the cells with it. `names` are the cells' grade_ids."""
-    sources, outputs, cells = ALL_SOURCES, ALL_OUTPUTS, []
-    for (cell, (shown, _)), name in zip(report.cells, names, strict=True):
+def cells_of(cells, ran):
+    """Return a submission's cells as plain data, within limits. `ran` has (outputs, error) by number."""
+    sources, outputs, kept = ALL_SOURCES, ALL_OUTPUTS, []
+    for number, cell in enumerate(cells):
+        shown, error = ran.get(number, ([], None))
         source = cell.source if len(cell.source) <= sources else cell.source[:sources] + CUT
         sources -= min(sources, len(cell.source))
-        kept = clean_outputs(shown, outputs)
-        outputs -= sum(len(text) for output in kept for text in output.values())
-        cells.append({"kind": cell.kind, "name": name, "source": source, "outputs": kept})
-    return clean({**report.as_json(), "cells": cells})
+        shown = clean_outputs(shown, outputs)
+        outputs -= sum(len(text) for output in shown for text in output.values())
+        about = {"kind": cell.kind, "name": cell.name, "error": error}
+        kept.append({**about, "source": source, "outputs": shown})
+    return tuple(clean(kept))
 
 
 def clean_outputs(outputs, most):
