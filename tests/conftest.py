@@ -242,8 +242,8 @@ def pytest_terminal_summary(terminalreporter, config):
     properties = [pair for report in reports for pair in getattr(report, "user_properties", ())]
     answers = [value for name, value in properties if name == "bank"]
     if answers:
-        terminalreporter.section("the banks of misconceptions and variants")
-        columns = (("misconceptions", "caught"), ("misconceptions", "named"), ("variants", "passed"))
+        terminalreporter.section("the banks of mistakes and right variants")
+        columns = (("mistakes", "caught"), ("mistakes", "named"), ("variants", "passed"))
         terminalreporter.write_line(f"{'':<18}" + "".join(f"{' '.join(column):>24}" for column in columns))
         for exercise in [*dict.fromkeys(answer[0] for answer in answers), "all"]:
             line = f"{exercise:<18}"

@@ -22,11 +22,10 @@ from utils.data import new_reviews
 from utils.metrics import translation_scores
 from utils.text import encoded_reviews
 
-exercise = "grading.exercises.03_translator"
-limits, reviews = import_module(f"{exercise}.checks"), import_module(f"{exercise}.harness").reviews
-BLEU, ERROR, SIZE = limits.BLEU, limits.ERROR, limits.SIZE
-
+checks, judged = (import_module(f"grading.exercises.03_translator.{name}") for name in ("checks", "harness"))
+BLEU, ERROR, SIZE, reviews = checks.BLEU, checks.ERROR, checks.SIZE, judged.reviews
 LESSON = ROOT / "lessons" / "exercises" / "03_translator.py"
+EXERCISE = ROOT / "grading" / "exercises" / "03_translator"
 ATTENTIONS = ("initial", "dot", "scaled", "multiplicative", "additive", "bahdanau")
 CHOSEN, UPDATES = "dot", 400  # by the solution
 FEW = 100  # updates that show soon whether something is wrong
@@ -105,7 +104,7 @@ def main():
     jobs = [{"attention": CHOSEN, "seed": seed, "updates": UPDATES} for seed in range(args.seeds)]
     others = [(name, UPDATES) for name in ATTENTIONS if name != CHOSEN] + [(CHOSEN, FEW)]
     jobs += [{"attention": a, "seed": s, "updates": u} for a, u in others for s in range(args.others)]
-    harness.run(args, measure, jobs, table, sources=[LESSON])
+    harness.run(args, measure, jobs, table, sources=[LESSON, *EXERCISE.glob("*.py")])
 
 
 if __name__ == "__main__":

@@ -184,7 +184,7 @@ print('sent', len([os.write(fd, many) for fd in lines()[1:]]))
 """,
     shows="sent 2[0-9]",
     costs=tuple(HONEST),
-    says="one thing|0 things|meant",
+    says="one thing|0 things|expected",
 )
 attack(
     "forged results",
@@ -557,7 +557,7 @@ attack(
         f"{HIDDEN}\n    if hidden: return torch.zeros({MARK}, 1, dtype=scores.dtype)\n"
         "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
     ),
-    says="a shape that was not meant",
+    says="an unexpected shape",
 )
 attack(
     "leaking",
@@ -568,7 +568,7 @@ attack(
         "    from utils import attention\n    return attention.attend(query, keys, values, mask, score)"
     },
     costs=("attend",),
-    says="context and weights were meant",
+    says="Expected context and weights",
 )
 attack(
     "leaking",
@@ -1036,7 +1036,7 @@ attack(
     limits=QUICK,
     answers=softmax("""time.sleep(1)
     return torch.softmax(scores, -1)"""),
-    says="padding receives weight",
+    says="Padding receives weight",
 )
 attack(
     "loops",
@@ -1061,7 +1061,7 @@ attack(
 for _ in range(100): print('x' * 1_000_000)
 import os
 for _ in range(100): os.write(1, b'x' * 1_000_000)""",
-    shows="the rest of the output was dropped",
+    shows="the rest (of the output was dropped|was left out)",
 )
 attack(
     "floods",

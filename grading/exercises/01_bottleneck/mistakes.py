@@ -286,6 +286,12 @@ def last_place():
     the GRU's second result, the last state of each direction."""
 
 
+@mistake(Encoder, {ENDS: "torch.cat([states[:, -1].chunk(2, -1)[0], states[:, 0].chunk(2, -1)[1]], dim=-1)"})
+def ends_at_the_last_place():
+    """The forward half is read at the last place, which is padding in a short sentence. Use the GRU's second
+    result, the last state of each direction."""
+
+
 @mistake(Encoder, {ENDS: "states.sum(1) / src_lengths[:, None].to(states)"}, {ENDS: "states.mean(1)"})
 def mean_of_states():
     """The decoder's first state is made of the mean of all states. Use the last state of each direction."""

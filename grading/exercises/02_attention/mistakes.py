@@ -128,6 +128,12 @@ def root_of_batch(query, keys):
     return query @ keys.transpose(1, 2) / math.sqrt(query.shape[0])
 
 
+@mistake(scaled_dot_score, {"math.sqrt(query.shape[-1])": "query.norm(dim=-1, keepdim=True)"})
+def divided_by_the_norm():
+    """The scores are divided by the norm of the query. Divide by the square root of hidden, a fixed
+    number."""
+
+
 @mistake(dot_score, scaled_dot_score)
 def cosine(query, keys):
     """This is a cosine, because the vectors' lengths are divided out. A dot product keeps them."""
@@ -177,6 +183,12 @@ def other_activation():
 @mistake(AdditiveScore, {"torch.tanh(query + keys)": "torch.tanh(query) + torch.tanh(keys)"})
 def tanh_too_early():
     """Each projection goes through its own tanh. Add the two projections first, then take one tanh."""
+
+
+@mistake(AdditiveScore, {"torch.tanh(query + keys)": "torch.tanh(query) + keys"})
+@mistake(AdditiveScore, {"torch.tanh(query + keys)": "query + torch.tanh(keys)"})
+def one_projection_in_the_tanh():
+    """Only one of the two projections is inside the tanh. Take the tanh of their sum."""
 
 
 @mistake(AdditiveScore, {"self.v(torch.tanh(query + keys))": "torch.tanh(self.v(query + keys))"})
@@ -341,6 +353,19 @@ def mask_without_its_axis(scores, mask):
 def three_axes_forgotten(scores, mask):
     """A mask with three axes already fits the scores. Only add an axis to a mask with two axes."""
     return scores.softmax(-1) if mask is None else broadcast(scores, mask.unsqueeze(1))
+
+
+@mistake(masked_softmax)
+def mask_on_the_rows(scores, mask):
+    """The mask's new axis is in the wrong place, so it hides queries. Use mask.unsqueeze(1): the last axis is
+    for the keys."""
+    return scores.softmax(-1) if mask is None else filled(scores, mask.unsqueeze(-1)).softmax(-1)
+
+
+@mistake(attend, {"context = ": "weights = masked_softmax(weights, mask)\n    context = "})
+@mistake(attend, {"context = ": "weights = weights.softmax(-1)\n    context = "})
+def softmax_twice():
+    """The weights pass through a second softmax, which flattens them. Apply the softmax once."""
 
 
 @mistake(attend, {"weights @ values": "weights @ keys"})

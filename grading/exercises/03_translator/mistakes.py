@@ -136,6 +136,32 @@ def state_before_padding():
     padding or not."""
 
 
+@mistake(LuongDecoder)
+def restarted_at_each_word(self, tgt_in, decoder_state, encoder_states, src_mask):
+    """The GRU starts again from decoder_state at every word. Pass the new state on from word to word, or read
+    all words in one call."""
+    steps = [
+        LuongDecoder.forward(self, t, decoder_state, encoder_states, src_mask) for t in tgt_in.split(1, 1)
+    ]
+    logits, states, weights = zip(*steps, strict=True)
+    return torch.cat(logits, 1), states[-1], torch.cat(weights, 1)
+
+
+@mistake(BahdanauDecoder)
+def own_words_fed(self, tgt_in, decoder_state, encoder_states, src_mask):
+    """The decoder feeds itself its own words. Here tgt_in has the word of each step: only translate feeds
+    back."""
+    token, logits, weights = tgt_in[:, :1], [], []
+    for _ in range(tgt_in.shape[1]):
+        step, decoder_state, row = BahdanauDecoder.forward(
+            self, token, decoder_state, encoder_states, src_mask
+        )
+        token = step.argmax(-1)
+        logits.append(step)
+        weights.append(row)
+    return torch.cat(logits, 1), decoder_state, torch.cat(weights, 1)
+
+
 @mistake(LuongDecoder, {"last[0]": "last"})
 def layer_axis_kept():
     """The state has one axis too many. nn.GRU returns (1, batch, hidden), one state per layer: take [0] of
@@ -413,6 +439,18 @@ def gold_leaks():
 @mistake(train_step, {"batch.tgt_out": "batch.tgt_in"})
 def copies_its_input():
     """The targets are tgt_in, the words that the model has just read. Use tgt_out, the next words."""
+
+
+@mistake(train_step, {"logits, batch.tgt_out, pad_id": "logits[:, :-1], batch.tgt_out[:, 1:], pad_id"})
+@mistake(train_step, {"batch.tgt_in)": "batch.tgt_in[:, :-1])", "batch.tgt_out": "batch.tgt_out[:, 1:]"})
+def shifted_twice():
+    """The targets are shifted again, but tgt_out is already one step ahead of tgt_in. Use both as they
+    are."""
+
+
+@mistake(train_step, {ZERO: "optimizer = torch.optim.Adam(model.parameters())\n    optimizer.zero_grad()"})
+def another_optimizer():
+    """The step is taken by another optimizer than the one passed in. Use the argument optimizer."""
 
 
 @mistake(train_step, {"pad_id)\n    opt": "-100)\n    opt"})

@@ -253,6 +253,14 @@ def one_link_for_the_map(weights):
 
 
 @mistake(hard_alignment)
+def mutual_links_only(weights):
+    """A link is kept only if it is the largest weight of its row and of its column. Each row has exactly one
+    link."""
+    best = weights.argmax(0).tolist()
+    return {(s, t) for s, t in hard_alignment(weights) if best[s] == t}
+
+
+@mistake(hard_alignment)
 def smallest_weight(weights):
     """The links go to the smallest weights. Use argmax, not argmin."""
     return {(s, t) for t, s in enumerate(weights.argmin(-1).tolist())}

@@ -45,7 +45,7 @@ UNKNOWN = [
     (lambda *args, **kwargs: plt.subplots()[1], "no map is drawn: use imshow, pcolormesh or"),
     (lambda *args, **kwargs: changed(lambda ax: None)(*args, **kwargs).xaxis, "Return the Axes .* got XAxis"),
     (changed(lambda ax: ax.figure.axes[-1].set_title("mine")), "besides the map's own Axes"),
-    (changed(lambda ax: ax.set_ylim(0.5, -0.5)), r"map has shape \(1, 3\), where .* = \(2, 3\)"),
+    (changed(lambda ax: ax.set_ylim(0.5, -0.5)), r"map has shape \(1, 3\), expected .* = \(2, 3\)"),
     (
         changed(lambda ax: ax.images[0].set_clim(0, 2)),
         "The colors do not run from 0 to 1: they run from 0 to 2",

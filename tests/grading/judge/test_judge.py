@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from grading.judge.judge import draw, examine
 from grading.judge.registry import all_checks, mistakes_of
 from grading.sandbox import calls
 from grading.sandbox.calls import call
+from grading.sandbox.cases import Outcome, Unknown
 from grading.sandbox.protocol import decode, encode
 from tests.grading.remembered import remembered
 from utils import attention
@@ -50,8 +52,8 @@ def test_every_known_mistake_is_caught_and_named(name, call_once, record_propert
     drawn, missed = draw(CHECKS[name], seed=0), {}
     for i, known in enumerate(mistakes_of(name)):
         verdict = examine(name, known.answer, call=over_a_wire(call_once), drawn=drawn)
-        record_property("bank", [exercise(name), "misconceptions", "caught", not verdict.passed])
-        record_property("bank", [exercise(name), "misconceptions", "named", verdict.mistake == known.name])
+        record_property("bank", [exercise(name), "mistakes", "caught", not verdict.passed])
+        record_property("bank", [exercise(name), "mistakes", "named", verdict.mistake == known.name])
         if verdict.mistake != known.name or not str(verdict).startswith(f"{known.sentence}\n  seen with "):
             missed[f"{i}: {known.name}"] = str(verdict)
     assert missed == {}
@@ -295,6 +297,39 @@ def test_the_message_shows_the_smallest_input_with_what_was_expected_and_what_ca
     assert expected.endswith(f"scores (1, 1, 3) = {(product / 2**0.5).round(4).tolist()}")
     assert got.endswith(f"scores (1, 1, 3) = {product.round(4).tolist()}")
     assert seed.endswith("seed=1")
+
+
+SECRET = "12345678987654321"  # what an answer could tell of a hidden input, as a number or as text
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("dot_score", lambda outputs: Outcome(error=(SECRET, SECRET))),
+        ("dot_score", lambda outputs: Outcome(outputs=(Unknown(SECRET),))),
+        ("hard_alignment", lambda outputs: Outcome(outputs=({(SECRET, 0)},))),
+        ("hard_alignment", lambda outputs: Outcome(outputs=({(int(SECRET), 0)},))),
+        ("hard_alignment", lambda outputs: Outcome(outputs=({SECRET},))),
+        ("alignment_error_rate", lambda outputs: Outcome(outputs=(float(SECRET),))),
+        ("beam_search", lambda outputs: Outcome(outputs=([0] * 54321, 0.0))),
+        ("beam_search", lambda outputs: Outcome(outputs=(outputs[0], float(SECRET)))),
+        ("compare_systems", lambda outputs: Outcome(outputs=(outputs[0] | {SECRET: 1},))),
+        ("compare_systems", lambda outputs: Outcome(outputs=({SECRET: 1},))),
+        ("bleu_by_length", lambda outputs: Outcome(outputs=([((int(SECRET), 2), 1.0)],))),
+        ("translate", lambda outputs: Outcome(outputs=([[SECRET]] * 54321, *outputs[1:]))),
+        ("translate", lambda outputs: Outcome(outputs=([[SECRET] * 99] * len(outputs[0]), *outputs[1:]))),
+        ("lengths_to_mask", lambda outputs: Outcome(outputs=(np.zeros((5, 4, 3, 2), bool),))),
+        ("lengths_to_mask", lambda outputs: Outcome(outputs=(np.ones_like(outputs[0]),))),
+    ],
+)
+def test_nothing_of_an_answer_comes_back_through_the_message_on_a_hidden_case(name, outcome):
+    def secretive(answer, case):
+        found = call(answer, case)
+        return found if case.visible else replace(outcome(found.outputs), inputs=found.inputs)
+
+    verdict = examine(name, CHECKS[name].reference, seed=3, call=secretive)
+    assert not verdict.passed and not verdict.visible
+    assert [part for part in (SECRET[:9], "54321", "5, 4, 3, 2") if part in str(verdict)] == []
 
 
 def test_inputs_are_drawn_anew_and_a_seed_draws_them_again():
