@@ -13,6 +13,11 @@ from utils.attention import attend, scaled_dot_score
 from utils.transformer import MultiHeadAttention, TransformerBlock
 
 _of_attention = import_module("tests.grading.exercises.right.02_attention")
+_SOFTMAXES = (
+    _of_attention._softmax_by_rows,
+    _of_attention._softmax_of_the_lowest,
+    _of_attention._softmax_with_bias,
+)
 _of_each_column = import_module("grading.exercises.07_self_attention.mistakes").of_each_column
 
 
@@ -62,6 +67,14 @@ def _self_values_last(x, w_query, w_key, w_value, mask=None):
     scores = (x @ (w_query @ w_key.T)) @ x.mT / w_key.shape[1] ** 0.5
     weights = _of_attention._softmax_of_the_lowest(scores, mask)
     return (weights @ x) @ w_value, weights
+
+
+def _self_with(softmax):
+    def attention(x, w_query, w_key, w_value, mask=None):
+        weights = softmax(scaled_dot_score(x @ w_query, x @ w_key), mask)
+        return weights @ (x @ w_value), weights
+
+    return attention
 
 
 def _causal_by_loops(length):
@@ -116,6 +129,15 @@ def _heads_by_parts_of_out_proj(self, query, keys, values, mask=None):
     parts = self.out_proj.weight.split(keys.shape[-1], dim=1)
     found = (weights @ values).unbind(1)
     return sum(head @ part.T for head, part in zip(found, parts, strict=True)), weights
+
+
+def _heads_with(softmax):
+    def forward(self, query, keys, values, mask=None):
+        query, keys, values = (_split(self, y) for y in _all_projected(self, query, keys, values))
+        weights = _in_each_head(softmax)(query @ keys.mT / keys.shape[-1] ** 0.5, mask)
+        return self.out_proj(torch.cat((weights @ values).unbind(1), dim=-1)), weights
+
+    return forward
 
 
 def _positions_by_loops(length, hidden_dim):
@@ -191,6 +213,7 @@ RIGHT = {
         _self_by_loops,
         _self_in_one_product,
         _self_values_last,
+        *map(_self_with, _SOFTMAXES),
         lambda x, w_query, w_key, w_value, mask=None: attend(
             F.linear(x, w_query.T), F.linear(x, w_key.T), F.linear(x, w_value.T), mask, scaled_dot_score
         ),
@@ -212,6 +235,7 @@ RIGHT = {
                 _heads_as_batch,
                 _heads_by_einsum,
                 _heads_by_parts_of_out_proj,
+                *map(_heads_with, _SOFTMAXES),
             )
         ),
     ),

@@ -1,14 +1,29 @@
 """Right answers of exercise 09, written in other ways."""
 
 import heapq
+from importlib import import_module
 
 import numpy as np
 import torch
 from sacrebleu.metrics import BLEU
 from sacrebleu.significance import PairedTest, estimate_ci
 
+from grading.judge.registry import patched
 from utils import decoding
 from utils.metrics import bleu
+
+_beam_search = import_module("grading.exercises.09_real_translation.mistakes").beam_search
+
+
+# Probabilities are multiplied, and the logarithm is taken at the end.
+_with_products = patched(
+    _beam_search,
+    {
+        "torch.zeros(1)": "torch.ones(1, dtype=torch.float64)",
+        "sums[:, None] + log_probs": "sums[:, None] * log_probs.double().exp()",
+        "total / len(ids)": "math.log(total) / len(ids)",
+    },
+)
 
 
 def _of_the_library(step, state, bos_id, eos_id, beam_size, max_len, length_penalty):
@@ -162,6 +177,8 @@ RIGHT = {
         _in_tensors,
         _heaps,
         _of_the_library,
+        _with_products,
+        patched(_beam_search, {"part[parents[~ended]]": "part[parents].clone()[~ended]"}),
     ),
     "compare_systems": (_b_first, _scores_by_themselves, _by_hand, _with_bleu),
 }
