@@ -370,3 +370,14 @@ def test_a_page_describes_itself(site, pages):
         text = (site / name).read_text("utf-8")
         assert '<meta name="description" content="' in text
         assert '<meta property="og:title" content="' in text
+
+
+def test_most_listings_fit_into_a_wide_window(reader, pages):
+    fits = []
+    for name in (name for name in pages if name.startswith(("lessons/", "exercises/"))):
+        go(reader.page, name)
+        fits += reader.page.locator(".cell_input pre").evaluate_all(
+            "all => all.map(listing => listing.scrollWidth <= listing.clientWidth)"
+        )
+    assert len(fits) > 200
+    assert sum(fits) > 0.8 * len(fits), f"{len(fits) - sum(fits)} of {len(fits)} listings scroll sideways"
