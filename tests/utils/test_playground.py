@@ -164,6 +164,26 @@ def test_keyboard_alone_edits_and_continues(opened):
     assert written(opened)[3] == "lent"
 
 
+def test_clauses_keep_the_reference_and_the_gold_links(opened):
+    opened.get_by_role("button", name="Another review").click()
+    opened.locator(".word", has_text="waiters").first.wait_for()
+    opened.get_by_role("button", name="+ clause").click()
+    opened.locator(".word", has_text="slow").first.wait_for()
+    review = export.reviews(1)[0]
+    sentence = f"{review[0]} but the service was slow"
+    reference = [*review[1].split(), "mais", "le", "service", "était", "lent"]
+    assert opened.get_by_label("Sentence").input_value() == sentence
+    assert opened.locator(".right").text_content() == f"{len(reference)} of {len(reference)} words right"
+    assert written(opened) == reference
+    opened.get_by_role("button", name="Heat map").click()
+    links = opened.locator(".link").evaluate_all("all => all.map(link => link.getAttribute('style'))")
+    last = f"--row: {len(reference) - 1}; --column: {len(sentence.split()) - 1}"
+    assert last in links and len(links) == len(review[2].split()) + 5
+    opened.get_by_role("button", name="− clause").click()
+    opened.locator(".word", has_text="slow").wait_for(state="detached")
+    assert opened.get_by_label("Sentence").input_value() == review[0]
+
+
 def test_models_are_compared_side_by_side_on_one_grid(opened):
     for name in ("fixed context", "Transformer"):
         opened.get_by_role("group", name="Models").get_by_role("button", name=name).click()

@@ -349,29 +349,34 @@ class AttentionExplorer extends HTMLElement {
     return this.translate();
   }
 
-  // Sentences of the grammar have a reference and gold links: those drawn, and clauses in their order.
-  known() {
+  // The parts of a sentence that the grammar made: a review or the first clause, then other clauses.
+  parts(text) {
     const { reviews = [], clauses = [] } = this.data;
-    const text = this.words.join(" ");
-    const review = reviews.find(([en]) => en === text);
-    const joined = [[], [], []];
-    for (const [en, fr, links] of review ? [review] : clauses) {
-      const [i, j] = [joined[0].length, joined[1].length];
-      joined[2].push(...links.split(" ").map((link) => link.split("-").map(Number)).map(([s, t]) => [s + i, t + j]));
-      joined[0].push(...en.split(" "));
-      joined[1].push(...fr.split(" "));
-      if (joined[0].join(" ") === text) return { reference: joined[1], links: joined[2] };
-    }
-    return null;
+    const whole = [...clauses.slice(0, 1), ...reviews].find(([en]) => en === text);
+    if (whole) return [whole];
+    const last = clauses.find(([en]) => text.endsWith(` ${en}`));
+    const before = last && this.parts(text.slice(0, -last[0].length - 1));
+    return before ? [...before, last] : null;
+  }
+
+  // The reference and the gold links of the sentence, or null.
+  known() {
+    const parts = this.parts(this.words.join(" "));
+    return parts && parts.reduce(({ count, reference, links }, [en, fr, added]) => ({
+      count: count + en.split(" ").length,
+      reference: [...reference, ...fr.split(" ")],
+      links: [...links, ...added.split(" ").map((link) => link.split("-").map(Number))
+        .map(([s, t]) => [s + count, t + reference.length])],
+    }), { count: 0, reference: [], links: [] });
   }
 
   addClause(by) {
-    const { clauses } = this.data;
-    const texts = clauses.map(([en]) => en);
-    const count = texts.findIndex((_, i) => texts.slice(0, i + 1).join(" ") === this.words.join(" ")) + 1;
-    const next = clamp(count + by, 1, clauses.length);
-    if (count) return this.say(texts.slice(0, next).join(" ").split(" "));
-    return by > 0 ? this.say([...this.words, ...texts[2].split(" ")]) : this.say(texts[0].split(" "));
+    const text = this.words.join(" ");
+    const texts = this.data.clauses.map(([en]) => en);
+    const last = texts.find((en) => text.endsWith(` ${en}`));
+    const next = texts.slice(1).find((en) => !text.includes(en));
+    if (by > 0 && next) this.say(`${text} ${next}`.trim().split(" "));
+    if (by < 0 && last) this.say(text.slice(0, -last.length - 1).split(" "));
   }
 
   // Say which words no model knows, and offer the nearest one that they know.
