@@ -466,6 +466,9 @@ def make_demo(root, lesson, execute):
             claims = reuse_run(notebook, claims, nbformat.read(root / path, 4))
         if execute or (root / path).exists():
             fill_in(notebook, claims["numbers"])
+        for cell in code_cells(notebook):
+            if not cell.outputs:  # there is nothing to hide but a progress bar
+                cell.metadata = {}
     except LessonError as error:
         raise LessonError(f"{path}: {error}") from error.__cause__
     if claims["digest"] or claims["numbers"]:
@@ -518,6 +521,8 @@ def run(notebook, cwd):
         for output in cell.outputs:
             if problem := what_is_wrong(output):
                 raise LessonError(f"{problem}, from the cell\n{cell.source}")
+        if cell.metadata and cell.outputs:
+            blank_first_line(cell.outputs[0])
     return json.loads(notebook.cells[-1].outputs[0].text)
 
 
@@ -535,6 +540,14 @@ def what_failed(cells, number, error):
         f"a claim failed\n{traceback}\nThe claim is about the text\n\n{text}\n\n"
         "If the result is right, change the text and the claim; if it is not, change the code."
     )
+
+
+def blank_first_line(output):
+    """Put a blank line before an output, because JupyterLab shows the first line of a hidden one."""
+    if output.output_type == "stream":
+        output.text = f" \n{output.text}"
+    for kind in {"text/html", "text/plain"} & set(output.get("data", {})):
+        output.data[kind] = f" \n{output.data[kind]}"
 
 
 def is_progress_bar(output):

@@ -238,6 +238,9 @@ QUIZ = """# %% [markdown]
 # %%
 more = 1
 
+# %%
+print("much", more)
+
 # %% [markdown]
 # *A caption.*
 #
@@ -249,23 +252,25 @@ more = 1
 numbers["more"] = 1
 
 # %%
-more = 2
+more + 1
 
 # %% [markdown]
 # **What happened.** It was $2$ more.
 
 # %%
-more = 3
+more + 2
 """
 
 
 def test_outputs_and_explanations_stay_hidden_until_opened(course):
     write_lesson(course, QUIZ, "demo")
     build(course, ["03_more"])
-    _, first, text, second, _, third = read(course, "demo/03_more.ipynb").cells
+    _, silent, first, text, second, _, third = read(course, "demo/03_more.ipynb").cells
     for cell in (first, second):
         assert cell.metadata == {"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}
-    assert third.metadata == {}
+    assert silent.metadata == third.metadata == {}
+    assert first.outputs[0].text == " \nmuch 1\n", "JupyterLab shows the first line"
+    assert [cell.outputs[0].data["text/plain"] for cell in (second, third)] == [" \n2", "3"]
     fold = "<details><summary><b>What happened</b></summary>\n\nIt was 1 more.\n\n</details>"
     assert text.source == f"*A caption.*\n\n{fold}\n\n**Predict.** And now?"
 
