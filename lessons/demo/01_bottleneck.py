@@ -19,7 +19,7 @@ You will
 - **locate** where a long sentence gets lost, word by word,
 - **test** the obvious remedy, a wider vector.
 
-About 35 minutes. You need to know what a recurrent network and a training loss are. Before each result you
+About 40 minutes. You need to know what a recurrent network and a training loss are. Before each result you
 find a question: answer it, then open the output. Terms are **bold** where we first explain them, and [the
 glossary](../web/glossary.md) lists them all.
 """

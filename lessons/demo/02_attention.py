@@ -15,9 +15,10 @@ You will
 
 - **look up** values softly, from an exact dictionary to attention,
 - **compute** one step of attention by hand: scores, weights, context, output,
-- **see** what the scale, the temperature and the mask are for.
+- **see** what a trained model looks at, and what a mask is for.
 
-About 40 minutes. Before each result you find a question: answer it, then open the output.
+About 45 minutes, without the two appendices. Before each result you find a question: answer it, then open the
+output.
 """
 
 # %%
@@ -242,7 +243,7 @@ c_t = \sum_i \alpha_{t,i}\, h_i \qquad
 
 $[s_t; c_t]$ means that the two vectors stand side by side, and $f$ is a layer that turns them into a score
 for every word of the vocabulary. At the next step the query is another one, so scores, weights and context
-are new, too. This is a **dynamic** context.
+are new, too. This is a **dynamic context**.
 """
 
 # %% claim
@@ -381,8 +382,8 @@ product of a matrix W and h. Additive: W s and U h are added, pass a tanh, and v
 number.](../figures/four_scores.svg)
 
 - **dot** is the one you know. It learns nothing itself: query and key must learn to speak one language.
-- **scaled dot** divides by $\sqrt d$, where $d$ is the number of numbers per vector. Transformers use it
-  (Vaswani et al. 2017).
+- **scaled dot** divides by $\sqrt d$, where $d$ is the number of numbers per vector. The first appendix shows
+  why. Transformers use it (Vaswani et al. 2017).
 - **multiplicative** learns a matrix $W$, which says which numbers of a key matter to which numbers of a query
   (Luong et al. 2015).
 - **additive** is a small network, and the oldest of the four (Bahdanau et al. 2014). It makes a vector for
@@ -414,105 +415,6 @@ less than having attention at all.
 # %% claim
 five = [run["bleu"]["5"] for run in record["runs"] if run["context"] in SCORES]
 assert len(five) == 8 and min(five) > 97
-
-# %% [markdown]
-r"""
-## What is √d for?
-
-A dot product of long vectors sums up many terms, so it spreads further from zero. Why is that a problem? A
-softmax reacts to *differences* of scores. If one score towers above the rest, it takes all the weight, and
-then a small change of the scores changes nothing:
-
-$$\frac{\partial \alpha_i}{\partial e_j} \;=\; \alpha_i\,(1_{i=j} - \alpha_j)$$
-
-If one weight is 1 and the others are 0, every entry of this matrix is 0, and the model can't learn.
-
-**Predict.** We draw random vectors with $d = 16$ and with $d = 1024$, a factor of 64. By which factor does
-the spread of their dot products grow?
-"""
-
-
-# %%
-def saturation(scores):
-    """Return the spread of scores, the mean largest weight, and the mean norm of the softmax's gradient."""
-    weights = torch.softmax(scores, dim=-1)  # (queries, keys)
-    jacobian = torch.diag_embed(weights) - weights[:, :, None] * weights[:, None, :]
-    return scores.std(), weights.max(-1).values.mean(), torch.linalg.matrix_norm(jacobian).mean()
-
-
-torch.manual_seed(0)
-sizes, found = [4, 16, 64, 256, 1024], {"dot": [], "scaled": []}
-for d in sizes:
-    query, keys = torch.randn(500, 1, d), torch.randn(500, 10, d)
-    scores = dot_score(query, keys)[:, 0]
-    found["dot"].append(saturation(scores))
-    found["scaled"].append(saturation(scores / math.sqrt(d)))
-
-figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
-labels = "spread of the scores", "mean largest weight of ten", "size of the gradient"
-for i, (ax, label) in enumerate(zip(axes, labels, strict=True)):
-    curves = {name: [row[i] for row in rows] for name, rows in found.items()}
-    plot_curves(curves, sizes, "d", label, ax, legend=None if i else "inside")
-    ax.set(xscale="log", ylim=(0, None))
-    ax.set_xticks(sizes, sizes)
-    ax.minorticks_off()
-Figure(
-    axes[0],
-    "Three panels against d from 4 to 1024. For plain dot products, the spread grows, the largest weight "
-    "rises towards 1, and the gradient shrinks. For scaled ones, all three stay level.",
-    dpi=110,
-)
-
-# %% [markdown]
-r"""
-*Plain dot products of long vectors saturate the softmax, and scaled ones don't.*
-
-**What happened.** The spread grows by a factor of 8, the root of 64. The largest weight comes close to 1, and
-the gradient shrinks to about a fifth. After dividing by $\sqrt d$, nothing changes with $d$. (These are
-random vectors, as at the start of training. A trained model can adapt their lengths.)
-"""
-
-# %% claim
-plain, scaled = (dict(zip(sizes, torch.tensor(rows), strict=True)) for rows in found.values())
-assert 7 < plain[1024][0] / plain[16][0] < 9 and plain[1024][1] > 0.85
-assert 0.15 < plain[1024][2] / plain[16][2] < 0.25
-assert all(abs(a - b) < 0.1 for a, b in zip(scaled[16], scaled[1024], strict=True))
-
-# %% [markdown]
-r"""
-### Temperature: sharp or soft
-
-A number $T$ by which we divide the scores is called a **temperature**. You will meet it again in demo 08,
-when a language model writes. Here are the scores worked out by hand above, 2, 3 and 1.
-
-**Predict.** What are the three weights when $T$ is very small? And when it is very large?
-"""
-
-# %%
-temperatures = torch.logspace(-1.3, 2, 60)
-weights = torch.softmax(torch.tensor([2.0, 3.0, 1.0]) / temperatures[:, None], dim=-1)  # (60, 3)
-curves = dict(zip(words, weights.T, strict=True))
-ax = plot_curves(curves, temperatures, "temperature T (log axis)", "weight")
-ax.axvline(1, color="0.6", lw=1)
-ax.set(xscale="log", ylim=(-0.03, 1.03))
-Figure(
-    ax,
-    "Three weights against temperature. At low temperature suis has weight 1 and the others 0. With rising "
-    "temperature they approach each other and meet at one third.",
-    dpi=110,
-)
-
-# %% [markdown]
-r"""
-*From a spotlight to a floodlight. The gray line marks the plain softmax.*
-
-**What happened.** Cold picks the best word, like a hard choice. Hot gives the same weight to all, like a
-plain mean. The order never changes.
-"""
-
-# %% claim
-assert weights[0, 1] > 0.99 and weights[-1].min() > 0.32
-assert (weights.argsort(-1) == torch.tensor([2, 0, 1])).all()
 
 # %% [markdown]
 r"""
@@ -643,7 +545,7 @@ exactly 0.
 
 - Attention is a soft lookup: compare a query with all keys, share out one unit of weight, blend the values.
 - It is also an average that learns whom to average.
-- The four scores differ in what they learn; √d keeps the softmax trainable, and a mask removes padding.
+- The four scores differ in what they learn, and a mask removes padding.
 
 **One thing to try.** In the four steps, make the query twice as long: (2, 2). Which temperature would do the
 same?
@@ -652,3 +554,102 @@ Now build it yourself in **exercise 02**. Then **demo 03** puts it into a transl
 along: what if the words of *one* sentence asked each other which of them matter? That is self-attention, in
 demo 07.
 """
+
+# %% [markdown]
+r"""
+## Appendix · What is √d for?
+
+A dot product of long vectors sums up many terms, so it spreads further from zero. Why is that a problem? A
+softmax reacts to *differences* of scores. If one score towers above the rest, it takes all the weight, and
+then a small change of the scores changes nothing:
+
+$$\frac{\partial \alpha_i}{\partial e_j} \;=\; \alpha_i\,(1_{i=j} - \alpha_j)$$
+
+If one weight is 1 and the others are 0, every entry of this matrix is 0, and the model can't learn.
+
+**Predict.** We draw random vectors with $d = 16$ and with $d = 1024$, a factor of 64. By which factor does
+the spread of their dot products grow?
+"""
+
+
+# %%
+def saturation(scores):
+    """Return the spread of scores, the mean largest weight, and the mean norm of the softmax's gradient."""
+    weights = torch.softmax(scores, dim=-1)  # (queries, keys)
+    jacobian = torch.diag_embed(weights) - weights[:, :, None] * weights[:, None, :]
+    return scores.std(), weights.max(-1).values.mean(), torch.linalg.matrix_norm(jacobian).mean()
+
+
+torch.manual_seed(0)
+sizes, found = [4, 16, 64, 256, 1024], {"dot": [], "scaled": []}
+for d in sizes:
+    query, keys = torch.randn(500, 1, d), torch.randn(500, 10, d)
+    scores = dot_score(query, keys)[:, 0]
+    found["dot"].append(saturation(scores))
+    found["scaled"].append(saturation(scores / math.sqrt(d)))
+
+figure, axes = plt.subplots(1, 3, figsize=(9, 2.8), layout="constrained")
+labels = "spread of the scores", "mean largest weight of ten", "size of the gradient"
+for i, (ax, label) in enumerate(zip(axes, labels, strict=True)):
+    curves = {name: [row[i] for row in rows] for name, rows in found.items()}
+    plot_curves(curves, sizes, "d", label, ax, legend=None if i else "inside")
+    ax.set(xscale="log", ylim=(0, None))
+    ax.set_xticks(sizes, sizes)
+    ax.minorticks_off()
+Figure(
+    axes[0],
+    "Three panels against d from 4 to 1024. For plain dot products, the spread grows, the largest weight "
+    "rises towards 1, and the gradient shrinks. For scaled ones, all three stay level.",
+    dpi=110,
+)
+
+# %% [markdown]
+r"""
+*Plain dot products of long vectors saturate the softmax, and scaled ones don't.*
+
+**What happened.** The spread grows by a factor of 8, the root of 64. The largest weight comes close to 1, and
+the gradient shrinks to about a fifth. After dividing by $\sqrt d$, nothing changes with $d$. (These are
+random vectors, as at the start of training. A trained model can adapt their lengths.)
+"""
+
+# %% claim
+plain, scaled = (dict(zip(sizes, torch.tensor(rows), strict=True)) for rows in found.values())
+assert 7 < plain[1024][0] / plain[16][0] < 9 and plain[1024][1] > 0.85
+assert 0.15 < plain[1024][2] / plain[16][2] < 0.25
+assert all(abs(a - b) < 0.1 for a, b in zip(scaled[16], scaled[1024], strict=True))
+
+# %% [markdown]
+r"""
+## Appendix · Temperature: sharp or soft
+
+A number $T$ by which we divide the scores is called a **temperature**. You will meet it again in demo 08,
+when a language model writes. Here are the scores worked out by hand above, 2, 3 and 1.
+
+**Predict.** What are the three weights when $T$ is very small? And when it is very large?
+"""
+
+# %%
+temperatures = torch.logspace(-1.3, 2, 60)
+weights = torch.softmax(torch.tensor([2.0, 3.0, 1.0]) / temperatures[:, None], dim=-1)  # (60, 3)
+curves = dict(zip(words, weights.T, strict=True))
+ax = plot_curves(curves, temperatures, "temperature T (log axis)", "weight")
+ax.axvline(1, color="0.6", lw=1)
+ax.set(xscale="log", ylim=(-0.03, 1.03))
+Figure(
+    ax,
+    "Three weights against temperature. At low temperature suis has weight 1 and the others 0. With rising "
+    "temperature they approach each other and meet at one third.",
+    dpi=110,
+)
+
+# %% [markdown]
+r"""
+*From a spotlight to a floodlight. The gray line marks the plain softmax.*
+
+**What happened.** Cold picks the best word, like a hard choice. Hot gives the same weight to all, like a
+plain mean. The order never changes.
+"""
+
+# %% claim
+assert weights[0, 1] > 0.99 and weights[-1].min() > 0.32
+assert (weights.argsort(-1) == torch.tensor([2, 0, 1])).all()
