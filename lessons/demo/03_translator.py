@@ -303,8 +303,8 @@ numbers |= {"least": int(least), "fixed": sum(seed[4] for seed in bleu["fixed"])
 r"""
 ## What it buys: rare words
 
-It is often said that attention helps with **rare words**. In our small world even the rarest words occur
-dozens of times in the 20,000 training reviews (demo 09 has truly rare ones), but some are a hundred times
+It is often said that attention helps with **rare words**. In our small world even the rarest words occur more
+than twenty times in the 20,000 training reviews (demo 09 has truly rare ones), but some are a hundred times
 more frequent than others. We ask for **recall**: of the words in the reference translations, how many did the
 model write?
 
