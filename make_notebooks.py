@@ -4,12 +4,17 @@
     python make_notebooks.py [NAME ...] --no-execute    the same, but reuse the demos' outputs
     python make_notebooks.py --check                    report built notebooks that differ from lessons/
     python make_notebooks.py [NAME ...] --register      add exercises to the instructor's gradebook
+    python make_notebooks.py --figures                  draw lessons/figures/*.svg as PNG, with Chromium
 
 lessons/demo/NAME.py becomes demo/NAME.ipynb, executed, with outputs. lessons/exercises/NAME.py becomes
 exercises/solution/NAME/NAME.ipynb, from which nbgrader makes exercises/starter/NAME/NAME.ipynb.
 
 In a demo, a cell marked `# %% claim` asserts what the text above it says. The build runs it and leaves it
-out. Text such as {gap:.1f} is filled in from the dictionary `numbers`, which any cell may add to.
+out. Text such as {gap:.1f} is filled in from the dictionary `numbers`, which any cell may add to. Outputs
+between **Predict.** and **What happened.** are hidden until the reader opens them, and so is the explanation.
+
+The build embeds figures, such as ![alt](../figures/funnel.svg), as PNG, because several programs that show
+notebooks block SVG.
 
 Notebooks are built in a temporary folder first, so a failed build changes nothing. Only --register touches
 the gradebook. It updates the tests stored there. Once students have submitted, nbgrader refuses to add or
@@ -19,6 +24,7 @@ remove graded cells, so no score is lost.
 import argparse
 import ast
 import hashlib
+import html
 import json
 import logging
 import os
@@ -27,7 +33,10 @@ import re
 import shutil
 import sys
 import tempfile
+from base64 import b64encode
 from collections import Counter
+from functools import partial
+from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
 
@@ -39,6 +48,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from PIL import Image, PngImagePlugin
 from traitlets.config.loader import PyFileConfigLoader
 
 ROOT = Path(__file__).resolve().parent
@@ -61,6 +71,9 @@ MARKS = {"answer": "code", "test": "code", "written": "markdown"}  # and the typ
 REGIONS = {"SOLUTION": ("answer", "written"), "HIDDEN TESTS": ("test",)}  # and the marks they belong to
 CLAIM = {"title": "claim"}  # how jupytext reads `# %% claim`
 JUPYTEXT_METADATA = {"cell_marker", "lines_to_next_cell", "lines_to_end_of_cell_marker"}
+FIGURE = re.compile(r"!\[([^]]*)\]\(\.\./figures/(\w+)\.svg\)")
+PREDICT, ANSWER = "**Predict.**", "**What happened.**"
+HIDDEN = {"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}  # for myst-nb, and for JupyterLab
 # A number in a text, after what may look like one: code and formulas stay as they are.
 NUMBER = re.compile(
     r"```.*?```|`[^`\n]*`|\$\$.*?\$\$|\$(?:(?!\n\n)[^$])+\$"
@@ -102,6 +115,7 @@ def main(argv=None, root=ROOT):
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--check", action="store_true", help="build nothing; exit with 1 if a notebook differs")
     mode.add_argument("--register", action="store_true", help="add exercises to the gradebook")
+    mode.add_argument("--figures", action="store_true", help="draw the figures again that have changed")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
@@ -109,6 +123,8 @@ def main(argv=None, root=ROOT):
             return check(root, options.names)
         if options.register:
             return register(root, options.names)
+        if options.figures:
+            return figures(root)
         build(root, options.names, execute=not options.no_execute)
     except LessonError as error:
         sys.exit(f"make_notebooks: {error}")
@@ -225,9 +241,14 @@ def read_lesson(lesson):
             cell.id = cell_id(lesson, cell, seen)
             if is_claim(cell) and not text_above(cells, number):
                 raise LessonError("a claim belongs directly below the text that it supports")
+            if cell.cell_type == "markdown":
+                embed = partial(embedded_figure, lesson.parents[1] / "figures")
+                cell.source = FIGURE.sub(embed, cell.source)
         except LessonError as error:
             first = cell.source.strip().split("\n")[0]
             raise LessonError(f"{lesson}: cell {number + 1} ({first}): {error}") from None
+    if lesson.parent.name == "demo":
+        hide_answers(cells)
     return new_notebook(cells=cells, metadata=NOTEBOOK_METADATA)
 
 
@@ -318,6 +339,69 @@ def write(notebook, path):
     path.write_text(nbformat.writes(notebook) + "\n", "utf-8", newline="\n")
 
 
+# Figures and answers
+
+
+def figures(root):
+    """Draw the figures that have changed."""
+    from playwright.sync_api import sync_playwright  # only needed here
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        draw_figures(root / "lessons" / "figures", browser)
+        browser.close()
+
+
+def draw_figures(folder, browser):
+    """Draw each SVG file of a folder as a PNG file of the same name, unless that shows this very SVG."""
+    page = browser.new_page(device_scale_factor=2)
+    for svg in sorted(folder.glob("*.svg")):
+        digest, png = hashlib.sha256(svg.read_bytes()).hexdigest(), svg.with_suffix(".png")
+        if figure_digest(png) == digest:
+            continue
+        page.set_content(f"<style>body {{ margin: 0; background: #fdfdfb }}</style>{svg.read_text('utf-8')}")
+        drawn = Image.open(BytesIO(page.locator("svg").screenshot())).convert("RGB")
+        info = PngImagePlugin.PngInfo()
+        info.add_text("svg", digest)
+        drawn.quantize(256, dither=Image.Dither.NONE).save(png, pnginfo=info, optimize=True)
+        print(png)
+    page.close()
+
+
+def figure_digest(png):
+    """Return the digest of the SVG file that a PNG file shows, or None."""
+    return Image.open(png).text.get("svg") if png.exists() else None
+
+
+def embedded_figure(folder, match):
+    """Return an HTML image that holds a figure, half as wide as its PNG file, which suits sharp screens."""
+    alt, name = match.groups()
+    svg, png = folder / f"{name}.svg", folder / f"{name}.png"
+    if not svg.exists() or figure_digest(png) != hashlib.sha256(svg.read_bytes()).hexdigest():
+        raise LessonError(
+            f"there is no {png.name} that shows {svg.name}: draw it with python make_notebooks.py --figures"
+        )
+    width, data = Image.open(png).width // 2, b64encode(png.read_bytes()).decode()
+    alt = html.escape(" ".join(alt.split()))
+    return f'<img alt="{alt}" width="{width}" src="data:image/png;base64,{data}">'
+
+
+def hide_answers(cells):
+    """Hide outputs that answer a question of the reader, and fold the text that explains them."""
+    asked = False
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            before, answer, after = cell.source.partition(ANSWER)
+            asked = PREDICT in after or (not answer and (asked or PREDICT in before))
+            if answer:
+                after, question, rest = after.partition(f"\n\n{PREDICT}")
+                folded = f"<details><summary><b>What happened</b></summary>\n\n{after.strip()}\n\n</details>"
+                cell.source = f"{before}{folded}{question}{rest}"
+        elif asked and not is_claim(cell):
+            cell.metadata = dict(HIDDEN)
+
+
 # Claims and numbers
 
 
@@ -382,6 +466,9 @@ def make_demo(root, lesson, execute):
             claims = reuse_run(notebook, claims, nbformat.read(root / path, 4))
         if execute or (root / path).exists():
             fill_in(notebook, claims["numbers"])
+        for cell in code_cells(notebook):
+            if not cell.outputs:  # there is nothing to hide but a progress bar
+                cell.metadata = {}
     except LessonError as error:
         raise LessonError(f"{path}: {error}") from error.__cause__
     if claims["digest"] or claims["numbers"]:
@@ -434,6 +521,8 @@ def run(notebook, cwd):
         for output in cell.outputs:
             if problem := what_is_wrong(output):
                 raise LessonError(f"{problem}, from the cell\n{cell.source}")
+        if cell.metadata and cell.outputs:
+            blank_first_line(cell.outputs[0])
     return json.loads(notebook.cells[-1].outputs[0].text)
 
 
@@ -451,6 +540,14 @@ def what_failed(cells, number, error):
         f"a claim failed\n{traceback}\nThe claim is about the text\n\n{text}\n\n"
         "If the result is right, change the text and the claim; if it is not, change the code."
     )
+
+
+def blank_first_line(output):
+    """Put a blank line before an output, because JupyterLab shows the first line of a hidden one."""
+    if output.output_type == "stream":
+        output.text = f" \n{output.text}"
+    for kind in {"text/html", "text/plain"} & set(output.get("data", {})):
+        output.data[kind] = f" \n{output.data[kind]}"
 
 
 def is_progress_bar(output):

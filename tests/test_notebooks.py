@@ -1,11 +1,13 @@
 """How lessons become notebooks, that the committed ones come from them, and that exercises can be graded."""
 
+import hashlib
 import html
 import random
 import re
 import shutil
 import subprocess
 import sys
+from base64 import b64decode
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +15,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from nbgrader.api import Gradebook
+from PIL import Image, PngImagePlugin
 
 import make_notebooks
 from grading.pipeline.feedback import split_region
@@ -224,6 +227,91 @@ def test_outputs_that_readers_cannot_use_are_refused(copy, monkeypatch):
     monkeypatch.setattr(make_notebooks, "LARGEST", 100)
     with pytest.raises(LessonError, match=f"{DEMO} has .* bytes, more than 100"):
         build(copy, ["01_bottleneck"], execute=False)
+
+
+# Figures and answers
+
+
+QUIZ = """# %% [markdown]
+# **Predict.** More or less?
+
+# %%
+more = 1
+
+# %%
+print("much", more)
+
+# %% [markdown]
+# *A caption.*
+#
+# **What happened.** It was {more:d} more.
+#
+# **Predict.** And now?
+
+# %% claim
+numbers["more"] = 1
+
+# %%
+more + 1
+
+# %% [markdown]
+# **What happened.** It was $2$ more.
+
+# %%
+more + 2
+"""
+
+
+def test_outputs_and_explanations_stay_hidden_until_opened(course):
+    write_lesson(course, QUIZ, "demo")
+    build(course, ["03_more"])
+    _, silent, first, text, second, _, third = read(course, "demo/03_more.ipynb").cells
+    for cell in (first, second):
+        assert cell.metadata == {"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}
+    assert silent.metadata == third.metadata == {}
+    assert first.outputs[0].text == " \nmuch 1\n", "JupyterLab shows the first line"
+    assert [cell.outputs[0].data["text/plain"] for cell in (second, third)] == [" \n2", "3"]
+    fold = "<details><summary><b>What happened</b></summary>\n\nIt was 1 more.\n\n</details>"
+    assert text.source == f"*A caption.*\n\n{fold}\n\n**Predict.** And now?"
+
+
+def test_figures_are_embedded(course):
+    svg = course / "lessons" / "figures" / "two.svg"
+    svg.parent.mkdir()
+    svg.write_text("<svg>two</svg>")
+    lesson = write_lesson(course, '# %% [markdown]\n# ![a "b" c](../figures/two.svg)', "demo")
+    with pytest.raises(LessonError, match=r"there is no two.png that shows two.svg: .*--figures"):
+        read_lesson(lesson)
+    info = PngImagePlugin.PngInfo()
+    info.add_text("svg", hashlib.sha256(b"<svg>two</svg>").hexdigest())
+    Image.new("RGB", (6, 4), "red").save(svg.with_suffix(".png"), pnginfo=info)
+    (cell,) = read_lesson(lesson).cells
+    image = r'<img alt="(.*)" width="(.*)" src="data:image/png;base64,(.*)">'
+    alt, width, data = re.fullmatch(image, cell.source).groups()
+    assert (alt, width) == ("a &quot;b&quot; c", "3")
+    assert b64decode(data) == svg.with_suffix(".png").read_bytes()
+    svg.write_text("<svg>three</svg>")
+    with pytest.raises(LessonError, match="no two.png that shows two.svg"):
+        read_lesson(lesson)
+
+
+def test_figures_are_drawn(browser, tmp_path, capsys):
+    svg = tmp_path / "red.svg"
+    svg.write_text('<svg width="20" height="10"><path fill="red" d="M0 0h20v10H0z"/></svg>')
+    make_notebooks.draw_figures(tmp_path, browser)
+    picture = Image.open(tmp_path / "red.png")
+    assert picture.size == (40, 20) and picture.convert("RGB").getpixel((20, 10)) == (255, 0, 0)
+    assert capsys.readouterr().out == f"{tmp_path / 'red.png'}\n"
+    make_notebooks.draw_figures(tmp_path, browser)
+    assert capsys.readouterr().out == "", "it is up to date"
+
+
+def test_every_figure_is_up_to_date():
+    figures = sorted((ROOT / "lessons" / "figures").glob("*.svg"))
+    assert len(figures) > 10
+    for svg in figures:
+        digest = make_notebooks.figure_digest(svg.with_suffix(".png"))
+        assert digest == hashlib.sha256(svg.read_bytes()).hexdigest(), f"draw {svg.name} again"
 
 
 # Claims and numbers

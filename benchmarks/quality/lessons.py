@@ -58,13 +58,6 @@ def bottleneck(names, seed, **kind):
     return {"parameters": _parameters(model), "bleu": _bleu_by_clauses(written[: len(test)], test, 7)}
 
 
-def translator(names, seed, context):
-    """Train one model of demo 03; return what its `judge` says of the test reviews."""
-    model, seconds = _timed(names["learn"], context, seed)
-    found = names["judge"](names["translations"](model))
-    return {"parameters": _parameters(model), "cpu_seconds": seconds, **found}
-
-
 def beyond_translation(names, seed, task, attention):
     """Train one model of demo 06 on a task, and judge it on the test split."""
     model, seconds = _timed(names["pupil" if task == "questions" else "journalist"], attention, seed)
@@ -125,18 +118,15 @@ class Experiment:
     constants: tuple[str, ...]
 
 
-WIDTHS = (24, 48, 96, 192)
+WIDTHS = (24, 48, 96)
 EXPERIMENTS = {
     "01_bottleneck": Experiment(
         bottleneck,
         lambda names: [
             *({"context": "fixed", "hidden_dim": width} for width in WIDTHS),
-            {"context": "additive", "hidden_dim": 96},
+            {"context": "additive", "hidden_dim": 48},
         ],
         ("BUDGET",),
-    ),
-    "03_translator": Experiment(
-        translator, lambda names: [{"context": name} for name in names["CONTEXTS"]], ("SIZES", "BUDGET")
     ),
     "06_beyond_translation": Experiment(
         beyond_translation,

@@ -153,9 +153,9 @@ Figure(plot_maps({title: (weights, *pair) for title, weights in panels.items()})
 r"""
 *One review, three maps, one colour scale; frames are gold links.*
 
-**Reflect.** Before training the look is nearly even; learning makes a spotlight of it, and no rule told it
-where to point. *pain* and *frais* cross over, as their frames do, and most rows are brightest inside a frame.
-Is the map always that good? One picture cannot say; a number can.
+**What happened.** Before training the look is nearly even; learning makes a spotlight of it, and no rule told
+it where to point. *pain* and *frais* cross over, as their frames do, and most rows are brightest inside a
+frame. Is the map always that good? One picture cannot say; a number can.
 """
 
 # %% claim
@@ -199,8 +199,8 @@ for name, found in readings.items():
 
 # %% [markdown]
 r"""
-**Reflect.** In both seeds trained attention beats the diagonal clearly. It is about as good as a table of
-word pairs from 1993 or better, though to align was never its task: it was only ever told which word comes
+**What happened.** In both seeds trained attention beats the diagonal clearly. It is about as good as a table
+of word pairs from 1993 or better, though to align was never its task: it was only ever told which word comes
 next. The two seeds give {errors[0]:.2f} and {errors[1]:.2f}, so one training is not enough for a number.
 """
 
@@ -264,7 +264,7 @@ Figure(axes[0], "Three curves over 250 updates, all falling. The loss falls stee
 r"""
 *Loss, alignment error and entropy while the model learns, on validation reviews.*
 
-**Reflect.** By less: at 50 updates the map is still mostly wrong. Part of the loss needs no
+**What happened.** By less: at 50 updates the map is still mostly wrong. Part of the loss needs no
 source, such as which French words are frequent. Then, mostly from 50 to 150, the map forms, while the loss
 falls on. All of it came from the loss alone.
 """
@@ -339,9 +339,9 @@ r"""
 *Left: how wide the rows of each word class are; n is the number of words. Right: the same by step, in reviews
 of 20 words or more. The bars are 95% intervals over reviews, all of one trained model.*
 
-**Reflect.** Content words look narrowly, adjectives and participles most of all; articles and auxiliaries
-look widely. By step it is neither: the first words have the widest look, and then the curve goes up and down.
-Entropy knows nothing of right and wrong: a narrow look may be at the wrong word.
+**What happened.** Content words look narrowly, adjectives and participles most of all; articles and
+auxiliaries look widely. By step it is neither: the first words have the widest look, and then the curve goes
+up and down. Entropy knows nothing of right and wrong: a narrow look may be at the wrong word.
 """
 
 # %% claim
@@ -408,7 +408,7 @@ Figure(ax, "Three boxes of coverage. Not written: mostly below 1, with a long wh
 r"""
 *Coverage of English words by what became of them. The line in a box is the median; the whiskers hold 90%.*
 
-**Reflect.** Coverage tells the three apart in the middle: a word that is said again and again soaks up
+**What happened.** Coverage tells the three apart in the middle: a word that is said again and again soaks up
 weight. In the single case it proves nothing: the whiskers overlap. And a word rendered once often has more
 than 1: the rows of its neighbours look at it, too.
 """
@@ -442,7 +442,7 @@ explore({"seed 0": kept, "seed 1": (row_by_row(other), *words)}, links=pair[2], 
 r"""
 *The review of above, step by step. Where no script may run there is a picture, with the numbers below it.*
 
-**Reflect.** In seed 0 it is "{least[0]:s}", with {least[1]:.2f}, and in seed 1 "{least[2]:s}", with
+**What happened.** In seed 0 it is "{least[0]:s}", with {least[1]:.2f}, and in seed 1 "{least[2]:s}", with
 {least[3]:.2f}. The first sharp row is *{sharp[0]:s}*, after {sharp[1]:d} updates. In {apart:d} of the 14 rows
 the two seeds have their largest weight at different words.
 """
@@ -504,9 +504,9 @@ Figure(ax, "Four maps of wrong translations, the written words in rows and the E
 r"""
 *The shortest review of each kind of error; rows are the words that were written.*
 
-**Reflect.** In this run it is "{fault:s}". Words are missing although some row gave light to the English
-word: to be seen is not to be written. A word that is repeated, or comes from nowhere, looks somewhere too,
-and its row may be as sharp as a right one. A word in a wrong form may look at its one right word: of the
+**What happened.** In this run it is "{fault:s}". Words are missing although some row gave light to the
+English word: to be seen is not to be written. A word that is repeated, or comes from nowhere, looks somewhere
+too, and its row may be as sharp as a right one. A word in a wrong form may look at its one right word: of the
 ending the map says nothing. So a map tells where to search; whether the guess was right takes another
 experiment.
 """
@@ -633,8 +633,8 @@ Figure(ax, "Four maps of the review, with a last column for all padding. Context
 r"""
 *The three bugs, and the model without one. The last column adds up all padding.*
 
-**Reflect.** Of the two trained with their bug, the ignored context costs more; planted, the stale state costs
-nearly everything and the missing mask least.
+**What happened.** Of the two trained with their bug, the ignored context costs more; planted, the stale state
+costs nearly everything and the missing mask least.
 
 - **Context ignored**: as dull as before training. What the weights choose never reaches the output, so
   nothing ever taught them. The beginning is right, thanks to the first state; the rest is good French about
@@ -763,8 +763,8 @@ Figure(ax, "Two maps of the review, of a sound and of the biased translator, muc
 r"""
 *The same review read by a sound and by the biased translator; both must write the right words here.*
 
-**Reflect.** One in ten training reviews was right, and hardly one word in the test is: the likelier form is
-written each time, so nine in ten becomes always. BLEU did not show what was wrong. Nor does the map:
+**What happened.** One in ten training reviews was right, and hardly one word in the test is: the likelier
+form is written each time, so nine in ten becomes always. BLEU did not show what was wrong. Nor does the map:
 *fatiguée* looks at "tired" in both, and what is written for it is another question. The bias was found by
 sorting what is written, by somebody who thought of gender.
 """
@@ -820,10 +820,10 @@ for seed, found in enumerate((maps, others)):
 
 # %% [markdown]
 r"""
-**Reflect.** As a whole no map is off by one: shift 0 is best for all. But some words look one word after
-theirs, such as an article at its noun, and how many do depends on the seed. For translating that is wise,
-since "the" does not say whether *le* or *la* is needed; the gold links call it wrong. An alignment asks which
-word this one *renders*, attention what is *needed* to write it.
+**What happened.** As a whole no map is off by one: shift 0 is best for all. But some words look one word
+after theirs, such as an article at its noun, and how many do depends on the seed. For translating that is
+wise, since "the" does not say whether *le* or *la* is needed; the gold links call it wrong. An alignment asks
+which word this one *renders*, attention what is *needed* to write it.
 
 ### 2. Weight is not influence
 
@@ -885,9 +885,9 @@ Figure(ax, "Scatter of effect against weight. Large effects are more frequent at
 r"""
 *Each point is one English and one French word of the first 100 reviews that are translated right.*
 
-**Reflect.** Weight and effect go together, loosely. For {largest:.0f}% of the words the largest weight is
-also the largest effect. Of the words with more than half of the weight, {free:.0f}% can be erased at next to
-no cost: the rest says enough, for many an auxiliary and hardly ever for an adjective. And many a word with
+**What happened.** Weight and effect go together, loosely. For {largest:.0f}% of the words the largest weight
+is also the largest effect. Of the words with more than half of the weight, {free:.0f}% can be erased at next
+to no cost: the rest says enough, for many an auxiliary and hardly ever for an adjective. And many a word with
 little weight cannot. Erasing is no perfect judge either: a sentence with a hole is one that the model has
 never seen.
 
@@ -916,9 +916,10 @@ print("   ".join(f"{name} {share:.0%}" for name, share in by_class(same, both).i
 
 # %% [markdown]
 r"""
-**Reflect.** Most looks are shared, nearly all of the adjectives'. But {elsewhere:.0f}% are elsewhere, above
-all those of articles and negations: there the row depends on the seed too, not on the sentence alone. This is
-also a yardstick. A difference between two maps means little unless it is larger than that between two seeds.
+**What happened.** Most looks are shared, nearly all of the adjectives'. But {elsewhere:.0f}% are elsewhere,
+above all those of articles and negations: there the row depends on the seed too, not on the sentence alone.
+This is also a yardstick. A difference between two maps means little unless it is larger than that between two
+seeds.
 
 ### 4. Other weights at test time
 
@@ -985,8 +986,8 @@ for name, change in ("even", Even), ("shuffled", Shuffled):
 
 # %% [markdown]
 r"""
-**Reflect.** Without its own weights this translator is lost, unlike many a classifier of Jain and Wallace: it
-needs them. But not for each word. Under shuffled weights {kept[article]:.0f}% of the articles and
+**What happened.** Without its own weights this translator is lost, unlike many a classifier of Jain and
+Wallace: it needs them. But not for each word. Under shuffled weights {kept[article]:.0f}% of the articles and
 {kept[auxiliary]:.0f}% of the auxiliaries are chosen as before, for the words before them tell enough. If
 almost any map leads to the same word, its map does not explain that word. For adjectives it is another
 matter.

@@ -199,10 +199,10 @@ Figure(ax, "A map with one row for each of four questions and a column for each 
 r"""
 *The same review, four questions: where the model looks as it writes the first word of each answer.*
 
-**Reflect.** Only the query changes, and each row should light up its own answer: amazing, slow, restaurant,
-service. With "how" the light is indeed on adjectives, with "what" on nouns. But the two rows of a kind are
-nearly alike, as if *which* thing is asked about hardly mattered. Is it this review only, or a habit? We come
-back to it below.
+**What happened.** Only the query changes, and each row should light up its own answer: amazing, slow,
+restaurant, service. With "how" the light is indeed on adjectives, with "what" on nouns. But the two rows of a
+kind are nearly alike, as if *which* thing is asked about hardly mattered. Is it this review only, or a habit?
+We come back to it below.
 """
 
 # %% claim
@@ -296,9 +296,9 @@ r"""
 *Recorded: exact match by clauses. Large: the mean; small dots beside it: the three seeds. n is the number of
 questions.*
 
-**Reflect.** Not even for one clause does a model without attention keep up: at every length its best seed is
-below the worst with attention. Both get worse as reviews grow. Neither kind just guesses: both baselines are
-far below.
+**What happened.** Not even for one clause does a model without attention keep up: at every length its best
+seed is below the worst with attention. Both get worse as reviews grow. Neither kind just guesses: both
+baselines are far below.
 """
 
 # %% claim
@@ -365,9 +365,9 @@ for name, (wrong, done) in zip(("not pointed at", "pointed at", "together"), tab
 
 # %% [markdown]
 r"""
-**Reflect.** The light falls on the right word {pointing[on]:.0f}% of the time, and rarely right beside it.
-Fewer answers are pointed at than are right, and the two are different things: {pointing[elsewhere]:.0f}% of
-the answers are right with the light of some word elsewhere, and now and then the place is right and the
+**What happened.** The light falls on the right word {pointing[on]:.0f}% of the time, and rarely right beside
+it. Fewer answers are pointed at than are right, and the two are different things: {pointing[elsewhere]:.0f}%
+of the answers are right with the light of some word elsewhere, and now and then the place is right and the
 answer is not.
 """
 
@@ -434,7 +434,7 @@ for attention, model in pupils.items():
 
 # %% [markdown]
 r"""
-**Reflect.** With a rival both do worse, in the mean of the lengths by {cost[additive]:.0f} points with
+**What happened.** With a rival both do worse, in the mean of the lengths by {cost[additive]:.0f} points with
 attention and by {cost[initial]:.0f} without. So the cost proves nothing about a habit of looking: the
 control, which cannot have it, pays it too. The *kind* of mistake tells them apart. With attention a wrong
 answer is nearly always read from the review, and mostly a rival; without, mostly a word that is not there.
@@ -497,9 +497,9 @@ print(f"{'  wherever it ends':<32}{right(pupils['additive'], alone, end=False).f
 
 # %% [markdown]
 r"""
-**Reflect.** With their own places covered nearly all answers are lost. The states beside them have read the
-same words, but the decoder does not get the answer out of those. With other places covered none are lost on
-balance. So *here* the model needs the place of its answer, which the weights could not have told. With the
+**What happened.** With their own places covered nearly all answers are lost. The states beside them have read
+the same words, but the decoder does not get the answer out of those. With other places covered none are lost
+on balance. So *here* the model needs the place of its answer, which the weights could not have told. With the
 answer alone in sight it nearly always says its words; but it may not know where to stop. And in training
 nothing was covered: these are strange texts.
 """
@@ -622,9 +622,9 @@ show("several seeds", measures, "summaries", "overall")
 
 # %% [markdown]
 r"""
-**Reflect.** To swap all sides turns praise into complaint and costs ROUGE-1 only a fifth; to write always the
-same gets nearly half. Models without attention get a ROUGE-1 of {without[rouge]:.0f}% in the mean of the
-seeds, with an F1 of points of {without[points]:.0f}%.
+**What happened.** To swap all sides turns praise into complaint and costs ROUGE-1 only a fifth; to write
+always the same gets nearly half. Models without attention get a ROUGE-1 of {without[rouge]:.0f}% in the mean
+of the seeds, with an F1 of points of {without[points]:.0f}%.
 """
 
 # %% claim
@@ -653,8 +653,8 @@ r"""
 *Recorded: F1 of points by the number of sentences. Large: the mean; small dots beside it: the three seeds. n
 is the number of reviews.*
 
-**Reflect.** Without attention each further sentence costs. With attention the seeds agree, and five sentences
-still get {five:.0f}%.
+**What happened.** Without attention each further sentence costs. With attention the seeds agree, and five
+sentences still get {five:.0f}%.
 """
 
 # %% claim
@@ -716,8 +716,8 @@ Figure(ax, "A map with a row for each word of the summary and a column for each 
 r"""
 *How much each sentence of the review feeds each word of the summary: weights added up by sentence.*
 
-**Reflect.** Each name draws most of its light from the sentence it stands in. For the signs between the names
-the light is less sharp. One review, chosen by the rule above, and a right summary.
+**What happened.** Each name draws most of its light from the sentence it stands in. For the signs between the
+names the light is less sharp. One review, chosen by the rule above, and a right summary.
 """
 
 # %% claim
@@ -778,7 +778,7 @@ print(f"{'a sentence drawn blindly':<36}{sum(blind) / len(blind):4.0%}\n"
 
 # %% [markdown]
 r"""
-**Reflect.** Most: a look that misses the word mostly stays in its sentence. And with all words of the
+**What happened.** Most: a look that misses the word mostly stays in its sentence. And with all words of the
 summary together, a named sentence gets more light than one that is not in nearly every pair. So on this task
 the sums do tell which sentences a summary draws on. This is measured where gold exists; on another text, or
 for a model that writes more freely, it would have to be measured again.

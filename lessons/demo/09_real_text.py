@@ -97,12 +97,12 @@ for side in ("src", "tgt"):
 
 # %% [markdown]
 r"""
-**Reflect.** (What is kept includes four signs of our own, such as the one for unknown words.) Captions have a
-**long tail**: {german[words]:,d} German words, more than half of them seen once.
-English makes do with about half as many, since it seldom joins two words into one. Kept is a fifth of the
-German words, and still only {german[unknown]:.0f}% of the words in the test are unknown: rare words are many,
-but each of them is rare. And captions are short. Of every thousand, three have 30 words or more; of the
-reviews, more than two hundred.
+**What happened.** (What is kept includes four signs of our own, such as the one for unknown words.) Captions
+have a **long tail**: {german[words]:,d} German words, more than half of them seen once. English makes do with
+about half as many, since it seldom joins two words into one. Kept is a fifth of the German words, and still
+only {german[unknown]:.0f}% of the words in the test are unknown: rare words are many, but each of them is
+rare. And captions are short. Of every thousand, three have 30 words or more; of the reviews, more than two
+hundred.
 
 ## Pieces of words
 
@@ -141,10 +141,10 @@ print("together", *pieces.words(pieces.tokenize(STRANGE)))
 
 # %% [markdown]
 r"""
-**Reflect.** Three of six words would be one and the same sign. In pieces all of them can be told apart and
-spelled (▁ marks where a word begins). Cuts follow frequency and not grammar: *feuerwehr* and *hund* is how a
-German would cut, but it would be *be* and *wacht*, and *zwerg* would stay whole. For its short training, this
-lesson stays with words.
+**What happened.** Three of six words would be one and the same sign. In pieces all of them can be told apart
+and spelled (▁ marks where a word begins). Cuts follow frequency and not grammar: *feuerwehr* and *hund* is
+how a German would cut, but it would be *be* and *wacht*, and *zwerg* would stay whole. For its short
+training, this lesson stays with words.
 
 ## Train for a minute or two
 
@@ -203,9 +203,10 @@ print("within noise" if found["within_noise"] else "not luck of these sentences"
 
 # %% [markdown]
 r"""
-**Reflect.** After a single look at each caption, attention is worth {live[gap]:.0f} points: more than twice
-the BLEU. (On words both score a little more: an unknown word is one wrong word there, and three wrong signs,
-"<", "unk" and ">", in the text.) With other test sentences the difference would hardly change its sign.
+**What happened.** After a single look at each caption, attention is worth {live[gap]:.0f} points: more than
+twice the BLEU. (On words both score a little more: an unknown word is one wrong word there, and three wrong
+signs, "<", "unk" and ">", in the text.) With other test sentences the difference would hardly change its
+sign.
 
 **Predict.** In the reviews the model without attention fell apart as sentences grew. Captions are short:
 three in four have fewer than 15 words. Will the gap between the two curves widen with length here too?
@@ -238,10 +239,10 @@ Figure(ax, "BLEU of test sentences against the number of source words, with band
 r"""
 *BLEU by length, one seed each; bands are 95% intervals from resampling the sentences.*
 
-**Reflect.** The gap is there at every length, and it does *not* widen. With attention, BLEU changes little up
-to 19 words and is lowest for the 48 captions of 20 words and more. Without attention even the shortest are
-too long for so short a training. From these two curves nobody could say that attention helps most where
-sentences are long.
+**What happened.** The gap is there at every length, and it does *not* widen. With attention, BLEU changes
+little up to 19 words and is lowest for the 48 captions of 20 words and more. Without attention even the
+shortest are too long for so short a training. From these two curves nobody could say that attention helps
+most where sentences are long.
 
 ## Longer than a caption
 
@@ -299,11 +300,11 @@ for kind, run in runs.items():
 
 # %% [markdown]
 r"""
-**Reflect.** Without attention, the first caption of a chain goes about as well as one alone, and from the
-second on the model knows no more than with a wrong source: all of it is guessed. Its one vector keeps what
-the backward reader read last, which is the first caption, and not the rest: the bottleneck, in real words.
-With attention each of the four stays above its control, so the model does find something of each; but it
-finds far less than in a caption alone. Neither decoder has ever written past a full stop.
+**What happened.** Without attention, the first caption of a chain goes about as well as one alone, and from
+the second on the model knows no more than with a wrong source: all of it is guessed. Its one vector keeps
+what the backward reader read last, which is the first caption, and not the rest: the bottleneck, in real
+words. With attention each of the four stays above its control, so the model does find something of each; but
+it finds far less than in a caption alone. Neither decoder has ever written past a full stop.
 
 ## Train for longer
 
@@ -369,11 +370,11 @@ for (updates, direction, name), found in sorted(groups.items(), key=lambda item:
 
 # %% [markdown]
 r"""
-**Reflect.** After 1,200 batches scaled dot and additive have twice the BLEU of the model without attention.
-Dot and the Transformer follow, too close to each other for three seeds to separate them, and multiplicative
-comes after them: so short a training rewards what learns quickly, and is no verdict on what each can become.
-Length shows already. Without attention each group of longer captions is worse than the one before; with it
-they are alike up to 19 words.
+**What happened.** After 1,200 batches scaled dot and additive have twice the BLEU of the model without
+attention. Dot and the Transformer follow, too close to each other for three seeds to separate them, and
+multiplicative comes after them: so short a training rewards what learns quickly, and is no verdict on what
+each can become. Length shows already. Without attention each group of longer captions is worse than the one
+before; with it they are alike up to 19 words.
 
 After half an hour (one seed each, which says nothing of another) attention is worth {gain[de→en]:.0f} points
 between German and English, and {gain[en→fr]:.0f} into French. The gap goes with length as before: between
@@ -446,10 +447,10 @@ r"""
 *Three sentences of our own: what the model writes, and where it looks. (The end token's column is not
 drawn.)*
 
-**Reflect.** "the ducks" would be read before "at the lake". But the model writes nothing of ducks: it begins
-with what the sentence says, a child, and goes on with what captions often say. What so short a training has
-not taught it, it fills in. Nor does it write of chess in the second, or of yellow in the third. The words it
-makes up look somewhere, too: a bright cell doesn't mean that the word is right, as in demo 04.
+**What happened.** "the ducks" would be read before "at the lake". But the model writes nothing of ducks: it
+begins with what the sentence says, a child, and goes on with what captions often say. What so short a
+training has not taught it, it fills in. Nor does it write of chess in the second, or of yellow in the third.
+The words it makes up look somewhere, too: a bright cell doesn't mean that the word is right, as in demo 04.
 
 ## Speeches, news and films
 
@@ -535,14 +536,14 @@ Figure(ax, "Share of right next pieces of words in news against the number of so
 r"""
 *Right next pieces by length, with and without attention, with the right source and with another sentence's.*
 
-**Reflect.** All four fall. In longer sentences of the news even a guess is right less often, so a falling
-line alone proves nothing. What counts is how much the right source adds to its control. With attention that
-is {adds[with][0]:.0f} points for the shortest sentences and still {adds[with][4]:.0f} for those of 40 to 59
-words. Without, it is {adds[without][0]:.0f}, and then {adds[without][4]:.0f}: from 30 words on, the vector of
-so small a model says next to nothing about its sentence. Side by side, though, the two lines draw together,
-from {adds[apart][0]:.0f} points to {adds[apart][4]:.0f}. Both are true: attention loses much
-to length here, and keeps a larger part of what it had. (Its control lies lower, for a model that looks at a
-wrong source is misled. One seed.)
+**What happened.** All four fall. In longer sentences of the news even a guess is right less often, so a
+falling line alone proves nothing. What counts is how much the right source adds to its control. With
+attention that is {adds[with][0]:.0f} points for the shortest sentences and still {adds[with][4]:.0f} for
+those of 40 to 59 words. Without, it is {adds[without][0]:.0f}, and then {adds[without][4]:.0f}: from 30 words
+on, the vector of so small a model says next to nothing about its sentence. Side by side, though, the two
+lines draw together, from {adds[apart][0]:.0f} points to {adds[apart][4]:.0f}. Both are true: attention loses
+much to length here, and keeps a larger part of what it had. (Its control lies lower, for a model that looks
+at a wrong source is misled. One seed.)
 
 So three things have now shown length, and none of them all of it. Multi30K has real sentences and hardly any
 long ones. Chains of captions are long, but no part depends on another, and no model has seen one in training.
@@ -588,9 +589,9 @@ for run in debates["runs"]:
 
 # %% [markdown]
 r"""
-**Reflect.** IBM model 1, which cannot translate a sentence, has by far the best links, {ibm[one]:.2f}, and
-{ibm[both]:.2f} where both directions agree. Its task is easier, though: it links a word that it is given, and
-it has learned from these 150 pairs too, while a row of a map is made before its word is known. Additive
+**What happened.** IBM model 1, which cannot translate a sentence, has by far the best links, {ibm[one]:.2f},
+and {ibm[both]:.2f} where both directions agree. Its task is easier, though: it links a word that it is given,
+and it has learned from these 150 pairs too, while a row of a map is made before its word is known. Additive
 attention, {links[additive][1]:.2f}, is at least better than the diagonal, {ibm[diagonal]:.2f}; Bahdanau's,
 {links[bahdanau][1]:.2f}, is worse. They were asked for the next word, and learned of a map only what that
 needs.
