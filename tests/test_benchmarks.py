@@ -197,7 +197,7 @@ def test_a_demo_that_does_not_exist_is_refused(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["x", "03_none"])
     with pytest.raises(SystemExit):
         demos.main()
-    assert "no demo is called 03_none: choose from 01_bottleneck" in capsys.readouterr().err
+    assert "no demo is called 03_none: choose from 00_welcome" in capsys.readouterr().err
 
 
 # Records, and the texts that quote them
