@@ -1,0 +1,64 @@
+"""Language models as functions: what they learn from, and how they write.
+
+A decoder-only model (GPT) predicts the next token from those before it; a masked model (BERT) predicts hidden
+tokens from both sides. Targets are -100, which `cross_entropy` ignores, wherever nothing is to be predicted.
+"""
+
+import torch
+
+IGNORED = -100  # the default `ignore_index` of torch's cross_entropy
+
+
+def next_word_batch(tokens, pad_id):
+    """Split sentences into inputs and targets: at each position, the target is the next token.
+
+    tokens (batch, length), ids that are padded at the end. Returns inputs and targets, (batch, length - 1)
+    each; a target that is padding is -100. `tokens` stays as it is.
+    """
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    return inputs, targets.masked_fill(targets == pad_id, IGNORED)
+
+
+def sample(logits, temperature=1.0, top_k=None, generator=None):
+    """Draw one token per row from softmax(logits / temperature).
+
+    logits (batch, vocab). A temperature of 0 takes the most likely token. With `top_k`, only the `top_k` most
+    likely tokens can be drawn; None, or a number beyond the vocabulary, allows all. All randomness comes from
+    `generator`, a `torch.Generator`. Returns ids (batch,).
+    """
+    if temperature == 0:
+        return logits.argmax(-1)
+    logits, candidates = logits.topk(min(top_k or logits.shape[-1], logits.shape[-1]))
+    drawn = torch.multinomial((logits / temperature).softmax(-1), 1, generator=generator)  # (batch, 1)
+    return candidates.gather(-1, drawn).squeeze(-1)
+
+
+def generate(step, prompt, eos_id, max_len, temperature=1.0, top_k=None, generator=None):
+    """Continue prompts token by token.
+
+    `step(ids)` returns the logits (batch, vocab) of the token that follows ids (batch, length). prompt
+    (batch, length) holds ids. Each new token is drawn by `sample` and appended. Stops after `max_len` new
+    tokens, or as soon as every row has written `eos_id`; an end token in the prompt does not count. Returns
+    ids (batch, length + new tokens), prompt included. After its end token, a row holds `eos_id`.
+    """
+    ids, ended = prompt, torch.zeros(len(prompt), dtype=torch.bool, device=prompt.device)
+    for _ in range(max_len):
+        token = sample(step(ids), temperature, top_k, generator).masked_fill(ended, eos_id)
+        ids = torch.cat([ids, token[:, None]], dim=1)
+        ended = ended | (token == eos_id)
+        if ended.all():
+            break
+    return ids
+
+
+def mask_tokens(tokens, mask_id, special_ids, share, generator=None):
+    """Hide tokens at random, for a model that learns to fill them in.
+
+    Each token of tokens (batch, length) whose id is not in `special_ids` is hidden with probability `share`,
+    independently of all others. Returns inputs, the tokens with `mask_id` in the place of the hidden ones,
+    and targets, the hidden tokens, -100 elsewhere; (batch, length) each. `tokens` stays as it is. Devlin et
+    al. 2019, section 3.1, without its random and unchanged tokens.
+    """
+    special = torch.isin(tokens, torch.as_tensor(list(special_ids), dtype=tokens.dtype))
+    hidden = (torch.rand(tokens.shape, generator=generator) < share) & ~special
+    return tokens.masked_fill(hidden, mask_id), tokens.masked_fill(~hidden, IGNORED)
