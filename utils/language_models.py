@@ -1,10 +1,13 @@
-"""Language models as functions: what they learn from, and how they write.
+"""Language models: what they learn from, how they write, how they are trained and probed.
 
 A decoder-only model (GPT) predicts the next token from those before it; a masked model (BERT) predicts hidden
 tokens from both sides. Targets are -100, which `cross_entropy` ignores, wherever nothing is to be predicted.
 """
 
 import torch
+from torch.nn.functional import cross_entropy
+
+from utils.text import group_rows, pad
 
 IGNORED = -100  # the default `ignore_index` of torch's cross_entropy
 
@@ -62,3 +65,44 @@ def mask_tokens(tokens, mask_id, special_ids, share, generator=None):
     special = torch.isin(tokens, torch.as_tensor(list(special_ids), dtype=tokens.dtype))
     hidden = (torch.rand(tokens.shape, generator=generator) < share) & ~special
     return tokens.masked_fill(hidden, mask_id), tokens.masked_fill(~hidden, IGNORED)
+
+
+def fit(model, texts, make_batch, updates, rate=6e-3, batch_tokens=1_400):
+    """Train a language model with Adam on batches of texts of similar length, and return it.
+
+    `texts` are lists of ids; `make_batch(ids)` returns the inputs and targets of a padded batch.
+    `model(inputs)` returns logits (batch, length, vocab). The learning rate rises to `rate` and falls again.
+    """
+    texts = sorted(texts, key=len)
+    rows = group_rows(range(len(texts)), [len(text) for text in texts], batch_tokens)
+    batches = [pad([texts[row] for row in batch]) for batch in rows]
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, updates, pct_start=0.1)
+    for _ in range(updates):
+        inputs, targets = make_batch(batches[torch.randint(len(batches), ())])
+        loss = cross_entropy(model(inputs).flatten(0, 1), targets.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+def probe(features, labels, groups, count, repeats=50):
+    """Return how well a linear classifier that learns from few labels does on new groups, from 0 to 1.
+
+    features (rows, hidden); labels (rows,), -1 or 1; `groups` names the group of each row. Learns from
+    `count` random rows by ridge regression and is tested on the rows of all other groups; the mean of
+    `repeats` choices.
+    """
+    generator, shares = torch.Generator().manual_seed(0), []
+    x = torch.cat([features, torch.ones(len(features), 1)], dim=1)  # with a bias
+    for _ in range(repeats):
+        rows = torch.randperm(len(x), generator=generator)[:count].tolist()
+        seen = {groups[row] for row in rows}
+        test = [row for row, group in enumerate(groups) if group not in seen]
+        kernel = x[rows] @ x[rows].T + torch.eye(count)
+        predicted = x[test] @ x[rows].T @ torch.linalg.solve(kernel, labels[rows])
+        shares.append((predicted.sign() == labels[test]).float().mean())
+    return torch.stack(shares).mean().item()

@@ -19,21 +19,19 @@ In this lesson you will
 - **train** a small GPT that writes restaurant reviews and a small BERT that fills in blanks,
 - **explain** what pretraining, prompts and scale add, and what is still the attention of lesson 02.
 
-About 40 minutes. Running everything takes about two minutes, most of it for training three small models. You
+About 45 minutes. Running everything takes about two minutes, most of it for training three small models. You
 need self-attention, heads and positions from lesson 07. Answer each question before you open its result.
 """
 
 # %%
-import matplotlib.pyplot as plt
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from utils.data.reviews import nouns
-from utils.language_models import generate, mask_tokens, next_word_batch
+from utils.language_models import fit, generate, mask_tokens, next_word_batch, probe
 from utils.metrics import bleu
-from utils.plotting import Figure, finish, plot_attention, plot_curves, plot_maps
-from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS, Vocabulary, encoded_reviews, group_rows, pad
+from utils.plotting import Figure, plot_attention, plot_curves, plot_maps
+from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS, Vocabulary, encoded_reviews
 from utils.training import in_parallel, seed_everything
 from utils.transformer import causal_mask, positional_encoding
 
@@ -201,44 +199,27 @@ KINDS = {
 }
 
 
-def documents(name):
-    """Return the ids of all training texts of a model, from the begin to the end token."""
+def texts_and_batches(name):
+    """Return the ids of all training texts of a model, and what makes inputs and targets of a batch."""
     if name == "translator":
-        texts = (BOTH.encode([*en, "<sep>", *fr]) for en, fr in zip(ENGLISH, FRENCH, strict=True))
+        pairs = zip(ENGLISH, FRENCH, strict=True)
+        texts = [[BOS_ID, *BOTH.encode([*en, "<sep>", *fr]), EOS_ID] for en, fr in pairs]
     else:
-        texts = map(WORDS.encode, ENGLISH)
-    return [[BOS_ID, *ids, EOS_ID] for ids in texts]
-
-
-def inputs_and_targets(name, ids):
-    """Prepare a batch for one model."""
+        texts = [[BOS_ID, *WORDS.encode(review), EOS_ID] for review in ENGLISH]
     if name == "BERT":
-        special = (PAD_ID, BOS_ID, EOS_ID)
-        return mask_tokens(ids, WORDS.ids["<mask>"], special, share=0.3)
-    return next_word_batch(ids, PAD_ID)
+        special = PAD_ID, BOS_ID, EOS_ID
+        return texts, lambda ids: mask_tokens(ids, WORDS.ids["<mask>"], special, share=0.3)
+    return texts, lambda ids: next_word_batch(ids, PAD_ID)
+
+
+def learn(name, mask, updates, seed=0):
+    """Train one model."""
+    seed_everything(seed)
+    model = LanguageModel(len(BOTH if name == "translator" else WORDS), mask)
+    return fit(model, *texts_and_batches(name), updates)
 
 
 # %%
-def learn(name, mask, updates, seed=0, rate=6e-3):
-    """Train one model on batches of texts of similar length."""
-    seed_everything(seed)
-    texts = sorted(documents(name), key=len)
-    rows = group_rows(range(len(texts)), [len(text) for text in texts], batch_tokens=1_400)
-    batches = [pad([texts[row] for row in batch]) for batch in rows]
-    model = LanguageModel(len(BOTH if name == "translator" else WORDS), mask)
-    optimizer = torch.optim.Adam(model.parameters(), lr=rate, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, updates, pct_start=0.1)
-    for _ in range(updates):
-        inputs, targets = inputs_and_targets(name, batches[torch.randint(len(batches), ())])
-        loss = F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten())  # ignores targets of -100
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    return model.eval()
-
-
 models = dict(zip(KINDS, in_parallel(learn, [{"name": n, **kind} for n, kind in KINDS.items()]), strict=True))
 gpt, bert, translator = models.values()
 
@@ -265,27 +246,27 @@ def next_word(beginning):
     return gpt(ids)[0, -1].softmax(-1)
 
 
+def best(probabilities):
+    """Name the five likeliest words."""
+    return ", ".join(f"{WORDS.tokens[i]} {p:.0%}" for p, i in zip(*probabilities.topk(5), strict=True))
+
+
 for beginning in "the waiters broke the", "the waiters were bad because", "the soup was":
     probabilities = next_word(beginning)
-    top = probabilities.topk(5)
-    words = [f"{WORDS.tokens[i]} {p:.0%}" for p, i in zip(*top, strict=True)]
-    print(f"{beginning:<30} {int((probabilities > 0.05).sum())} above 5%:  {', '.join(words)}")
+    print(f"{beginning:<30}{int((probabilities > 0.05).sum())} above 5%:  {best(probabilities)}")
 
 # %% [markdown]
 r"""
 **What happened.** Two things can be broken in our small world, a plate and a glass, and GPT has found both.
-After *because* it writes *they*, since it has seen that the subject was plural. *The soup was* leaves many
-words open: a good model is only as sure as the text allows.
+After *because* it writes *they*, since the subject was plural. *The soup was* leaves many words open: a good
+model is only as sure as the text allows.
 
 ### Too cold, too hot
 
-To write, draw a word, append it, and ask again. How boldly to draw is up to us. The **temperature** τ divides
-the scores before the softmax, and **top-k** allows only the $k$ most likely words:
+To write, draw a word, append it, and ask again. The **temperature** τ, which divides the scores before the
+softmax, decides how boldly to draw, and **top-k** allows only the $k$ most likely words:
 
 $$p_w = \frac{e^{z_w / \tau}}{\sum_v e^{z_v / \tau}}$$
-
-With τ below 1, likely words become likelier; as τ approaches 0, only the first is left. With τ above 1, the
-probabilities move toward each other.
 
 **Predict.** We draw three reviews at each of τ = 0.1, 1 and 2. What will be wrong at 0.1, and what at 2?
 """
@@ -299,12 +280,12 @@ assert (next_word("the soup was") > 0.02).sum() > 5, "many words are open"
 
 # %%
 @torch.no_grad()
-def write(beginning="", temperature=1.0, top_k=None, reviews=3, seed=0):
+def write(beginning="", temperature=1.0, top_k=None, reviews=3):
     """Continue a beginning several times; return the reviews as lists of words."""
     prompt = torch.tensor([[BOS_ID, *WORDS.encode(beginning.split())]] * reviews)
-    generator = torch.Generator().manual_seed(seed)
-    step = lambda ids: gpt(ids)[:, -1]  # noqa: E731
-    return list(map(WORDS.decode, generate(step, prompt, EOS_ID, 40, temperature, top_k, generator).tolist()))
+    generator = torch.Generator().manual_seed(0)
+    ids = generate(lambda ids: gpt(ids)[:, -1], prompt, EOS_ID, 40, temperature, top_k, generator)
+    return [WORDS.decode(row) for row in ids.tolist()]
 
 
 for temperature in 0.1, 1, 2:
@@ -315,30 +296,23 @@ for temperature in 0.1, 1, 2:
 # %% [markdown]
 r"""
 **What happened.** At 0.1 the reviews sound alike: safe words, over and over. At 2 the sentences fall apart.
-At 1 the model talks like the reviews it has read, mistakes included. Is it only reciting them? Let us measure
-100 reviews per temperature: the share that stands in the training text word for word, the share of three
-words in a row that occur in it (**fluency**), and how many different words are used (**variety**).
+At 1 the model talks like the reviews it has read. Is it reciting them? We draw 100 reviews per temperature
+and measure **fluency**, the share of three words in a row that occur in the training text, and **variety**,
+the share of the vocabulary that is used.
 """
 
 # %%
 SEEN = set(map(tuple, ENGLISH))
 TRIPLES = {triple for review in ENGLISH for triple in zip(review, review[1:], review[2:], strict=False)}
 TEMPERATURES = [0.1, 0.4, 0.7, 1.0, 1.4, 2.0]
-
-
-def fluency_and_variety(reviews):
-    """Return the share of known triples and the share of the vocabulary that is used."""
+drawn = [write(temperature=temperature, reviews=100) for temperature in TEMPERATURES]
+rates = {"fluency": [], "variety": []}
+for reviews in drawn:
     triples = [t for review in reviews for t in zip(review, review[1:], review[2:], strict=False)]
-    used = {word for review in reviews for word in review}
-    known = sum(triple in TRIPLES for triple in triples) / max(1, len(triples))
-    return known, len(used) / (len(WORDS) - len(SPECIALS) - 1)
-
-
-drawn = {t: write(temperature=t, reviews=100) for t in TEMPERATURES}
-curves = torch.tensor([fluency_and_variety(reviews) for reviews in drawn.values()]).T
-copied = sum(tuple(review) in SEEN for review in drawn[1.0])
+    rates["fluency"].append(100 * sum(t in TRIPLES for t in triples) / max(1, len(triples)))
+    rates["variety"].append(100 * len({word for review in reviews for word in review}) / len(WORDS))
+copied = sum(tuple(review) in SEEN for review in drawn[3])
 print(f"at temperature 1, {copied} of 100 reviews stand in the training text")
-rates = dict(zip(("fluency", "variety"), 100 * curves, strict=True))
 ax = plot_curves(rates, TEMPERATURES, "temperature", "percent")
 Figure(ax, "Fluency falls and variety rises with the temperature.")
 
@@ -351,8 +325,9 @@ most reviews at temperature 1 are new. With a **prompt**, we decide how a review
 """
 
 # %% claim
-assert curves[0, 0] > 0.9 and curves[0, -1] < curves[0, 3] - 0.1, "too hot: sentences fall apart"
-assert curves[1, 0] < 0.5 * curves[1, 3], "too cold: few words"
+fluency, variety = rates.values()
+assert fluency[0] > 90 and fluency[-1] < fluency[3] - 10, "too hot: sentences fall apart"
+assert variety[0] < 0.5 * variety[3], "too cold: few words"
 assert copied < 50
 
 # %%
@@ -379,21 +354,16 @@ def fill_in(sentence):
     return bert(ids)[0, 1 + words.index("<mask>")].softmax(-1)
 
 
-def best(probabilities, count=5):
-    return ", ".join(f"{WORDS.tokens[i]} {p:.0%}" for p, i in zip(*probabilities.topk(count), strict=True))
-
-
 for sentence in "the ___ broke a glass", "we ___ the bill", "the waiters were bad because ___ were slow":
-    before, _ = sentence.split(" ___")
-    print(f"{sentence}\n    BERT  {best(fill_in(sentence))}\n    GPT   {best(next_word(before))}")
+    print(sentence)
+    print("    BERT", best(fill_in(sentence)))
+    print("    GPT ", best(next_word(sentence.split(" ___")[0])))
 
 # %% [markdown]
 r"""
 **What happened.** Only staff breaks a glass, and BERT reads that on the right of the blank. GPT, which has
 read *the*, spreads its bet over the whole menu. Is this so in general? We hide one word in each of 500 test
 reviews. BERT sees the rest; GPT sees the words before it.
-
-**Predict.** Which of the two finds more of the hidden words?
 """
 
 # %% claim
@@ -402,38 +372,31 @@ filled = fill_in("the ___ broke a glass")
 assert sum(filled[WORDS.ids[word]] for word in STAFF) > 0.8
 assert next_word("the").max() < 0.3
 
-
 # %%
-@torch.no_grad()
-def found():
-    """Hide one word per test review; return whether GPT and BERT find it, (2, reviews)."""
-    generator, right = torch.Generator().manual_seed(0), []
-    for words in REVIEWS.tokens("test", "src")[:500]:
-        ids = torch.tensor([[BOS_ID, *WORDS.encode(words), EOS_ID]])
-        place = int(torch.randint(1, len(words) + 1, (), generator=generator))
-        hidden = ids[0, place].item()
-        blank = ids.clone()
-        blank[0, place] = WORDS.ids["<mask>"]
+generator, found = torch.Generator().manual_seed(0), []
+for words in REVIEWS.tokens("test", "src")[:500]:
+    ids = torch.tensor([[BOS_ID, *WORDS.encode(words), EOS_ID]])
+    place = int(torch.randint(1, len(words) + 1, (), generator=generator))
+    blank = ids.clone()
+    blank[0, place] = WORDS.ids["<mask>"]
+    with torch.no_grad():
         guesses = gpt(ids[:, :place])[0, -1].argmax(), bert(blank)[0, place].argmax()
-        right.append([guess.item() == hidden for guess in guesses])
-    return torch.tensor(right).T.float()
-
-
-hits = found()
-print(f"found: GPT {hits[0].mean():.0%}, BERT {hits[1].mean():.0%}")
+    found.append([int(guess == ids[0, place]) for guess in guesses])
+hits = 100 * torch.tensor(found).float().mean(0)
+print(f"found: GPT {hits[0]:.0f}%, BERT {hits[1]:.0f}%")
 
 # %% [markdown]
 r"""
-**What happened.** BERT finds more: {hits[bert]:.0f}% against {hits[gpt]:.0f}% in this run. Two sides say more
-than one. That is why models of this kind are used where a whole text is there from the start: to search, to
-sort, to find names and answers. To *write*, the right side is missing, and GPT's way is the one that works.
+BERT finds {hits[bert]:.0f}% and GPT {hits[gpt]:.0f}%: two sides say more than one. That is why such models
+are used where the whole text is there from the start, to search, to sort, to find names. To *write*, the
+right side is missing, and GPT's way is the one that works.
 
 ### What pretraining adds: few labels go far
 
-Both models have learned from text without labels. Does this help with a task that has labels, but few? Here
-is one: *does this review speak of something you can eat or drink?* We take reviews such as *the lamb was very
-dry*, give some of them a label, and test on reviews whose noun has **never had a label**. Three readers turn
-a review into numbers, and the same linear classifier learns from each:
+Both have learned from text without labels. Does this help with a task that has labels, but few? Here is one:
+*does this review speak of something you can eat or drink?* We take reviews such as *the lamb was very dry*,
+label some of them, and test on reviews whose noun has **never had a label**. Three readers turn a review into
+numbers, and the same linear classifier (`probe`) learns from each:
 
 - **bag of words**: which words occur;
 - **untrained**: the states of a model of BERT's size with random weights, averaged over the words;
@@ -443,13 +406,14 @@ a review into numbers, and the same linear classifier learns from each:
 """
 
 # %% claim
-numbers["hits"] = {"gpt": 100 * hits[0].mean(), "bert": 100 * hits[1].mean()}
-assert hits[1].mean() > hits[0].mean() + 0.05
+numbers["hits"] = {"gpt": hits[0], "bert": hits[1]}
+assert hits[1] > hits[0] + 5
 
 # %%
 EDIBLE = {noun.en.split()[-1] for noun in nouns("order", "drink", "meal")}
 SHORT = [r for r in ENGLISH if len(r) <= 7 and r[0] == "the" and r[2] in ("was", "were")][:600]
 LABELS = torch.tensor([1.0 if review[1] in EDIBLE else -1.0 for review in SHORT])
+NOUNS, COUNTS = [review[1] for review in SHORT], [5, 10, 20, 40]
 
 
 @torch.no_grad()
@@ -465,49 +429,30 @@ READERS = {
     "untrained": averages(LanguageModel(len(WORDS), everyone)),
     "pretrained": averages(bert),
 }
-
-
-# %%
-def accuracy(features, count, repeats=50):
-    """Learn from `count` labels, test on reviews with other nouns; return the mean over random choices."""
-    generator, shares = torch.Generator().manual_seed(0), []
-    x = torch.cat([features, torch.ones(len(features), 1)], 1)
-    for _ in range(repeats):
-        rows = torch.randperm(len(SHORT), generator=generator)[:count]
-        labeled = {SHORT[row][1] for row in rows}
-        test = [row for row, review in enumerate(SHORT) if review[1] not in labeled]
-        kernel = x[rows] @ x[rows].T + torch.eye(count)  # ridge regression
-        predicted = x[test] @ x[rows].T @ torch.linalg.solve(kernel, LABELS[rows])
-        shares.append((predicted.sign() == LABELS[test]).float().mean())
-    return 100 * torch.stack(shares).mean().item()
-
-
-COUNTS = [5, 10, 20, 40]
-few = {name: [accuracy(features, count) for count in COUNTS] for name, features in READERS.items()}
+few = {name: [100 * probe(x, LABELS, NOUNS, n) for n in COUNTS] for name, x in READERS.items()}
 ax = plot_curves(few, COUNTS, "reviews with a label", "percent right, new nouns")
-ax.axhline(50, color="0.6", lw=1, ls=":")
-Figure(ax, "Accuracy against the number of labels. Pretrained is far above the other two, which stay near "
-       "50%.")  # fmt: skip
+Figure(
+    ax, "Accuracy against the number of labels. Pretrained is far above the other two, which stay near half."
+)
 
 # %% [markdown]
 r"""
-*Percent right on reviews whose noun never had a label, by the number of labeled reviews. Dotted: a coin.*
+*Percent right on reviews whose noun never had a label, by the number of labeled reviews.*
 
-**What happened.** With 10 labels the pretrained states are right {few[10]:.0f}% of the time. The bag of words
-and the untrained model hardly beat the coin, because a noun without a label says nothing to them. BERT has
-met every noun in thousands of blanks, so it already knows that *lamb* and *omelette* turn up in the same
-places. A label for one teaches the other.
+**What happened.** With 10 labels the pretrained states are right {few[10]:.0f}% of the time. The other two
+hardly beat the coin: a noun without a label says nothing to them. BERT has met every noun in thousands of
+blanks, so it knows that *lamb* and *omelette* turn up in the same places, and a label for one teaches the
+other.
 
-This is the recipe of 2018: **pretrain** once on much text, then **fine-tune** on a few labels. GPT
-(Radford et al. 2018) and BERT (Devlin et al. 2019) did it with the weights learning on, and set the state of
-the art on task after task.
+This is the recipe of 2018: **pretrain** once on much text, then **fine-tune** on few labels. GPT (Radford et
+al. 2018) and BERT (Devlin et al. 2019), whose weights go on learning in the second step, set the state of the
+art on task after task.
 
 ## A translator without an encoder
 
-GPT-2 and GPT-3 went a step further: no labels and no training for the task, only a **prompt**. Write
-"English sentence =" and a model that has read such pairs continues in French (Radford et al. 2019). Our
-translator is a GPT that has read nothing but *English \<sep\> French*. To translate, give it everything up
-to the separator and let it continue.
+GPT-2 and GPT-3 went further: no training for the task, only a **prompt**. Write "English sentence =", and a
+model that has read such pairs may continue in French (Radford et al. 2019). Our translator is a GPT that has
+read nothing but *English \<sep\> French*. Give it everything up to the separator and let it continue.
 
 **Predict.** It has no encoder, and self-attention is all it has. What BLEU will it reach on test reviews:
 below 50, around 70, or above 90?
@@ -521,34 +466,28 @@ assert all(p > b + 15 for p, b in zip(few["pretrained"], few["bag of words"], st
 
 # %%
 @torch.no_grad()
-def translate(sentences):
-    """Translate lists of words: continue each prompt with the likeliest words."""
-    written = {}
-    for length in {len(words) for words in sentences}:
-        same = [words for words in sentences if len(words) == length]
-        prompt = torch.tensor([[BOS_ID, *BOTH.encode([*words, "<sep>"])] for words in same])
-        step = lambda ids: translator(ids)[:, -1]  # noqa: E731
-        done = generate(step, prompt, EOS_ID, max_len=55, temperature=0)[:, length + 2 :]
-        written |= {tuple(words): BOTH.decode(ids) for words, ids in zip(same, done.tolist(), strict=True)}
-    return [written[tuple(words)] for words in sentences]
+def translate(words):
+    """Continue the prompt *words <sep>* with the likeliest words."""
+    prompt = torch.tensor([[BOS_ID, *BOTH.encode([*words, "<sep>"])]])
+    ids = generate(lambda ids: translator(ids)[:, -1], prompt, EOS_ID, max_len=55, temperature=0)
+    return BOTH.decode(ids[0, prompt.shape[1] :].tolist())
 
 
 TEST = REVIEWS.corpus["test"][:150]
-sources, references = [s.split() for s in TEST.src], [t.split() for t in TEST.tgt]
-translations = translate(sources)
-score = bleu([" ".join(t) for t in translations], TEST.tgt, n_bootstrap=0).score
+sources, references = ([s.split() for s in side] for side in (TEST.src, TEST.tgt))
+score = bleu([" ".join(translate(words)) for words in sources], TEST.tgt, n_bootstrap=0).score
 print(f"BLEU {score:.1f}")
-for words in "the waitress was slow", "the soup was hot but the chef forgot the bread":
-    print(f"{words}\n    {' '.join(translate([words.split()])[0])}")
+for sentence in "the waitress was slow", "the soup was hot but the chef forgot the bread":
+    print(f"{sentence}\n    {' '.join(translate(sentence.split()))}")
 
 # %% [markdown]
 r"""
-**What happened.** Above 90. Lesson 03 needed an encoder, a decoder and an attention between them; here one
-stack does both, because the words of the source are simply *earlier words*.
+**What happened.** Above 90. Lesson 03 needed an encoder, a decoder and an attention between them. Here one
+stack does it all, because the words of the source are simply *earlier words*.
 
-Then the alignments of lesson 04 must be somewhere in its self-attention. A row of its map is a position, and
-at a position the model predicts the **next** word. So to see where it looked to write *soupe*, take the row
-of the word *before* it. Here are the columns of the source, last block, mean of the heads.
+Then the alignments of lesson 04 must be somewhere in its self-attention. At a position the model predicts the
+**next** word, so to see where it looked to write *soupe*, take the row of the word *before* it. We draw these
+rows with the columns of the source: last block, mean of the heads.
 
 **Predict.** Will the brightest cell of each row lie on the gold link (framed)? Always, mostly, or seldom?
 """
@@ -566,181 +505,117 @@ def map_of(source, target):
     return weights[0].mean(0)[len(source) + 1 : -1, 1 : len(source) + 1]
 
 
-row = next(row for row, words in enumerate(sources) if 8 <= len(words) <= 10)
-ax = plot_attention(map_of(sources[row], references[row]), sources[row], references[row], TEST.links[row])
-Figure(ax, "An attention map of French words by English words, with frames at the gold links. Many of the "
-       "brightest cells are framed; several are one word to the right of a frame.")  # fmt: skip
-
+rows = []  # per target word: is its brightest cell on a link, or right after one; is the diagonal on a link
+for source, target, links in zip(sources, references, TEST.links, strict=True):
+    for j, i in enumerate(map_of(source, target).argmax(-1).tolist()):
+        even = round(j * (len(source) - 1) / max(1, len(target) - 1))
+        rows.append([(i, j) in links, (i - 1, j) in links and (i, j) not in links, (even, j) in links])
+linked, after, diagonal = (100 * torch.tensor(rows).float().mean(0)).tolist()
+print(f"brightest on a linked word {linked:.0f}%, on the word after {after:.0f}%; diagonal {diagonal:.0f}%")
 
 # %%
-def where_it_looks():
-    """Return percentages: brightest on a linked word, on the word after one; and linked on the diagonal."""
-    rows = []
-    for source, target, links in zip(sources, references, TEST.links, strict=True):
-        for j, i in enumerate(map_of(source, target).argmax(-1).tolist()):
-            even = round(j * (len(source) - 1) / max(1, len(target) - 1))
-            after = (i, j) not in links and (i - 1, j) in links
-            rows.append([(i, j) in links, after, (even, j) in links])
-    return (100 * torch.tensor(rows).float().mean(0)).tolist()
-
-
-linked, after, diagonal = where_it_looks()
-print(f"brightest on a linked word {linked:.0f}%, on the word after {after:.0f}%; diagonal {diagonal:.0f}%")
+row = next(row for row, words in enumerate(sources) if 8 <= len(words) <= 10)
+ax = plot_attention(map_of(sources[row], references[row]), sources[row], references[row], TEST.links[row])
+Figure(ax, "An attention map of French words by English words, with frames at the gold links. Most of the "
+       "brightest cells are framed; some are one word to the right of a frame.")  # fmt: skip
 
 # %% [markdown]
 r"""
 **What happened.** Mostly: {look[linked]:.0f}% of the words have their brightest cell on a linked word, more
-than a diagonal would get ({look[diagonal]:.0f}%), and in {look[after]:.0f}% more it lies on the word right
-after. Nobody told the model to align, and the map is far from clean. One reason it can't be read as easily as
-that of lesson 04: in the last block a position no longer holds one word. The first block has already mixed in
-its neighbors, so a look at the word *after* can bring home the word itself.
+than a diagonal would get ({look[diagonal]:.0f}%), and in {look[after]:.0f}% it lies on the word right after.
+Nobody told the model to align, and the map is far from clean. In the last block, a position no longer holds
+one word: the first block has mixed in its neighbors, so a look at the word *after* can bring home the word
+itself.
 
 ## What it costs
 
-**The cache.** Each new word asks all earlier words. Must their keys and values be computed again?
+Each new word asks all earlier words. Must their keys and values be computed again?
 
-**Predict.** Append three words to a text of five. Which of the vectors at the first five positions change, in
-GPT and in BERT?
+**Predict.** Append words to a text of five. Which of the vectors at the first five positions change, in GPT
+and in BERT?
 """
 
 # %% claim
 numbers["look"] = {"linked": linked, "after": after, "diagonal": diagonal}
-assert linked > diagonal + 3 and after > 8 and linked < 90
+assert linked > diagonal + 3 and after > 5 and linked < 90
 
 # %%
 text = torch.tensor([[BOS_ID, *WORDS.encode(["the", "soup", "was", "cold", "but", "we", "liked"])]])
 with torch.no_grad():
     for name in "GPT", "BERT":
         short, long = models[name].states(text[:, :5])[0], models[name].states(text)[0][:, :5]
-        changed = int(((short - long).abs().amax(-1) > 1e-4).sum())
-        print(f"{name}: {changed} of 5 vectors change")
+        print(f"{name}: {int(((short - long).abs().amax(-1) > 1e-4).sum())} of 5 vectors change")
 
 # %% [markdown]
 r"""
-**What happened.** In GPT none, in BERT all. Behind a causal mask nothing that comes later can reach back. So
-GPT computes the keys and values of a word **once** and keeps them: the **KV cache**. Without it, $n$ words
-cost $1 + 2 + \dots + n$ passes of one word through the model, with it $n$. What stays is the comparison of
-each word with all before it, about $n^2/2$ in all, and the memory of the cache. For GPT-3 (96 blocks, vectors
-of 12,288 numbers, 2 bytes each), every word of the text holds
-"""
+**What happened.** In GPT none, in BERT all. Behind a causal mask nothing that comes later reaches back. So
+GPT computes the keys and values of a word **once** and keeps them: the **KV cache**. Without it, writing $n$
+words takes $1 + 2 + \dots + n$ passes of one word through the model, with it $n$.
 
-# %% claim
-with torch.no_grad():
-    assert torch.allclose(gpt.states(text[:, :5])[0], gpt.states(text)[0][:, :5], atol=1e-4)
-    assert ((bert.states(text[:, :5])[0] - bert.states(text)[0][:, :5]).abs().amax(-1) > 1e-4).all()
+What stays is the comparison of each word with all before it, about $n^2/2$ in all, and the memory. GPT-3 has
+96 blocks and vectors of 12,288 numbers; with 2 bytes per number, the keys and values of one word take
+{cache[word]:.1f} MB, and those of its 2,048 words {cache[text]:.1f} GB. Much of what distinguishes today's
+blocks from yours makes this smaller: several heads share their keys and values (Shazeer 2019), or they are
+stored compressed (DeepSeek-AI 2024).
 
-# %%
-per_token = 2 * 96 * 12_288 * 2  # keys and values, blocks, numbers, bytes
-print(f"{per_token / 1e6:.1f} MB in the cache; 2,048 of them {2_048 * per_token / 1e9:.1f} GB")
+## How we got here, and what stayed
 
-# %% [markdown]
-r"""
-Much of what distinguishes today's blocks from yours makes this smaller: several heads share their keys and
-values (Shazeer 2019; Ainslie et al. 2023), or keys and values are stored compressed (DeepSeek-AI 2024).
+| year | step | parameters | source |
+| --- | --- | --- | --- |
+| 2014 | sequence to sequence, one vector | 384 million | Sutskever et al. 2014 |
+| 2014 | attention: the decoder looks back | | Bahdanau et al. 2015 |
+| 2017 | "Attention Is All You Need" | 213 million | Vaswani et al. 2017 |
+| 2018 | GPT: pretrain from the left, fine-tune | 117 million | Radford et al. 2018 |
+| 2018 | BERT: pretrain from both sides, fine-tune | 340 million | Devlin et al. 2019 |
+| 2019 | GPT-2: tasks as prompts | 1.5 billion | Radford et al. 2019 |
+| 2020 | loss falls predictably with size, data, computing | | Kaplan et al. 2020 |
+| 2020 | GPT-3: learns from examples in its prompt | 175 billion | Brown et al. 2020 |
+| 2022 | Chinchilla: data should grow as fast as size | 70 billion | Hoffmann et al. 2022 |
+| 2022 | learning from instructions and preferences; ChatGPT | | Ouyang et al. 2022 |
+| 2024 | Llama 3.1: weights anybody can download | 405 billion | Llama Team 2024 |
+| 2024 | DeepSeek-V3: experts, 37 billion parameters per token | 671 billion | DeepSeek-AI 2024 |
+| 2025 | Kimi K2: experts, 32 billion parameters per token | 1.04 trillion | Kimi Team 2025 |
+| today | our GPT, above | {ours:,d} | |
 
-## Scale, and how we got here
-
-**Predict.** From the LSTM translator of 2014 to GPT-3 in 2020, by what factor did the number of parameters
-grow?
-"""
-
-# %%
-MODELS = [  # year, name, parameters, on a line of its own: the source
-    (2014.7, "LSTM translator", 384e6),  # Sutskever et al. 2014, section 3.4
-    (2017.5, "Transformer (big)", 213e6),  # Vaswani et al. 2017, table 3
-    (2018.5, "GPT", 117e6),  # Radford et al. 2019, table 2
-    (2018.8, "BERT (large)", 340e6),  # Devlin et al. 2019, section 3
-    (2019.1, "GPT-2", 1.5e9),  # Radford et al. 2019
-    (2019.8, "T5", 11e9),  # Raffel et al. 2020
-    (2020.4, "GPT-3", 175e9),  # Brown et al. 2020, table 2.1
-    (2022.3, "PaLM", 540e9),  # Chowdhery et al. 2022
-    (2024.6, "Llama 3.1", 405e9),  # Llama Team 2024
-    (2025.0, "DeepSeek-V3", 671e9),  # DeepSeek-AI 2024; 37e9 of them per token
-    (2025.5, "Kimi K2", 1.04e12),  # Kimi Team 2025; 32e9 of them per token
-]
-_, ax = plt.subplots(figsize=(8, 4), layout="constrained")
-for year, name, parameters in MODELS:
-    ax.plot(year, parameters, "o", color="#0173b2")
-    ax.annotate(name, (year, parameters), xytext=(5, -10), textcoords="offset points", size=8)
-ours = sum(p.numel() for p in gpt.parameters())
-ax.axhline(ours, color="#d55e00", lw=1, ls=":")
-ax.annotate(f"our GPT: {ours:,}", (2014.5, 1.3 * ours), size=8)
-ax.set(yscale="log", xlabel="year", ylabel="parameters", xlim=(2014, 2027))
-Figure(finish(ax), "Parameters of published models by year on a logarithmic axis: from 384 million in 2014 "
-       "to a trillion in 2025. Our GPT has about a hundred thousand.")  # fmt: skip
-
-# %% [markdown]
-r"""
-*Published numbers of parameters; many companies no longer publish theirs. In DeepSeek-V3 and Kimi K2 each
-token uses only a part: 37 and 32 billion.*
-
-**What happened.** From 384 million to 175 billion: a factor of about 450 in six years. Then size alone
-stopped being the story.
-
-| year | step | source |
-| --- | --- | --- |
-| 2014 | attention: the decoder looks back at the source | Bahdanau et al. 2015 |
-| 2017 | the Transformer: no recurrence, "Attention Is All You Need" | Vaswani et al. 2017 |
-| 2018 | pretraining: GPT from the left, BERT from both sides | Radford et al.; Devlin et al. 2019 |
-| 2020 | loss falls predictably with size, data and computing | Kaplan et al. 2020 |
-| 2020 | GPT-3 learns a task from examples in its prompt | Brown et al. 2020 |
-| 2022 | data should grow as fast as size | Hoffmann et al. 2022 |
-| 2022 | training on instructions and human preferences; ChatGPT | Ouyang et al. 2022 |
-| 2023 | weights that anybody can download: Llama | Touvron et al. 2023 |
-| 2024 | experts, of which each token uses a few | DeepSeek-AI 2024 |
-| 2025 | reinforcement learning teaches models to reason before they answer | DeepSeek-AI 2025 |
-
-A GPT that has only read continues text: ask it a question, and it may answer with more questions. What made
-it an assistant is the step of 2022: fine-tuning on examples of instructions and answers, then on what people
-prefer (Ouyang et al. 2022). The block stayed.
+Sizes are those of the largest model of each paper; many companies no longer publish theirs. And size is half
+of the story. A GPT that has only read continues a text: ask it a question, and it may go on with more
+questions. What made it an assistant was the step of 2022, fine-tuning on instructions with their answers and
+then on what people prefer. Since 2024, reinforcement learning also trains models to reason at length before
+they answer (DeepSeek-AI 2025).
 
 **What stayed since lesson 02:** compare a query with keys, softmax, blend the values, use the result. In
-seq2seq, attention was a turning point. In the Transformer it is all that is left of the recurrence, and it is
-the basis of GPT and BERT.
-
-## Check yourself
-
-Answer aloud, then unfold.
+sequence-to-sequence models attention was the turning point. The Transformer kept it and dropped the
+recurrence, and GPT and BERT are made of nothing else but its blocks.
 
 **Think.** A friend trains a GPT and forgets the causal mask. Its training loss is nearly zero, and what it
 writes is noise. Why?
 
 <details><summary>One answer</summary>
 
-Each position could see its own target, the next word, and learned to copy it. When it writes, the next word
-isn't there yet, and it has learned nothing else.
-
-</details>
-
-**Think.** You want to find all reviews that complain about the service. GPT or BERT?
-
-<details><summary>One answer</summary>
-
-The whole review is there, so a model that sees both sides gives better states per parameter, and a few labels
-are enough to fine-tune it. A large GPT with a prompt can do it as well, at a higher cost.
-
-</details>
-
-**Think.** Our translator has never seen a French text alone. Which sentence could it not write?
-
-<details><summary>One answer</summary>
-
-Nearly any that isn't a restaurant review: its words are those of the small world. Large models translate from
-a prompt because the web holds many languages, and pages in two of them.
+Each position could see its own target, the next word, and learned to copy it. When the model writes, the next
+word isn't there yet, and it has learned nothing else.
 
 </details>
 
 ## Looking back
 
-- One block, and a residual stream it only adds to. A mask and a target turn it into an encoder-decoder, a GPT
-  or a BERT.
+- One block, and a residual stream that it only adds to. A mask and a target turn it into an encoder-decoder,
+  a GPT or a BERT.
 - GPT predicts the next word, so it can write; temperature and top-k decide how boldly. BERT sees both sides,
-  so it understands more of a text that is already there.
+  so it gets more out of a text that is already there.
 - Pretraining on plain text makes few labels go far. With a prompt, the text itself becomes the task.
-- Writing is cheap per word thanks to the cache, and long texts stay expensive: $n^2$.
+- Thanks to the cache each new word is computed once, but it is still compared with all others: $n^2$.
 
-**One thing to try.** Give `LanguageModel` one block instead of two and train the translator again. Does the
-BLEU fall, and what happens to the map?
+**One thing to try.** Give `LanguageModel` one block instead of two and train the translator again. Does BLEU
+fall, and what happens to the map?
 
 Now write the four functions yourself, in **exercise 08**. Then real text, in lesson 09.
 """
+
+# %% claim
+per_word = 2 * 96 * 12_288 * 2  # keys and values, blocks, numbers, bytes
+numbers["cache"] = {"word": per_word / 1e6, "text": 2_048 * per_word / 1e9}
+numbers["ours"] = sum(p.numel() for p in gpt.parameters())
+with torch.no_grad():
+    assert torch.allclose(gpt.states(text[:, :5])[0], gpt.states(text)[0][:, :5], atol=1e-4)
+    assert ((bert.states(text[:, :5])[0] - bert.states(text)[0][:, :5]).abs().amax(-1) > 1e-4).all()

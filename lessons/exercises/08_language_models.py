@@ -1,0 +1,622 @@
+# %% [markdown]
+r"""
+# Exercise 08 · Language models that write and fill in
+
+**What turns a stack of blocks into a GPT or a BERT?**
+
+The block is the same. What differs is small, and you write it here: what the model must predict, and how a
+text comes out of its predictions. At the end you have everything that stood around the blocks in demo 08.
+
+You will
+
+- **implement** the two training tasks (the next word, hidden words) and the two steps of writing,
+- **predict** what temperature, top-k and hiding do, and run it to see,
+- **explain** which of the two tasks fits which job.
+
+About 85 minutes, 15 points: 2 for exercise 8.1, 4 for 8.2, and 3 each for 8.3, 8.4 and a written answer.
+Every exercise stands alone. If one needs what another asks for, use the course's own version, such as
+`library.sample`: a mistake in one costs nothing in the next.
+"""
+
+# %% [markdown]
+r"""
+### How an exercise works
+
+Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. Grading runs
+more tests of the same kind on other numbers. If you are stuck, open the first hint, and the next one only if
+you need it.
+
+A text is a row of **ids**, one whole number per word or mark, called a **token**. `pad_id` fills short texts
+up to the width of the batch (**padding**), and `eos_id` means "end". **Logits** are the scores of all tokens
+of the vocabulary; a softmax turns them into probabilities.
+
+| size | counts |
+| --- | --- |
+| `batch` | texts that are worked on together |
+| `length` | tokens per text, padding included |
+| `vocab` | tokens that the model knows |
+
+**Chance.** Three of the functions draw at random. All their randomness must come from the argument
+`generator`, a `torch.Generator`, so that a run can be repeated: give it to the function that draws, as in
+`torch.rand(3, generator=generator)`. The tests don't compare your draws with ours. They draw thousands of
+times and compare how often each outcome comes up, so every right way of drawing passes.
+"""
+
+# %%
+import torch
+
+from utils import language_models as library
+from utils.plotting import plot_curves
+from utils.text import BOS_ID, EOS_ID, PAD_ID, encoded_reviews, pad
+
+# %% [markdown]
+r"""
+### Exercise 8.1 · A text is its own answer
+
+10 min · ●○○ · 2 points
+
+A language model reads a text and predicts, at every position, the token that comes **next**. So the targets
+are the same text, one step later:
+
+$$\text{input}_{b,t} = \text{token}_{b,t}, \qquad \text{target}_{b,t} = \text{token}_{b,t+1}$$
+
+The last token has no next one, so both results are one shorter than the text. Where the target is padding,
+nothing should be predicted: write **-100** there, which `cross_entropy` ignores by default.
+
+| | shape |
+| --- | --- |
+| in: `tokens` | (batch, length), ids, padded at the end |
+| in: `pad_id` | the id of padding |
+| out: `inputs`, `targets` | (batch, length - 1) each, ids |
+
+**By hand.** With `pad_id` 0, begin 1 and end 2:
+
+| | tokens | inputs | targets |
+| --- | --- | --- | --- |
+| the soup was hot | `1 5 6 7 8 2` | `1 5 6 7 8` | `5 6 7 8 2` |
+| delicious | `1 9 2 0 0 0` | `1 9 2 0 0` | `9 2 -100 -100 -100` |
+
+The end token is a target like any other: the model must learn to stop.
+"""
+
+
+# %% answer="next_word_batch"
+def next_word_batch(tokens, pad_id):
+    """Split texts into inputs and targets: at each position, the target is the next token.
+
+    tokens (batch, length), ids, padded at the end. Return inputs and targets, (batch, length - 1) each, in
+    this order; a target that is padding is -100. `tokens` stays as it is.
+    """
+    ### BEGIN SOLUTION
+    inputs, targets = tokens[:, :-1], tokens[:, 1:]
+    return inputs, targets.masked_fill(targets == pad_id, -100)
+
+    # Why so: two slices of the same tensor, one without its last column and one without its first, put each
+    # token beside the one that follows it. What decides is whether the *target* is padding: the end token is
+    # the last input, and its target is padding already. Slices are views, so writing -100 into one of them
+    # would change the tokens; masked_fill makes a new tensor.
+    ### END SOLUTION
+
+
+# %% [markdown]
+r"""
+<details><summary>Hint 1</summary>
+
+`tokens[:, :-1]` leaves out the last column. Which slice leaves out the first?
+
+</details>
+
+<details><summary>Hint 2</summary>
+
+`x.masked_fill(condition, value)` returns a copy of `x` with `value` wherever the condition is True.
+
+</details>
+"""
+
+# %% [markdown]
+r"""
+**Predict.** A batch holds two reviews of 20 and 5 words, each with a begin and an end token. How many
+predictions does the model make for this batch, padding not counted?
+"""
+
+# %%
+# A free cell: try things out. Nothing here is graded.
+REVIEWS = encoded_reviews()
+long, short = (next(t for t in REVIEWS.tokens("train", "src") if len(t) == n) for n in (20, 5))
+batch = pad([[BOS_ID, *REVIEWS.src_vocab.encode(words), EOS_ID] for words in (long, short)])
+inputs, targets = next_word_batch(batch, PAD_ID)
+print(tuple(inputs.shape), "inputs,", int((targets != -100).sum()), "predictions")
+
+# %% [markdown]
+r"""
+<details><summary>What happened</summary>
+
+21 and 6, which makes 27: each word and the end token once. A translator of lesson 03 learned from its target
+side only; a language model learns from every word it reads.
+
+</details>
+"""
+
+# %% test="next_word_batch" points=2
+import torch
+from grading.checks import check
+
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("next_word_batch", next_word_batch, cases="visible")
+
+# By hand: the two texts of the table.
+tokens = torch.tensor([[1, 5, 6, 7, 8, 2], [1, 9, 2, 0, 0, 0]])
+inputs, targets = next_word_batch(tokens, 0)
+assert inputs.tolist() == [[1, 5, 6, 7, 8], [1, 9, 2, 0, 0]], f"the inputs are {inputs.tolist()}"
+by_hand = [[5, 6, 7, 8, 2], [9, 2, -100, -100, -100]]
+assert targets.tolist() == by_hand, f"the targets should be {by_hand}, but are {targets.tolist()}"
+assert tokens[1].tolist() == [1, 9, 2, 0, 0, 0], "the tokens were changed: make new tensors"
+print("8.1: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("next_word_batch", next_word_batch)
+### END HIDDEN TESTS
+
+# %% [markdown]
+r"""
+### Exercise 8.2 · Draw a token, timidly or boldly
+
+25 min · ●●○ · 4 points
+
+Turn logits into one token per row, drawn at random:
+
+$$p_{b,v} = \frac{e^{z_{b,v} / \tau}}{\sum_u e^{z_{b,u} / \tau}}$$
+
+In code, $z$ is `logits` and $\tau$ is `temperature`. A low temperature makes likely tokens likelier, a high
+one brings the probabilities together. At temperature **0** there is nothing to divide by: take the most
+likely token. With `top_k`, only the `top_k` most likely tokens of the row may be drawn; among them,
+probabilities keep their proportions. `None`, or more than there are tokens, allows all.
+
+| | shape |
+| --- | --- |
+| in: `logits` | (batch, vocab) |
+| in: `temperature` | a number, 0 or larger |
+| in: `top_k` | a whole number of at least 1, or `None` |
+| in: `generator` | a `torch.Generator`, or `None` |
+| out: ids | (batch,), whole numbers |
+
+**By hand.** Logits $(\ln 1, \ln 2, \ln 4)$, so the weights $e^z$ are 1, 2 and 4.
+
+| | probabilities |
+| --- | --- |
+| temperature 1 | 1/7, 2/7, 4/7 |
+| temperature ½: weights squared | 1/21, 4/21, 16/21 |
+| temperature 1, `top_k` 2 | 0, 1/3, 2/3 |
+| temperature 0 | 0, 0, 1 |
+"""
+
+
+# %% answer="sample"
+def sample(logits, temperature, top_k, generator):
+    """Draw one token per row from softmax(logits / temperature), among the top_k likeliest.
+
+    logits (batch, vocab); temperature 0 takes the likeliest token; top_k None, or beyond the vocabulary,
+    allows all. All randomness comes from `generator`. Return ids (batch,).
+    """
+    ### BEGIN SOLUTION
+    if temperature == 0:
+        return logits.argmax(-1)
+    vocab = logits.shape[-1]
+    values, candidates = logits.topk(min(top_k or vocab, vocab))  # (batch, k) each
+    drawn = torch.multinomial((values / temperature).softmax(-1), 1, generator=generator)  # (batch, 1)
+    return candidates.gather(-1, drawn).squeeze(-1)
+
+    # Why so: topk gives the largest logits and the tokens they belong to. multinomial draws a *place* among
+    # them, and gather looks up the token at that place. The softmax of the k logits makes their probabilities
+    # sum to 1 again and keeps their proportions, just like -inf for all others would. The temperature divides
+    # logits: probabilities divided by a number would only be normalized again.
+    ### END SOLUTION
+
+
+# %% [markdown]
+r"""
+<details><summary>Hint 1</summary>
+
+Treat temperature 0 first. For the rest: which function of torch draws places from probabilities?
+
+</details>
+
+<details><summary>Hint 2</summary>
+
+`torch.multinomial(probabilities, 1, generator=generator)` draws one place per row, (batch, 1).
+
+</details>
+
+<details><summary>Hint 3: top_k</summary>
+
+`values, tokens = logits.topk(k)` are the k largest logits of each row and their ids. Draw among the values;
+`tokens.gather(1, place)` looks up the id. Or set all logits below the k-th value to -inf.
+
+</details>
+"""
+
+# %% [markdown]
+r"""
+**Predict.** For the logits of the table, how does the share of the likeliest token change from temperature
+0.25 to 4: where does it start, and toward which value does it fall?
+"""
+
+# %%
+# A free cell: the share of the likeliest of three tokens, drawn 5,000 times per temperature.
+generator = torch.Generator().manual_seed(0)
+logits = torch.tensor([1.0, 2.0, 4.0]).log().expand(5_000, 3)
+temperatures = [0.25, 0.5, 1.0, 2.0, 4.0]
+shares = [(sample(logits, t, None, generator) == 2).float().mean().item() for t in temperatures]
+ax = plot_curves({"likeliest token": shares}, temperatures, "temperature", "share of draws")
+
+# %% [markdown]
+r"""
+<details><summary>What happened</summary>
+
+It starts near 0.94 (256 of 273) and falls toward 1/3: at a very high temperature all three tokens are equally
+likely, whatever the model has learned.
+
+</details>
+"""
+
+# %% test="sample" points=4
+import torch
+from grading.checks import check
+
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("sample", sample, cases="visible")
+
+# By hand: weights 1, 2 and 4; 20,000 draws, so shares are right within a hundredth or two.
+logits = torch.tensor([1.0, 2.0, 4.0]).log().expand(20_000, 3)
+for temperature, top_k, by_hand in (
+    (1, None, (1, 2, 4)),
+    (0.5, None, (1, 4, 16)),
+    (1, 2, (0, 1, 2)),
+    (0, None, (0, 0, 1)),
+):
+    ids = sample(logits, temperature, top_k, torch.Generator().manual_seed(1))
+    assert ids.shape == (20_000,), f"one id per row, shape (20000,), not {tuple(ids.shape)}"
+    shares, wanted = torch.bincount(ids, minlength=3) / 20_000, torch.tensor(by_hand) / sum(by_hand)
+    assert torch.allclose(shares, wanted, atol=0.03), (
+        f"temperature {temperature}, top_k {top_k}: shares should be {wanted.tolist()}, not {shares.tolist()}"
+    )
+print("8.2: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("sample", sample)
+### END HIDDEN TESTS
+
+# %% [markdown]
+r"""
+### Exercise 8.3 · Write, word by word
+
+20 min · ●●○ · 3 points
+
+Ask for the next token, draw it, append it, ask again. Each new token sees **all** tokens before it, the
+prompt included.
+
+| | |
+| --- | --- |
+| in: `step` | a function: ids (batch, length) → logits (batch, vocab) of the token that follows |
+| in: `prompt` | (batch, length), ids, at least one per row |
+| in: `eos_id` | the id of the end token |
+| in: `max_len` | the largest number of **new** tokens, at least 1 |
+| in: `temperature`, `top_k`, `generator` | as in exercise 8.2 |
+| out: ids | (batch, length + new tokens), the prompt included |
+
+Stop as soon as **every** row has written an end token, or after `max_len` new tokens. A row that has ended
+while others go on needs something in its place: anything will do, and `eos_id` is customary. Only *new* end
+tokens count: a prompt may hold some, between two reviews, say. Use `library.sample` to draw.
+
+**By hand.** A model of three tokens, where 2 is the end, always writes 1 after 0, and 2 after 1. At
+temperature 0:
+
+| prompt | after one step | after two |
+| --- | --- | --- |
+| `0` | `0 1` | `0 1 2` |
+| `1` | `1 2` | `1 2 …`, has ended |
+
+Both rows have ended after two steps, so writing stops, even if `max_len` is 10.
+"""
+
+
+# %% answer="generate"
+def generate(step, prompt, eos_id, max_len, temperature, top_k, generator):
+    """Continue prompts token by token, until every row has written eos_id or has max_len new tokens.
+
+    step(ids) gives the logits (batch, vocab) of the token after ids (batch, length). prompt (batch, length)
+    holds ids, and end tokens in it do not count. Return ids (batch, length + new tokens), prompt included;
+    what follows a new end token does not matter.
+    """
+    ### BEGIN SOLUTION
+    ids = prompt
+    ended = torch.zeros(len(prompt), dtype=torch.bool)
+    for _ in range(max_len):
+        token = library.sample(step(ids), temperature, top_k, generator)
+        token = token.masked_fill(ended, eos_id)
+        ids = torch.cat([ids, token[:, None]], dim=1)
+        ended = ended | (token == eos_id)
+        if ended.all():
+            break
+    return ids
+
+    # Why so: the loop never looks for eos_id in ids, only in new tokens, so the prompt may hold any. A row
+    # has
+    # ended for good once it wrote the end: `ended` remembers that, and all() waits for the slowest row. ids
+    # grows by one column per step, so step always sees the whole text. A real model would keep the keys and
+    # values of earlier tokens (a KV cache) instead of reading everything again.
+    ### END SOLUTION
+
+
+# %% [markdown]
+r"""
+<details><summary>Hint 1</summary>
+
+Keep two things from step to step: the ids so far, and which rows have ended.
+
+</details>
+
+<details><summary>Hint 2</summary>
+
+`torch.cat([ids, token[:, None]], dim=1)` appends one token per row. `ended = ended | (token == eos_id)`
+remembers a row's end, and `ended.all()` says whether all have.
+
+</details>
+"""
+
+# %% [markdown]
+r"""
+**Predict.** The cell below makes a model of pairs: it counts which word follows which in 20,000 reviews, and
+knows nothing else. Will its reviews sound right for two words in a row, for five, or from start to end?
+"""
+
+# %%
+# A free cell: the simplest language model. It sees one word back.
+VOCAB = REVIEWS.src_vocab
+counts = torch.zeros(len(VOCAB), len(VOCAB))
+for words in REVIEWS.tokens("train", "src"):
+    ids = torch.tensor([BOS_ID, *VOCAB.encode(words), EOS_ID])
+    counts.index_put_((ids[:-1], ids[1:]), torch.ones(len(ids) - 1), accumulate=True)
+
+
+def pairs(ids):
+    """Return the logits of what follows the last word."""
+    return (counts[ids[:, -1]] + 1e-9).log()
+
+
+generator = torch.Generator().manual_seed(0)
+for ids in generate(pairs, torch.full((4, 1), BOS_ID), EOS_ID, 25, 0.8, None, generator).tolist():
+    print(" ".join(VOCAB.decode(ids)))
+
+# %% [markdown]
+r"""
+<details><summary>What happened</summary>
+
+Any two neighbors fit, and the whole soon loses its thread: a verb comes twice, a *because* explains nothing.
+The GPT of demo 08 is written by the same loop. It differs in `step` alone, which looks at all words.
+
+</details>
+"""
+
+# %% test="generate" points=3
+import torch
+from grading.checks import check
+
+# On random models, beside the course's own: a mistake that it knows is named.
+check("generate", generate, cases="visible")
+
+
+# By hand: 1 follows 0, and the end, 2, follows 1.
+def after(ids):
+    return torch.nn.functional.one_hot((ids[:, -1] + 1).clamp(max=2), 3) * 50.0
+
+
+ids = generate(after, torch.tensor([[0], [1]]), 2, 10, 0, None, None)
+assert ids.shape == (2, 3), f"both rows end after two new tokens, so (2, 3), not {tuple(ids.shape)}"
+assert ids[0].tolist() == [0, 1, 2], f"0 should become 0 1 2, not {ids[0].tolist()}"
+assert ids[1, :2].tolist() == [1, 2], f"1 should become 1 2, not {ids[1].tolist()}"
+
+# max_len counts new tokens, and an end token in the prompt does not count.
+ids = generate(after, torch.tensor([[2, 0, 0]]), 2, 1, 0, None, None)
+assert ids.tolist() == [[2, 0, 0, 1]], f"2 0 0 and one new token are 2 0 0 1, not {ids.tolist()}"
+print("8.3: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("generate", generate)
+### END HIDDEN TESTS
+
+# %% [markdown]
+r"""
+### Exercise 8.4 · Hide words, and ask for them
+
+20 min · ●●○ · 3 points
+
+A masked model gets a text with holes and predicts what was there. Hide each ordinary token with probability
+`share`, **independently** of all others, and never hide a special one.
+
+$$\text{input}_{b,t} = \begin{cases} \text{mask\_id} & \text{if hidden} \\ \text{token}_{b,t} & \text{if not}
+\end{cases} \qquad
+\text{target}_{b,t} = \begin{cases} \text{token}_{b,t} & \text{if hidden} \\ -100 & \text{if not}
+\end{cases}$$
+
+| | shape |
+| --- | --- |
+| in: `tokens` | (batch, length), ids |
+| in: `mask_id` | the id that stands for "hidden" |
+| in: `special_ids` | a list of ids that are never hidden: padding, begin, end |
+| in: `share` | a probability, 0 to 1 |
+| in: `generator` | a `torch.Generator`, or `None` |
+| out: `inputs`, `targets` | (batch, length) each, ids |
+
+**By hand.** With `mask_id` 4 and `special_ids` [0, 1, 2], suppose that *soup* and *hot* are drawn:
+
+| | begin | the | soup | was | hot | end | *padding* |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| tokens | 1 | 5 | 6 | 7 | 8 | 2 | 0 |
+| inputs | 1 | 5 | **4** | 7 | **4** | 2 | 0 |
+| targets | -100 | -100 | **6** | -100 | **8** | -100 | -100 |
+
+(BERT leaves one in ten of its chosen words as it is and replaces another tenth by a random word, because in
+use there are no holes. We leave that out.)
+"""
+
+
+# %% answer="mask_tokens"
+def mask_tokens(tokens, mask_id, special_ids, share, generator):
+    """Hide tokens at random, for a model that learns to fill them in.
+
+    Each token of tokens (batch, length) that is not in `special_ids` is hidden with probability `share`,
+    independently of all others; all randomness comes from `generator`. Return inputs, with `mask_id` where a
+    token is hidden, and targets, the hidden tokens, -100 elsewhere; (batch, length) each. `tokens` stays as
+    it is.
+    """
+    ### BEGIN SOLUTION
+    hidden = torch.rand(tokens.shape, generator=generator) < share
+    for special in special_ids:
+        hidden = hidden & (tokens != special)
+    return tokens.masked_fill(hidden, mask_id), tokens.masked_fill(~hidden, -100)
+
+    # Why so: rand draws a number from 0 to 1 for every token of every row, and it is below share with the
+    # probability share. The same bool tensor makes both results, so they can't disagree. Both come from the
+    # tokens as they were: taken from the inputs, the targets would all be mask_id.
+    ### END SOLUTION
+
+
+# %% [markdown]
+r"""
+<details><summary>Hint 1</summary>
+
+Make one bool tensor that says which tokens are hidden. Both results follow from it.
+
+</details>
+
+<details><summary>Hint 2</summary>
+
+`torch.rand(tokens.shape, generator=generator) < share` is True with the probability `share`, for each token
+by itself. `tokens != special` is False at one special id.
+
+</details>
+"""
+
+# %% [markdown]
+r"""
+**Predict.** Of a review of 10 words, about how many are hidden at a share of 0.15? And how often is *no* word
+hidden, so that nothing can be learned: in 1% of the cases, in 5%, or in 20%?
+"""
+
+# %%
+# A free cell: how many of 10 words are hidden, in 10,000 copies.
+copies = torch.arange(5, 15).expand(10_000, 10)
+inputs, targets = mask_tokens(copies, 4, [0, 1, 2], 0.15, torch.Generator().manual_seed(0))
+hidden = (targets != -100).sum(1)
+print(f"hidden on average {hidden.float().mean():.2f} of 10; none in {(hidden == 0).float().mean():.0%}")
+
+# %% [markdown]
+r"""
+<details><summary>What happened</summary>
+
+1.5 on average, and none in about 20%: 0.85 to the tenth power. A masked model learns from a few words per
+text, where a GPT learns from all of them. That is one reason why it needs more passes over the same text.
+
+</details>
+"""
+
+# %% test="mask_tokens" points=3
+import torch
+from grading.checks import check
+
+# On random numbers, beside the course's own: a mistake that it knows is named.
+check("mask_tokens", mask_tokens, cases="visible")
+
+# By hand: the sentence of the table. Everything hidden, then nothing.
+tokens = torch.tensor([[1, 5, 6, 7, 8, 2, 0]])
+inputs, targets = mask_tokens(tokens, 4, [0, 1, 2], 1.0, torch.Generator().manual_seed(1))
+assert inputs.tolist() == [[1, 4, 4, 4, 4, 2, 0]], f"with share 1, inputs are {inputs.tolist()}"
+assert targets.tolist() == [[-100, 5, 6, 7, 8, -100, -100]], f"with share 1, targets are {targets.tolist()}"
+inputs, targets = mask_tokens(tokens, 4, [0, 1, 2], 0.0, torch.Generator().manual_seed(1))
+assert torch.equal(inputs, tokens) and (targets == -100).all(), "with share 0 nothing is hidden"
+
+# Each token by itself: in 20,000 rows, 30% of the words are hidden, and 9% of the pairs.
+inputs, _ = mask_tokens(tokens.expand(20_000, 7), 4, [0, 1, 2], 0.3, torch.Generator().manual_seed(1))
+hidden = (inputs == 4).float()
+assert abs(hidden[:, 1:5].mean() - 0.3) < 0.03, (
+    f"{hidden[:, 1:5].mean():.3f} of the words are hidden, not 0.3"
+)
+both = (hidden[:, 1] * hidden[:, 2]).mean()
+assert abs(both - 0.09) < 0.03, f"two neighbors are both hidden in {both:.3f} of the rows, not in 0.09"
+print("8.4: all tests that you can see pass")
+
+### BEGIN HIDDEN TESTS
+check("mask_tokens", mask_tokens)
+### END HIDDEN TESTS
+
+# %% [markdown] written="which_language_model" points=3
+r"""
+### Exercise 8.5 · Say it in words
+
+10 min · ●●○ · 3 points
+
+Three teams ask you for advice. Answer each in two or three sentences, one point each. The check at the end
+counts the tests only; a person grades this answer.
+
+1. **Keyboard.** A phone should suggest the next word while somebody types. Which of the two training tasks
+   fits, next words or hidden words, and what would go wrong with the other?
+2. **Complaints.** A restaurant chain has ten million reviews without labels and 200 that somebody marked
+   "complaint" or "praise". Describe the two steps in which a language model can use both, and say what the
+   first step gives to the second.
+3. **Dull poems.** A poetry app writes at temperature 0, and users say that it repeats itself. Somebody
+   proposes temperature 3. What will happen, and what do you propose instead?
+
+<!-- ### BEGIN SOLUTION -->
+**A possible answer.** The keyboard needs next words: at the place of the suggestion only the words before it
+exist. A masked model has learned to use both sides, and its right side would be empty, which it never saw in
+training. For the complaints, pretrain on the ten million (predict hidden words, or next words: no label is
+needed), then fine-tune on the 200, or fit a small classifier on the states. After the first step, words that
+are used alike have similar states, so a label for one review says something about many others. Temperature 0
+always takes the likeliest word, so the same beginnings lead to the same loops. At 3 the probabilities come so
+close to each other that unlikely words follow each other and the sentences fall apart. A temperature between
+(about 0.7 to 1), with top-k to cut off the unlikely tail, varies without falling apart.
+
+**Rubric**, one point a question, half a point if half of it is missing.
+
+1. Full: next words, *and* that the right side does not exist yet. None: "GPT is newer" or "it is faster".
+2. Full: pretraining without labels and then fine-tuning (or a classifier on the states) with them, *and* what
+   is handed over (states that already group words or texts). Half: the two steps without a reason.
+3. Full: temperature 3 makes nonsense because the distribution is nearly even, *and* a moderate temperature or
+   top-k. Half: one of the two.
+
+Other correct reasons count as much as these. Language is not graded.
+<!-- ### END SOLUTION -->
+"""
+
+# %% [markdown]
+r"""
+When you have written all that you want to hand in, let the grader look at the whole notebook.
+"""
+
+# %%
+# Save the notebook, take away the # of the next line and run this cell: all tests grade the saved file.
+# from grading import check_notebook; check_notebook("08_language_models.ipynb")
+
+# %% [markdown]
+r"""
+### Looking back
+
+- A text without labels gives a model its targets: the next word at every position, or the words that are
+  hidden.
+- Writing is a loop around one question. Temperature and top-k decide how boldly each word is drawn.
+- A masked model sees both sides and cannot write; a GPT writes and sees one side.
+
+**One thing to try.** In exercise 8.3, let `pairs` look two words back (count triples). How much better do the
+reviews sound, and how many of the possible rows of the table are empty?
+
+<details><summary>What we saw</summary>
+
+Most beginnings of a sentence sound right, and most rows are empty: of about 43,000 possible pairs of words
+only a few thousand ever occur. With three words back it gets worse quickly. A model that *computes* its row
+from the words, as a Transformer does, can answer for pairs it has never seen.
+
+</details>
+
+Then go on to demo 09, where attention meets real text.
+"""
