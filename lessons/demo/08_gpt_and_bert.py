@@ -5,13 +5,12 @@ r"""
 **How does a translator become a model that talks?**
 
 The Transformer of 2017 was built to translate. Today the same block writes answers, code and poems. Nothing
-about the block had to change for that: only *who may look at whom*, and *what is predicted*.
+about the block had to change for that: only *who may look at whom* (the grids below), and *what is
+predicted*.
 
-| model | a word may look at | and predicts | good at |
-| --- | --- | --- | --- |
-| encoder-decoder (T5) | all of the source, the target so far | the next target word | translating |
-| decoder-only (GPT) | itself and the words before it | the next word | writing |
-| masked (BERT) | all words | words that are hidden | understanding |
+![Three models side by side, each with its mask. Encoder-decoder: two stacks of blocks, the first sees all of
+the source, the second only earlier target words. Decoder-only: one stack, each word sees itself and earlier
+words. Masked: one stack, every word sees every word.](../figures/three_models.svg)
 
 In this lesson you will
 
@@ -30,7 +29,7 @@ from torch import nn
 from utils.data.reviews import nouns
 from utils.language_models import fit, generate, mask_tokens, next_word_batch, probe
 from utils.metrics import bleu
-from utils.plotting import Figure, plot_attention, plot_curves, plot_maps
+from utils.plotting import Figure, plot_attention, plot_curves
 from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS, Vocabulary, encoded_reviews
 from utils.training import in_parallel, seed_everything
 from utils.transformer import causal_mask, positional_encoding
@@ -48,9 +47,12 @@ It reads a copy, works on it, and *adds* the result, twice:
 $$x \leftarrow x + \operatorname{attention}(\operatorname{norm}(x)) \qquad
 x \leftarrow x + \operatorname{network}(\operatorname{norm}(x))$$
 
+![One vector per word runs straight up: the residual stream. On its way, attention reads a normalized copy and
+adds its result, then the feed-forward network does the same.](../figures/block.svg)
+
 **Attention** is the only place where words exchange information: the four steps of lesson 02. The
-**network** works on each word by itself, the same network for every word. A **layer norm** brings the numbers
-of a vector to one scale before each part reads them.
+**feed-forward network** works on each word by itself, the same network for every word. A **layer norm**
+brings the numbers of a vector to one scale before each part reads them.
 
 Where the norm stands has changed. The Transformer of 2017 normalized after the sum,
 $x \leftarrow \operatorname{norm}(x + \operatorname{part}(x))$, which is called **post-norm**. It interrupts
@@ -99,46 +101,24 @@ print(f"attention {attention:,}, network {network:,}: {network / (attention + ne
 
 # %% [markdown]
 r"""
-**What happened.** The network has two thirds: $8h^2$ numbers against $4h^2$, and a few biases. It is as true
-of the largest models that keep these proportions. Attention decides where information flows; most numbers
-sit in the part that works on one word at a time.
-
-## One block, three masks
-
-Now the only thing that differs between the three models: a mask, bool, True = may be looked at. Here are the
-three masks for the text *the soup was cold*, followed by a separator and its translation.
+**What happened.** The network has two thirds: $8h^2$ numbers against $4h^2$, and a few biases. The same holds
+for large models with these proportions. Attention decides where information flows; most numbers sit in the
+part that works on one word at a time.
 """
 
 # %% claim
 assert network > attention and round(network / (attention + network), 2) == 0.67
 
-
-# %%
-def everyone(length):
-    """Return the mask in which every word sees every word."""
-    return torch.ones(length, length, dtype=torch.bool)
-
-
-TEXT = ["the", "soup", "was", "cold", "<sep>", "la", "soupe", "était", "froide"]
-source = everyone(9) & (torch.arange(9) < 5)  # every word sees the source
-panels = {
-    "encoder-decoder": causal_mask(9) | source,
-    "decoder-only (GPT)": causal_mask(9),
-    "masked (BERT)": everyone(9),
-}
-ax = plot_maps({name: (mask.float(), TEXT, TEXT) for name, mask in panels.items()}, size=(3.6, 3.8),
-               xlabel="is looked at (key)", ylabel="looks (query)")  # fmt: skip
-Figure(ax, "Three masks of nine words by nine words. Encoder-decoder: the five source columns are allowed "
-       "for all, then a triangle. Decoder-only: the lower triangle. Masked: all allowed.")  # fmt: skip
-
 # %% [markdown]
 r"""
-*Yellow: may be looked at. Left, an encoder-decoder drawn as one map: the source sees all of the source, the
-target sees the source and itself up to now.*
+## One block, three masks
 
-A real encoder-decoder keeps two stacks of blocks, with matrices of their own for source and target. But who
-sees whom is the picture on the left. GPT drops the encoder and treats everything as one text. BERT drops the
-decoder: it sees everything at once and so cannot write from left to right.
+Now the only thing in which the blocks of the three models differ: the mask, drawn as a grid in the picture
+above. A row is a word that looks, and the colored cells are those it may look at.
+
+An **encoder-decoder** has two stacks, and a third attention that leads from the target to the source. **GPT**
+drops the encoder and treats everything as one text. **BERT** drops the decoder: it sees everything at once,
+and so it cannot write from left to right.
 
 The rest of the model is small: embeddings plus positions at the bottom, a layer that scores the vocabulary
 at the top, and one more norm before it, since nothing normalizes the end of the line.
@@ -146,6 +126,11 @@ at the top, and one more norm before it, since nothing normalizes the end of the
 
 
 # %%
+def everyone(length):
+    """Return the mask in which every word sees every word. (`causal_mask` was imported.)"""
+    return torch.ones(length, length, dtype=torch.bool)
+
+
 class LanguageModel(nn.Module):
     """Two blocks with a mask: `causal_mask` makes it a small GPT, `everyone` a small BERT."""
 
@@ -260,7 +245,16 @@ r"""
 **What happened.** Two things can be broken in our small world, a plate and a glass, and GPT has found both.
 After *because* it writes *they*, since the subject was plural. *The soup was* leaves many words open: a good
 model is only as sure as the text allows.
+"""
 
+# %% claim
+broken, pronoun = next_word("the waiters broke the"), next_word("the waiters were bad because")
+assert set(WORDS.tokens[i] for i in broken.topk(2).indices) == {"plate", "glass"}
+assert (broken > 0.05).sum() == 2 and WORDS.tokens[pronoun.argmax()] == "they"
+assert (next_word("the soup was") > 0.02).sum() > 5, "many words are open"
+
+# %% [markdown]
+r"""
 ### Too cold, too hot
 
 To write, draw a word, append it, and ask again. The **temperature** τ, which divides the scores before the
@@ -270,12 +264,6 @@ $$p_w = \frac{e^{z_w / \tau}}{\sum_v e^{z_v / \tau}}$$
 
 **Predict.** We draw three reviews at each of τ = 0.1, 1 and 2. What will be wrong at 0.1, and what at 2?
 """
-
-# %% claim
-broken, pronoun = next_word("the waiters broke the"), next_word("the waiters were bad because")
-assert set(WORDS.tokens[i] for i in broken.topk(2).indices) == {"plate", "glass"}
-assert (broken > 0.05).sum() == 2 and WORDS.tokens[pronoun.argmax()] == "they"
-assert (next_word("the soup was") > 0.02).sum() > 5, "many words are open"
 
 
 # %%
@@ -296,7 +284,12 @@ for temperature in 0.1, 1, 2:
 # %% [markdown]
 r"""
 **What happened.** At 0.1 the reviews sound alike: safe words, over and over. At 2 the sentences fall apart.
-At 1 the model talks like the reviews it has read. Is it reciting them? We draw 100 reviews per temperature
+At 1 the model talks like the reviews it has read.
+"""
+
+# %% [markdown]
+r"""
+Is it reciting them? We draw 100 reviews per temperature
 and measure **fluency**, the share of three words in a row that occur in the training text, and **variety**,
 the share of the vocabulary that is used.
 """
@@ -362,8 +355,7 @@ for sentence in "the ___ broke a glass", "we ___ the bill", "the waiters were ba
 # %% [markdown]
 r"""
 **What happened.** Only staff breaks a glass, and BERT reads that on the right of the blank. GPT, which has
-read *the*, spreads its bet over the whole menu. Is this so in general? We hide one word in each of 500 test
-reviews. BERT sees the rest; GPT sees the words before it.
+read *the*, spreads its bet over the whole menu.
 """
 
 # %% claim
@@ -371,6 +363,12 @@ STAFF = {"waiter", "waitress", "waiters", "chef", "owner"}
 filled = fill_in("the ___ broke a glass")
 assert sum(filled[WORDS.ids[word]] for word in STAFF) > 0.8
 assert next_word("the").max() < 0.3
+
+# %% [markdown]
+r"""
+Is this so in general? We hide one word in each of 500 test
+reviews. BERT sees the rest; GPT sees the words before it.
+"""
 
 # %%
 generator, found = torch.Generator().manual_seed(0), []
@@ -443,7 +441,15 @@ r"""
 hardly beat the coin: a noun without a label says nothing to them. BERT has met every noun in thousands of
 blanks, so it knows that *lamb* and *omelette* turn up in the same places, and a label for one teaches the
 other.
+"""
 
+# %% claim
+numbers["few"] = {str(count): value for count, value in zip(COUNTS, few["pretrained"], strict=True)}
+assert few["pretrained"][1] > 70 and max(few["untrained"][1], few["bag of words"][1]) < 60
+assert all(p > b + 15 for p, b in zip(few["pretrained"], few["bag of words"], strict=True))
+
+# %% [markdown]
+r"""
 This is the recipe of 2018: **pretrain** once on much text, then **fine-tune** on few labels. GPT (Radford et
 al. 2018) and BERT (Devlin et al. 2019), whose weights go on learning in the second step, set the state of the
 art on task after task.
@@ -457,11 +463,6 @@ read nothing but *English \<sep\> French*. Give it everything up to the separato
 **Predict.** It has no encoder, and self-attention is all it has. What BLEU will it reach on test reviews:
 below 50, around 70, or above 90?
 """
-
-# %% claim
-numbers["few"] = {str(count): value for count, value in zip(COUNTS, few["pretrained"], strict=True)}
-assert few["pretrained"][1] > 70 and max(few["untrained"][1], few["bag of words"][1]) < 60
-assert all(p > b + 15 for p, b in zip(few["pretrained"], few["bag of words"], strict=True))
 
 
 # %%
@@ -484,16 +485,19 @@ for sentence in "the waitress was slow", "the soup was hot but the chef forgot t
 r"""
 **What happened.** Above 90. Lesson 03 needed an encoder, a decoder and an attention between them. Here one
 stack does it all, because the words of the source are simply *earlier words*.
+"""
 
+# %% claim
+assert score > 90
+
+# %% [markdown]
+r"""
 Then the alignments of lesson 04 must be somewhere in its self-attention. At a position the model predicts the
 **next** word, so to see where it looked to write *soupe*, take the row of the word *before* it. We draw these
 rows with the columns of the source: last block, mean of the heads.
 
 **Predict.** Will the brightest cell of each row lie on the gold link (framed)? Always, mostly, or seldom?
 """
-
-# %% claim
-assert score > 90
 
 
 # %%
@@ -526,7 +530,14 @@ than a diagonal would get ({look[diagonal]:.0f}%), and in {look[after]:.0f}% it 
 Nobody told the model to align, and the map is far from clean. In the last block, a position no longer holds
 one word: the first block has mixed in its neighbors, so a look at the word *after* can bring home the word
 itself.
+"""
 
+# %% claim
+numbers["look"] = {"linked": linked, "after": after, "diagonal": diagonal}
+assert linked > diagonal + 3 and after > 5 and linked < 90
+
+# %% [markdown]
+r"""
 ## What it costs
 
 Each new word asks all earlier words. Must their keys and values be computed again?
@@ -534,10 +545,6 @@ Each new word asks all earlier words. Must their keys and values be computed aga
 **Predict.** Append words to a text of five. Which of the vectors at the first five positions change, in GPT
 and in BERT?
 """
-
-# %% claim
-numbers["look"] = {"linked": linked, "after": after, "diagonal": diagonal}
-assert linked > diagonal + 3 and after > 5 and linked < 90
 
 # %%
 text = torch.tensor([[BOS_ID, *WORDS.encode(["the", "soup", "was", "cold", "but", "we", "liked"])]])
@@ -551,7 +558,18 @@ r"""
 **What happened.** In GPT none, in BERT all. Behind a causal mask nothing that comes later reaches back. So
 GPT computes the keys and values of a word **once** and keeps them: the **KV cache**. Without it, writing $n$
 words takes $1 + 2 + \dots + n$ passes of one word through the model, with it $n$.
+"""
 
+# %% claim
+per_word = 2 * 96 * 12_288 * 2  # keys and values, blocks, numbers, bytes
+numbers["cache"] = {"word": per_word / 1e6, "text": 2_048 * per_word / 1e9}
+numbers["ours"] = sum(p.numel() for p in gpt.parameters())
+with torch.no_grad():
+    assert torch.allclose(gpt.states(text[:, :5])[0], gpt.states(text)[0][:, :5], atol=1e-4)
+    assert ((bert.states(text[:, :5])[0] - bert.states(text)[0][:, :5]).abs().amax(-1) > 1e-4).all()
+
+# %% [markdown]
+r"""
 What stays is the comparison of each word with all before it, about $n^2/2$ in all, and the memory. GPT-3 has
 96 blocks and vectors of 12,288 numbers; with 2 bytes per number, the keys and values of one word take
 {cache[word]:.1f} MB, and those of its 2,048 words {cache[text]:.1f} GB. Much of what distinguishes today's
@@ -559,6 +577,11 @@ blocks from yours makes this smaller: several heads share their keys and values 
 stored compressed (DeepSeek-AI 2024).
 
 ## How we got here, and what stayed
+
+![Timeline. 2014: encoder-decoder, one vector for a sentence. 2014: attention, look back at all states. 2015:
+dot-product attention. 2017: Transformer, attention without recurrence. 2018: GPT and BERT, pretrain on raw
+text, then adapt. 2020: GPT-3, 175 billion parameters, learns from a prompt. 2022: ChatGPT, trained to follow
+instructions. Today: large language models, the same four steps many times over.](../figures/timeline.svg)
 
 | year | step | parameters | source |
 | --- | --- | --- | --- |
@@ -611,11 +634,3 @@ fall, and what happens to the map?
 
 Now write the four functions yourself, in **exercise 08**. Then real text, in lesson 09.
 """
-
-# %% claim
-per_word = 2 * 96 * 12_288 * 2  # keys and values, blocks, numbers, bytes
-numbers["cache"] = {"word": per_word / 1e6, "text": 2_048 * per_word / 1e9}
-numbers["ours"] = sum(p.numel() for p in gpt.parameters())
-with torch.no_grad():
-    assert torch.allclose(gpt.states(text[:, :5])[0], gpt.states(text)[0][:, :5], atol=1e-4)
-    assert ((bert.states(text[:, :5])[0] - bert.states(text)[0][:, :5]).abs().amax(-1) > 1e-4).all()
