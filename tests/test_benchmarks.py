@@ -465,9 +465,6 @@ def test_every_experiment_of_the_lessons_runs(recorded, monkeypatch, encoded, na
         names = taught(stem)
         for key in {"BUDGET", "QUESTIONS", "SUMMARIES"} & names.keys():
             names[key] = names[key] | {"updates": 2}
-        if name == "07_self_attention":
-            learn = names["learn"]
-            names["learn"] = lambda seed, **changes: learn(seed, updates=2, **changes)
         return names
 
     monkeypatch.setattr(lessons, "taught", short)

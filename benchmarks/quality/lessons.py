@@ -76,39 +76,6 @@ def beyond_translation(names, seed, task, attention):
     return run
 
 
-def transformer(names, seed, name):
-    """Train one reader or translator of demo 07, and test it."""
-    if name in names["KINDS"]:
-        model, seconds = _timed(names["learn"], seed, **names["KINDS"][name])
-        found = _test_reader(names, model)
-    else:
-        (model, _), seconds = _timed(names["translator"], name, seed)
-        reviews = names["reviews"]()
-        bleu = _bleu_by_clauses(names["written"](model, reviews), reviews, 8)
-        found = {"parameters": _parameters(model), "bleu": bleu}
-    run = {"cpu_seconds": seconds, **found}
-    return json.loads(json.dumps(run), parse_float=lambda number: round(float(number), 4))
-
-
-def _test_reader(names, reader):
-    """Return right answers by kind: of the whole reader, with a word hidden, with a head silenced."""
-    heads = reader.blocks[0].attention.heads
-    return {
-        **names["by_kind"](names["right"](reader)),
-        "hidden": {
-            word: names["by_kind"](names["right"](reader, names["hiding"](place)))
-            for word, place in names["HIDEABLE"].items()
-        },
-        "silenced": [
-            names["without_head"](reader, block, head)
-            for block in range(len(reader.blocks))
-            for head in range(heads)
-        ],
-        "looks": names["shares"](reader).mean(1).tolist(),
-        "pair": names["looks_of_it"](reader).tolist(),
-    }
-
-
 @dataclass(frozen=True)
 class Experiment:
     """An experiment: what measures one model, the models (from the demo's names), and its constants."""
@@ -136,11 +103,6 @@ EXPERIMENTS = {
             for kind in names["ATTENTIONS"]
         ],
         ("SIZES", "QUESTIONS", "SUMMARIES"),
-    ),
-    "07_self_attention": Experiment(
-        transformer,
-        lambda names: [{"name": name} for name in (*names["KINDS"], *names["RATES"])],
-        ("READER", "RATES", "BUDGET", "SIZES"),
     ),
 }
 
