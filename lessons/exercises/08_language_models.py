@@ -266,18 +266,14 @@ from grading.checks import check
 # On random numbers, beside the course's own: a mistake that it knows is named.
 check("sample", sample, cases="visible")
 
-# By hand: weights 1, 2 and 4; 20,000 draws, so shares are right within a hundredth or two.
-logits = torch.tensor([1.0, 2.0, 4.0]).log().expand(20_000, 3)
-for temperature, top_k, by_hand in (
-    (1, None, (1, 2, 4)),
-    (0.5, None, (1, 4, 16)),
-    (1, 2, (0, 1, 2)),
-    (0, None, (0, 0, 1)),
-):
-    ids = sample(logits, temperature, top_k, torch.Generator().manual_seed(1))
-    assert ids.shape == (20_000,), f"one id per row, shape (20000,), not {tuple(ids.shape)}"
-    shares, wanted = torch.bincount(ids, minlength=3) / 20_000, torch.tensor(by_hand) / sum(by_hand)
-    assert torch.allclose(shares, wanted, atol=0.03), (
+# By hand: weights 1, 2 and 4. In 5,000 draws a share is right within a few hundredths.
+logits, draws = torch.tensor([1.0, 2.0, 4.0]).log(), 5_000
+by_hand = {(1, None): (1, 2, 4), (0.5, None): (1, 4, 16), (1, 2): (0, 1, 2), (0, None): (0, 0, 1)}
+for (temperature, top_k), weights in by_hand.items():
+    ids = sample(logits.expand(draws, 3), temperature, top_k, torch.Generator().manual_seed(1))
+    assert ids.shape == (draws,), f"one id per row, shape ({draws},), not {tuple(ids.shape)}"
+    shares, wanted = torch.bincount(ids, minlength=3) / draws, torch.tensor(weights) / sum(weights)
+    assert torch.allclose(shares, wanted, atol=0.05), (
         f"temperature {temperature}, top_k {top_k}: shares should be {wanted.tolist()}, not {shares.tolist()}"
     )
 print("8.2: all tests that you can see pass")
@@ -536,14 +532,12 @@ assert targets.tolist() == [[-100, 5, 6, 7, 8, -100, -100]], f"with share 1, tar
 inputs, targets = mask_tokens(tokens, 4, [0, 1, 2], 0.0, torch.Generator().manual_seed(1))
 assert torch.equal(inputs, tokens) and (targets == -100).all(), "with share 0 nothing is hidden"
 
-# Each token by itself: in 20,000 rows, 30% of the words are hidden, and 9% of the pairs.
-inputs, _ = mask_tokens(tokens.expand(20_000, 7), 4, [0, 1, 2], 0.3, torch.Generator().manual_seed(1))
+# Each token by itself: in 5,000 rows, 30% of the words are hidden, and 9% of the pairs.
+inputs, _ = mask_tokens(tokens.expand(5_000, 7), 4, [0, 1, 2], 0.3, torch.Generator().manual_seed(1))
 hidden = (inputs == 4).float()
-assert abs(hidden[:, 1:5].mean() - 0.3) < 0.03, (
-    f"{hidden[:, 1:5].mean():.3f} of the words are hidden, not 0.3"
-)
-both = (hidden[:, 1] * hidden[:, 2]).mean()
-assert abs(both - 0.09) < 0.03, f"two neighbors are both hidden in {both:.3f} of the rows, not in 0.09"
+share, both = hidden[:, 1:5].mean(), (hidden[:, 1] * hidden[:, 2]).mean()
+assert abs(share - 0.3) < 0.04, f"{share:.3f} of the words are hidden, not 0.3"
+assert abs(both - 0.09) < 0.05, f"two neighbors are both hidden in {both:.3f} of the rows, not in 0.09"
 print("8.4: all tests that you can see pass")
 
 ### BEGIN HIDDEN TESTS
