@@ -527,14 +527,16 @@ Figure(ax, "An attention map of French words by English words, with frames at th
 r"""
 **What happened.** Mostly: {look[linked]:.0f}% of the words have their brightest cell on a linked word, more
 than a diagonal would get ({look[diagonal]:.0f}%), and in {look[after]:.0f}% it lies on the word right after.
-Nobody told the model to align, and the map is far from clean. In the last block, a position no longer holds
-one word: the first block has mixed in its neighbors, so a look at the word *after* can bring home the word
-itself.
+Nobody told the model to align. Look at *il*: it is brightest at *welcome*, the noun that *it* stands for,
+which decides between *il* and *elle*. And in the last block a position no longer holds one word. The first
+block has mixed in its neighbors, so a look at the word *after* can bring home the word itself.
 """
 
 # %% claim
 numbers["look"] = {"linked": linked, "after": after, "diagonal": diagonal}
 assert linked > diagonal + 3 and after > 5 and linked < 90
+il = map_of(sources[row], references[row])[references[row].index("il")]
+assert sources[row][il.argmax()] == "welcome"
 
 # %% [markdown]
 r"""
@@ -572,9 +574,9 @@ with torch.no_grad():
 r"""
 What stays is the comparison of each word with all before it, about $n^2/2$ in all, and the memory. GPT-3 has
 96 blocks and vectors of 12,288 numbers; with 2 bytes per number, the keys and values of one word take
-{cache[word]:.1f} MB, and those of its 2,048 words {cache[text]:.1f} GB. Much of what distinguishes today's
-blocks from yours makes this smaller: several heads share their keys and values (Shazeer 2019), or they are
-stored compressed (DeepSeek-AI 2024).
+{cache[word]:.1f} MB, and those of its 2,048 words {cache[text]:.1f} GB. Today's blocks make
+this smaller: heads share their keys and values (Shazeer 2019), or these are stored compressed (DeepSeek-AI
+2024).
 
 ## How we got here, and what stayed
 
