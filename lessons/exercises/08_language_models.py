@@ -13,7 +13,7 @@ You will
 - **predict** what temperature, top-k and hiding do, and run it to see,
 - **explain** which of the two tasks fits which job.
 
-About 85 minutes, 15 points: 2 for exercise 8.1, 4 for 8.2, and 3 each for 8.3, 8.4 and a written answer.
+About 85 minutes, 13 points: 2 each for exercises 8.1 and 8.4, and 3 each for 8.2, 8.3 and a written answer.
 Every exercise stands alone. If one needs what another asks for, use the course's own version, such as
 `library.sample`: a mistake in one costs nothing in the next.
 """
@@ -161,7 +161,7 @@ check("next_word_batch", next_word_batch)
 r"""
 ### Exercise 8.2 · Draw a token, timidly or boldly
 
-25 min · ●●○ · 4 points
+25 min · ●●○ · 3 points
 
 Turn logits into one token per row, drawn at random:
 
@@ -259,7 +259,7 @@ likely, whatever the model has learned.
 </details>
 """
 
-# %% test="sample" points=4
+# %% test="sample" points=3
 import torch
 from grading.checks import check
 
@@ -425,7 +425,7 @@ check("generate", generate)
 r"""
 ### Exercise 8.4 · Hide words, and ask for them
 
-20 min · ●●○ · 3 points
+20 min · ●●○ · 2 points
 
 A masked model gets a text with holes and predicts what was there. Hide each ordinary token with probability
 `share`, **independently** of all others, and never hide a special one.
@@ -517,7 +517,7 @@ text, where a GPT learns from all of them. That is one reason why it needs more 
 </details>
 """
 
-# %% test="mask_tokens" points=3
+# %% test="mask_tokens" points=2
 import torch
 from grading.checks import check
 
