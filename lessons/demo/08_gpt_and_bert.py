@@ -355,7 +355,7 @@ for sentence in "the ___ broke a glass", "we ___ the bill", "the waiters were ba
 # %% [markdown]
 r"""
 **What happened.** Only staff breaks a glass, and BERT reads that on the right of the blank. GPT, which has
-read *the*, spreads its bet over the whole menu.
+read *the*, spreads its bet over many words.
 """
 
 # %% claim
