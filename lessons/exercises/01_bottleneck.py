@@ -17,9 +17,8 @@ You will
 - **measure** translations by the length of their source,
 - **explain** what a fall of the curve shows, and what it does not.
 
-About 100 minutes, 17 points: 2 for exercises 1.1, 1.2, 1.4 and 1.6, 3 for 1.3 and 1.5, and 3 for a written
-answer. Every exercise stands alone: you can do them in any order, and a mistake in one costs nothing in the
-next.
+About 100 minutes, 15 points: 2 each for exercises 1.1 to 1.6, and 3 for a written answer. Every exercise
+stands alone: you can do them in any order, and a mistake in one costs nothing in the next.
 """
 
 # %% [markdown]
@@ -279,7 +278,7 @@ check("sequence_loss", sequence_loss)
 r"""
 ### Exercise 1.3 · Read a sentence in both directions
 
-20 min · ●●● · 3 points
+20 min · ●●● · 2 points
 
 Read the words forward and backward, keep a state for every place, and make one vector of what both
 directions know at their end.
@@ -398,7 +397,7 @@ and `last[1]` the backward one. `torch.cat([..., ...], dim=-1)` joins them, sent
 encoder = Encoder(vocab_size=11, embed_dim=3, hidden_dim=4, pad_id=0)
 [result.shape for result in encoder(torch.tensor([[5, 6, 7], [8, 0, 0]]), torch.tensor([3, 1]))]
 
-# %% test="Encoder" points=3
+# %% test="Encoder" points=2
 import torch
 from torch import nn
 
@@ -565,7 +564,7 @@ check("Decoder", Decoder)
 r"""
 ### Exercise 1.5 · Translate, one word at a time
 
-20 min · ●●● · 3 points
+20 min · ●●● · 2 points
 
 No right translation is known now, so the decoder reads what it has written itself: take the likeliest word
 at each step (**greedy**), feed it back, and stop when every sentence has written its end token.
@@ -674,7 +673,7 @@ class CountUp(nn.Module):
 
 greedy_decode(CountWords(), CountUp(), torch.tensor([[7, 8], [9, 0]]), torch.tensor([2, 1]), 3, 2, max_len=6)
 
-# %% test="greedy_decode" points=3
+# %% test="greedy_decode" points=2
 import torch
 from torch import nn
 

@@ -15,8 +15,8 @@ You will
 - **train** a translator, update by update, until it passes a test on reviews that nobody has seen,
 - **translate** with it, and keep a map of where it looked.
 
-About 120 minutes, 18 points: 4 each for exercises 3.1 and 3.2, 3 each for 3.3 and 3.4, 2 for 3.5, and 2 for a
-written answer. Every exercise stands alone: where one needs what another asks for, it uses the course's own
+About 120 minutes, 14 points: 3 each for exercises 3.1 and 3.2, and 2 each for 3.3, 3.4, 3.5 and a written
+answer. Every exercise stands alone: where one needs what another asks for, it uses the course's own
 version, so a mistake in one costs nothing in the next.
 """
 
@@ -67,7 +67,7 @@ torch.set_num_threads(1)  # models this small are no faster with two
 r"""
 ### Exercise 3.1 · Think, then look
 
-20 min · ●●○ · 4 points
+20 min · ●●○ · 3 points
 
 Luong's decoder lets its cell read the word first; the **new** state asks, and what it finds is joined to it
 before the output is written.
@@ -182,7 +182,7 @@ logits, state, weights = decoder(
 )
 weights
 
-# %% test="LuongDecoder" points=4
+# %% test="LuongDecoder" points=3
 import math
 
 import torch
@@ -218,7 +218,7 @@ check("LuongDecoder", LuongDecoder)
 r"""
 ### Exercise 3.2 · Look, then think
 
-30 min · ●●● · 4 points
+30 min · ●●● · 3 points
 
 Bahdanau's decoder asks with its **old** state, before it reads the word, and feeds what it finds into the
 cell.
@@ -333,7 +333,7 @@ logits, state, weights = decoder(
 )
 logits.shape, state.shape, weights.shape
 
-# %% test="BahdanauDecoder" points=4
+# %% test="BahdanauDecoder" points=3
 import torch
 from grading.checks import check
 
@@ -366,7 +366,7 @@ check("BahdanauDecoder", BahdanauDecoder)
 r"""
 ### Exercise 3.3 · One update
 
-20 min · ●●○ · 3 points
+20 min · ●●○ · 2 points
 
 Let the model predict every next word of a batch, given the **true** words before it; measure the loss; move
 each parameter a little down its gradient.
@@ -466,7 +466,7 @@ tell which.
 </details>
 """
 
-# %% test="train_step" points=3
+# %% test="train_step" points=2
 import math
 
 import torch
@@ -506,7 +506,7 @@ check("train_step", train_step)
 r"""
 ### Exercise 3.4 · Translate, and keep the map
 
-25 min · ●●● · 3 points
+25 min · ●●● · 2 points
 
 Now there are no true words: feed the decoder its own last word, take the likeliest next one, and go on until
 it writes the end token. This is called **greedy** decoding.
@@ -615,7 +615,7 @@ for words, weights in translate(
 ):
     print(" ".join(words), tuple(weights.shape))
 
-# %% test="translate" points=3
+# %% test="translate" points=2
 import torch
 
 from utils.models import Seq2Seq

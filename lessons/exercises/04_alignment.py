@@ -16,8 +16,8 @@ You will
   how much weight each source word gets from all rows,
 - **explain** what such a map tells about a model, and what it does not.
 
-About 80 minutes, 16 points: 3 each for exercises 4.1 and 4.3, and 2 each for the other five. Two of these are
-written answers, which a person grades, so the check at the end counts up to 12. Every exercise stands alone:
+About 80 minutes, 14 points: 2 for each of the seven exercises. Two of these are written answers, which a
+person grades, so the check at the end counts up to 10. Every exercise stands alone:
 you can do them in any order. The cells in between use the course's own functions, `library`, wherever an
 exercise is not about its own answer.
 """
@@ -88,7 +88,7 @@ print(test.src[review], "->", test.tgt[review])
 r"""
 ### Exercise 4.1 · Draw the map
 
-20 min · ●●○ · 3 points
+20 min · ●●○ · 2 points
 
 Draw the weights as a heat map that can be read, and compared with any other one.
 
@@ -192,7 +192,7 @@ adjectives, but one sentence is no measurement yet: after a training with seed 0
 </details>
 """
 
-# %% test="plot_attention" points=3
+# %% test="plot_attention" points=2
 import matplotlib.pyplot as plt
 import torch
 from grading.checks import check
@@ -319,7 +319,7 @@ check("hard_alignment", hard_alignment)
 r"""
 ### Exercise 4.3 · How wrong are they?
 
-15 min · ●●○ · 3 points
+15 min · ●●○ · 2 points
 
 Compare the links of a whole corpus with gold links: the **alignment error rate** of Och and Ney (2003).
 
@@ -432,7 +432,7 @@ You see the best of the three, which is seed 1.
 </details>
 """
 
-# %% test="alignment_error_rate" points=3
+# %% test="alignment_error_rate" points=2
 from grading.checks import check
 
 # On random links, beside the course's own: a mistake that it knows is named.
@@ -844,7 +844,7 @@ Other correct reasons count as much as these. Language is not graded, nor is len
 # %% [markdown]
 r"""
 When you have written all that you want to hand in, let the grader look at the whole notebook. It trains
-again, so it takes a little longer than "Run all". It counts up to 12 points: the other four are those of the
+again, so it takes a little longer than "Run all". It counts up to 10 points: the other four are those of the
 two written answers.
 """
 

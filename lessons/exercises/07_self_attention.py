@@ -17,8 +17,8 @@ You will
 - **predict** what each part can and cannot do, and run it to see,
 - **explain** what is lost together with the recurrent network, and what brings it back.
 
-About 105 minutes, 17 points: 2 each for exercises 7.1 and 7.2, 4 for 7.3, 3 each for 7.4 and 7.5, and 3 for
-a written answer. Every exercise stands alone: you can do them in any order. Where one needs what another asks
+About 105 minutes, 15 points: 2 each for exercises 7.1, 7.2 and 7.4, and 3 each for 7.3, 7.5 and a written
+answer. Every exercise stands alone: you can do them in any order. Where one needs what another asks
 for, use the course's own version, `library.causal_mask` for instance: then a mistake in one costs nothing in
 the next.
 """
@@ -363,7 +363,7 @@ check("causal_mask", causal_mask)
 r"""
 ### Exercise 7.3 · Many heads
 
-30 min · ●●● · 4 points
+30 min · ●●● · 3 points
 
 Give every word several spotlights: share the projected vectors out among **heads**, let each head attend by
 itself, put what they found side by side, and mix it with one more matrix.
@@ -498,7 +498,7 @@ of a trained model then specialise is another question; nothing in this layer fo
 </details>
 """
 
-# %% test="MultiHeadAttention" points=4
+# %% test="MultiHeadAttention" points=3
 import math
 
 import torch
@@ -537,7 +537,7 @@ check("MultiHeadAttention", MultiHeadAttention)
 r"""
 ### Exercise 7.4 · Say where a word stands
 
-20 min · ●●○ · 3 points
+20 min · ●●○ · 2 points
 
 Give every position a vector of its own, to be added to the word that stands there: sines and cosines of waves
 that grow slower from column to column.
@@ -646,7 +646,7 @@ bottom hardly at all. That contexts differ does not mean that a model uses it we
 </details>
 """
 
-# %% test="positional_encoding" points=3
+# %% test="positional_encoding" points=2
 import torch
 from grading.checks import check
 

@@ -13,7 +13,7 @@ You will
 - **predict** what temperature, top-k and hiding do, and run it to see,
 - **explain** which of the two tasks fits which job.
 
-About 85 minutes, 13 points: 2 each for exercises 8.1 and 8.4, and 3 each for 8.2, 8.3 and a written answer.
+About 85 minutes, 12 points: 2 each for exercises 8.1, 8.3 and 8.4, and 3 each for 8.2 and a written answer.
 Every exercise stands alone. If one needs what another asks for, use the course's own version, such as
 `library.sample`: a mistake in one costs nothing in the next.
 """
@@ -286,7 +286,7 @@ check("sample", sample)
 r"""
 ### Exercise 8.3 · Write, word by word
 
-20 min · ●●○ · 3 points
+20 min · ●●○ · 2 points
 
 Ask for the next token, draw it, append it, ask again. Each new token sees **all** tokens before it, the
 prompt included.
@@ -394,7 +394,7 @@ The GPT of demo 08 is written by the same loop. It differs in `step` alone, whic
 </details>
 """
 
-# %% test="generate" points=3
+# %% test="generate" points=2
 import torch
 from grading.checks import check
 

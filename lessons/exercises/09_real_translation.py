@@ -16,7 +16,7 @@ You will
 - **compare** two systems on the same sentences, with intervals and a paired test,
 - **report** what was measured, what it allows you to say, and what it does not.
 
-About 100 minutes, 15 points: 5 for exercise 9.1, 4 for 9.2 and 6 for the report, 9.3. Every exercise stands
+About 100 minutes, 13 points: 4 for exercise 9.1, 3 for 9.2 and 6 for the report, 9.3. Every exercise stands
 alone: where the experiment needs what 9.1 and 9.2 ask for, the course's own versions may take their place.
 """
 
@@ -46,7 +46,7 @@ torch.set_num_threads(1)  # models as small as these gain nothing from a second 
 r"""
 ### Exercise 9.1 · Beam search
 
-40 min · ●●● · 5 points
+40 min · ●●● · 4 points
 
 Keep the `beam_size` likeliest beginnings of a translation alive side by side, instead of one, and return the
 best sentence that comes of them. Such a beginning is called a **hypothesis**.
@@ -211,7 +211,7 @@ for beam_size in (1, 2):
     )
     print(beam_size, [words[i] for i in ids], round(float(score), 3))
 
-# %% test="beam_search" points=5
+# %% test="beam_search" points=4
 import math
 
 import torch
@@ -275,7 +275,7 @@ check("beam_search", beam_search)
 r"""
 ### Exercise 9.2 · Compare two systems
 
-15 min · ●●○ · 4 points
+15 min · ●●○ · 3 points
 
 Say by how much system B beats system A, and whether so large a difference could come from the choice of test
 sentences alone.
@@ -389,7 +389,7 @@ for name, value in found.items():
     shown = [round(float(v), 1) for v in value] if "interval" in name else value
     print(f"{name:<13}", f"{value:.3f}" if isinstance(value, float) else shown)
 
-# %% test="compare_systems" points=4
+# %% test="compare_systems" points=3
 from grading.checks import check
 
 # On random sentences, the same every time, beside the course's own: a mistake that it knows is named.
