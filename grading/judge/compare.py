@@ -5,6 +5,8 @@ enough for any order of summing and for a small number in a denominator, and far
 mistake changes.
 """
 
+from functools import partial
+
 import numpy as np
 
 RTOL, ATOL = 1e-4, 1e-5
@@ -15,20 +17,20 @@ def number(value):
     return value.item() if isinstance(value, np.ndarray) and value.shape in ((), (1,)) else value
 
 
-def close(e, g):
+def close(e, g, atol=ATOL):
     """Is `g` the expected value, within rounding? A list is like a tuple, a tensor like its numbers."""
     if isinstance(e, np.ndarray):
         if not isinstance(g, np.ndarray) or e.shape != g.shape:
             return False
-        return np.allclose(e, g, rtol=RTOL, atol=ATOL, equal_nan=True)
+        return np.allclose(e, g, rtol=RTOL, atol=atol, equal_nan=True)
     e, g = number(e), number(g)
     if isinstance(e, list | tuple):
         g = g.tolist() if isinstance(g, np.ndarray) else g
-        return isinstance(g, list | tuple) and len(e) == len(g) and all(map(close, e, g))
+        return isinstance(g, list | tuple) and len(e) == len(g) and all(map(partial(close, atol=atol), e, g))
     if isinstance(e, dict):
-        return isinstance(g, dict) and e.keys() == g.keys() and all(close(e[key], g[key]) for key in e)
+        return isinstance(g, dict) and e.keys() == g.keys() and all(close(e[key], g[key], atol) for key in e)
     if isinstance(e, float) and isinstance(g, bool | int | float):
-        return bool(np.isclose(e, g, rtol=RTOL, atol=ATOL, equal_nan=True))
+        return bool(np.isclose(e, g, rtol=RTOL, atol=atol, equal_nan=True))
     return (
         type(e) in (bool, int) and type(g) in (bool, int, float) and e == g or type(e) is type(g) and e == g
     )

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from grading.judge.compare import ATOL, RTOL, close, equal, number, same_gradient
+from grading.judge.compare import RTOL, close, equal, number, same_gradient
 from grading.judge.registry import Fault
 from grading.sandbox.cases import Unknown
 
@@ -69,7 +69,7 @@ def _value_faults(this, case, expected, got, named):
     for name, e in zip(this.outputs, expected.outputs, strict=False):
         if isinstance(e, np.ndarray) and np.isfinite(e).all() and not np.isfinite(named[name]).all():
             yield f"{name} contains NaN or infinity. Every number should be finite."
-        elif not close(e, named[name]):
+        elif not close(e, named[name], this.atol):
             if isinstance(e, np.ndarray):
                 yield f"{name} has the right shape, but not the right numbers."
             else:
@@ -159,13 +159,13 @@ def evidence(this, case, expected, got):
     if not case.visible:
         return rows[0]
     for name, e, g in zip(this.outputs, expected.outputs, got.outputs, strict=False):
-        if close(e, g):
+        if close(e, g, this.atol):
             continue
         if isinstance(e, dict) and isinstance(g, dict) and e.keys() == g.keys():
-            unlike = [key for key in e if not close(e[key], g[key])]
+            unlike = [key for key in e if not close(e[key], g[key], this.atol)]
             e, g = ({key: entries[key] for key in unlike} for entries in (e, g))
         if isinstance(g, np.ndarray) and isinstance(e, np.ndarray) and g.shape == e.shape and e.size > FEW:
-            at = tuple(int(i) for i in np.argwhere(~np.isclose(e, g, RTOL, ATOL, equal_nan=True))[0])
+            at = tuple(int(i) for i in np.argwhere(~np.isclose(e, g, RTOL, this.atol, equal_nan=True))[0])
             rows.append(f"  expected {name}{list(at)} {e[at]:.4f}, got {g[at]:.4f}")
         else:
             rows += [f"  expected {_show(name, e)}", f"  got      {_show(name, g)}"]

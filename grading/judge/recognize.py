@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from grading.judge.compare import close, same_gradient
-from grading.judge.registry import mistakes_of
+from grading.judge.compare import ATOL, close, same_gradient
+from grading.judge.registry import find_check, mistakes_of
 from grading.sandbox import calls
 
 
-def same(a, b):
+def same(a, b, atol=ATOL):
     """Two outcomes that could come from the same mistake. Two calls that fail may fail differently."""
     if bool(a.error) != bool(b.error) or len(a.outputs) != len(b.outputs):
         return False
     for x, y in zip(a.outputs, b.outputs, strict=True):
         if isinstance(x, np.ndarray) and isinstance(y, np.ndarray) and x.dtype != y.dtype:
             return False
-        if not close(x, y):
+        if not close(x, y, atol):
             return False
     if not close(a.inputs, b.inputs):
         return False
@@ -32,7 +32,7 @@ def recognize(name, cases, got, failed):
     rows = [row for row in zip(cases, got, strict=False) if not row[0].elsewhere]
 
     def alike(a, b):
-        return same(a, b) and (not errors_only or a.error == b.error)
+        return same(a, b, find_check(name).atol) and (not errors_only or a.error == b.error)
 
     for known in mistakes_of(name):
         if all(alike(calls.call(known.answer, case), outcome) for case, outcome in rows):

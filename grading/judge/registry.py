@@ -14,6 +14,8 @@ from functools import cache, cached_property, partial
 from importlib import import_module
 from pathlib import Path
 
+from grading.judge.compare import ATOL
+
 EXERCISES = sorted(path.parent.name for path in Path(__file__).parents[1].glob("exercises/*/checks.py"))
 _CHECKS, _MISTAKES = {}, {}
 
@@ -40,7 +42,8 @@ class Check:
     Each of `properties` is called with a case and the outputs by name, all of the right kind and shape. It
     returns a `Fault` if a property is broken, or a sentence that contains nothing of the answer, else None.
     Without a `reference` they alone decide. `gradients` are compared where outputs are float tensors;
-    `device` adds a case in which the inputs are on another device.
+    `device` adds a case in which the inputs are on another device. Numbers may differ by `atol`, which is
+    larger if an answer draws at random.
     """
 
     reference: Callable | None
@@ -49,13 +52,14 @@ class Check:
     properties: tuple = ()
     gradients: bool = True
     device: bool = True
+    atol: float = ATOL
 
 
-def checks(name, reference, outputs, properties=(), gradients=True, device=True):
+def checks(name, reference, outputs, properties=(), gradients=True, device=True, atol=ATOL):
     """Register the decorated generator of cases as the check of the answer called `name`."""
 
     def register(draw):
-        _CHECKS[name] = Check(reference, draw, outputs, properties, gradients, device)
+        _CHECKS[name] = Check(reference, draw, outputs, properties, gradients, device, atol)
         return draw
 
     return register
