@@ -7,8 +7,9 @@ from grading.judge.registry import Fault
 from grading.sandbox.cases import Unknown
 
 FEW = 12  # so many numbers are still worth printing
-LONG = 300  # and so many letters
+LONG = 160  # and so many letters
 STOPPED = ""  # the kind of an error that the judge itself reports
+NOT_NUMBERS = {"nan": "NaN (or ValueError)", "inf": "infinity (or a division by zero)"}
 NOT_WRITTEN = "It is not written yet: replace raise NotImplementedError with your answer."
 
 
@@ -70,7 +71,9 @@ def _value_faults(this, case, expected, got, named):
         if isinstance(e, np.ndarray) and np.isfinite(e).all() and not np.isfinite(named[name]).all():
             yield f"{name} contains NaN or infinity. Every number should be finite."
         elif not close(e, named[name], this.atol):
-            if isinstance(e, np.ndarray):
+            if isinstance(e, np.ndarray) and e.dtype.kind == "b":
+                yield f"{name} has the right shape, but some entries are True instead of False, or reversed."
+            elif isinstance(e, np.ndarray):
                 yield f"{name} has the right shape, but not the right numbers."
             else:
                 yield f"{name} has the right type, but not the expected value."
@@ -153,7 +156,8 @@ def _gradient_fault(expected, got):
 
 def evidence(this, case, expected, got):
     """Where it was seen, what was expected and what came; only sizes where students may not know more."""
-    inputs = [_show(name, value, case.visible) for name, value in case.inputs.items()]
+    shown = {name: value for name, value in case.inputs.items() if name[0] != "_"}  # for the harness
+    inputs = [_show(name, value, case.visible) for name, value in shown.items()]
     inputs += [f"{argument} {name}" for argument, name in case.library.items()]
     rows = [f"  seen with {case.title}: {', '.join(inputs)}"]
     if not case.visible:
@@ -178,6 +182,7 @@ def _show(name, value, visible=True):
         if not visible and _hides(value):
             return f"{name} ({len(value)})"
         text = value.kind if isinstance(value, Unknown) else str(_rounded(value))
+        text = NOT_NUMBERS.get(text, text)
         if len(text) > LONG and isinstance(value, list) and all(isinstance(item, str) for item in value):
             return f"{name} ({len(value)}), the first {value[0]!r}"
         if isinstance(value, set) and value:

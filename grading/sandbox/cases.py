@@ -12,7 +12,8 @@ import numpy as np
 class Case:
     """One call of an answer.
 
-    `inputs` are the arguments in order, as plain data; arrays become tensors. `library` names what is
+    `inputs` are the arguments in order, as plain data; arrays become tensors. Those whose name starts with an
+    underscore are for the harness, and messages don't show them. `library` names what is
     passed after them: argument to dotted name in `utils`. `sizes` and `parameters` make a module: of
     the answer where that is a class, else of the class that `library` names. `harness` names a
     function in an exercise's harness.py, "exercise.function", that takes the answer and all arguments and

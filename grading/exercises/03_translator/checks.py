@@ -314,8 +314,8 @@ def _(rng):
         return Case(
             title,
             inputs={
-                "src_words": src_words,
-                "tgt_words": tgt_words,
+                "_src_words": src_words,
+                "_tgt_words": tgt_words,
                 "sentences": [rng.choice([*src_words, *unknown], length).tolist() for length in lengths],
                 "max_len": max_len,
             },

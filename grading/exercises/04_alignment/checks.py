@@ -36,10 +36,10 @@ def plot_attention(weights, src_tokens, tgt_tokens, ax=None):
 
 def _is_in_its_place(case, outputs):
     place = outputs["drawn on"]
-    if case.inputs["given"] and place != GIVEN:
+    if case.inputs["_given"] and place != GIVEN:
         text = "An Axes was passed, but the map is not on it. Use ax.imshow, not plt.imshow"
         return Fault(f"{text}: it is on {place}.", f"{text}.")
-    if not case.inputs["given"] and place != NEW:
+    if not case.inputs["_given"] and place != NEW:
         text = "Without an Axes it should make a new figure"
         return Fault(f"{text}: the map is on {place}.", f"{text}.")
     return None
@@ -119,7 +119,7 @@ def _(rng):
                 "weights": weights,
                 "src_tokens": [str(word) for word in rng.choice(words, columns)],
                 "tgt_tokens": [str(word) for word in rng.choice(words, rows)],
-                "given": given,
+                "_given": given,
             },
             harness="04_alignment.plot_attention",
             visible=visible,
