@@ -159,7 +159,7 @@ def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, pa
     right = ("dot_score", "scaled_dot_score", "MultiplicativeScore", "AdditiveScore")
     wrong = {"test_masked_softmax": "0", "test_attend": "0"}
     assert dict(points) == {f"test_{name}": "2" for name in right} | wrong | {"why_attention": ""}
-    for name, mistake in [("masked_softmax", "The mask isn't used"), ("attend", "made of the keys")]:
+    for name, mistake in [("masked_softmax", "so padding receives weight"), ("attend", "made of the keys")]:
         inside.locator(f"#{name}-comment[placeholder*='{mistake}']").wait_for()
         assert inside.locator("pre", has_text=re.compile(f"✗ 0 of 3 points\n.*{mistake}")).is_visible()
     assert inside.get_by_text("A weight of 0.8 does not prove that the word was the cause").is_visible()
