@@ -73,6 +73,7 @@ CLAIM = {"title": "claim"}  # how jupytext reads `# %% claim`
 JUPYTEXT_METADATA = {"cell_marker", "lines_to_next_cell", "lines_to_end_of_cell_marker"}
 FIGURE = re.compile(r"!\[([^]]*)\]\(\.\./figures/(\w+)\.svg\)")
 PREDICT, ANSWER = "**Predict.**", "**What happened.**"
+NEXT = re.compile(r"\n\n(?=#+ |\*\*(?:Predict|Think)\.\*\*)")  # where the explanation ends
 HIDDEN = {"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}  # for myst-nb, and for JupyterLab
 # A number in a text, after what may look like one: code and formulas stay as they are.
 NUMBER = re.compile(
@@ -395,9 +396,9 @@ def hide_answers(cells):
             before, answer, after = cell.source.partition(ANSWER)
             asked = PREDICT in after or (not answer and (asked or PREDICT in before))
             if answer:
-                after, question, rest = after.partition(f"\n\n{PREDICT}")
+                after, *rest = NEXT.split(after, maxsplit=1)
                 folded = f"<details><summary><b>What happened</b></summary>\n\n{after.strip()}\n\n</details>"
-                cell.source = f"{before}{folded}{question}{rest}"
+                cell.source = "\n\n".join([before + folded, *rest])
         elif asked and not is_claim(cell):
             cell.metadata = dict(HIDDEN)
 

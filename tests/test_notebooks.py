@@ -256,6 +256,8 @@ more + 1
 
 # %% [markdown]
 # **What happened.** It was $2$ more.
+#
+# ## A heading ends it
 
 # %%
 more + 2
@@ -265,7 +267,7 @@ more + 2
 def test_outputs_and_explanations_stay_hidden_until_opened(course):
     write_lesson(course, QUIZ, "demo")
     build(course, ["03_more"])
-    _, silent, first, text, second, _, third = read(course, "demo/03_more.ipynb").cells
+    _, silent, first, text, second, explained, third = read(course, "demo/03_more.ipynb").cells
     for cell in (first, second):
         assert cell.metadata == {"tags": ["hide-output"], "jupyter": {"outputs_hidden": True}}
     assert silent.metadata == third.metadata == {}
@@ -273,6 +275,7 @@ def test_outputs_and_explanations_stay_hidden_until_opened(course):
     assert [cell.outputs[0].data["text/plain"] for cell in (second, third)] == [" \n2", "3"]
     fold = "<details><summary><b>What happened</b></summary>\n\nIt was 1 more.\n\n</details>"
     assert text.source == f"*A caption.*\n\n{fold}\n\n**Predict.** And now?"
+    assert explained.source.endswith("It was $2$ more.\n\n</details>\n\n## A heading ends it")
 
 
 def test_figures_are_embedded(course):

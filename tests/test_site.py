@@ -326,7 +326,7 @@ def test_choosing_light_or_dark_looks_like_the_systems_own(reader):
 
 
 def test_a_wide_formula_can_be_scrolled_with_the_keyboard(reader):
-    go(reader.page, "lessons/02_attention.html", size=NARROW)
+    go(reader.page, "lessons/08_gpt_and_bert.html", size=NARROW)
     box = reader.page.locator("div.math[tabindex]").first
     box.focus()
     reader.page.keyboard.press("ArrowRight")

@@ -29,9 +29,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from utils import pretrained
 from utils.data.coreference import load_coreference, make_sentence
+from utils.explorer import playground
 from utils.plotting import Figure, plot_curves, plot_maps
-from utils.text import PAD_ID, Vocabulary, pad
+from utils.text import BOS_ID, EOS_ID, PAD_ID, Vocabulary, encoded_reviews, pad
 from utils.training import in_parallel, seed_everything
 from utils.transformer import TransformerBlock, positional_encoding
 
@@ -462,6 +464,35 @@ places, and far more letters are right. Nothing tells a head what to look for; t
 
 # %% claim
 assert 30 < found[1][0] < 65 and found[2][0] > found[1][0] + 10 and found[4][0] > found[1][0] + 20
+
+# %% [markdown]
+r"""
+A trained translator has heads too. The small Transformer below has four. Open *Temperature, training, heads,
+and saving*, choose one head after another, and step through the sentence.
+
+**Predict.** To write *incroyable*, do all four heads look at the same English word? And to write the first
+*le*?
+"""
+
+# %%
+playground(["transformer"], shown=["transformer"])
+
+# %% [markdown]
+r"""
+**What happened.** For *incroyable* all four look most at "amazing". For *le* they divide the work: some look
+at "the", and some at "restaurant", because the noun decides between *le* and *la*.
+"""
+
+# %% claim
+encoded, translator, maps = encoded_reviews(), pretrained.load("transformer"), []
+english = ["the", "restaurant", "was", "amazing", "but", "the", "service", "was", "slow"]
+french = ["le", "restaurant", "était"]
+translator.decoder[-1].cross_block.attention.register_forward_hook(lambda _, __, found: maps.append(found[1]))
+ids = torch.tensor([[*encoded.src_vocab.encode(english), EOS_ID]])
+written = torch.tensor([[BOS_ID, *encoded.tgt_vocab.encode(french)]])
+translator(ids, torch.tensor([ids.shape[1]]), written)
+looks = maps[0][0].argmax(-1).T.tolist()  # (tgt_len, heads)
+assert set(looks[3]) == {english.index("amazing")} and set(looks[0]) == {0, 1}
 
 # %% [markdown]
 r"""
