@@ -658,9 +658,6 @@ assert (weights.argsort(-1) == torch.tensor([2, 0, 1])).all()
 # %% [markdown]
 r"""
 The trained translator below has this knob too, under *Temperature, training, heads, and saving*.
-
-**Predict.** Set the temperature to 4, so the lines blur. Does the translation survive? Then add clauses until
-there are five. Does it still?
 """
 
 # %%
@@ -668,6 +665,9 @@ playground(["additive"])
 
 # %% [markdown]
 r"""
+**Predict.** Set the temperature to 4, so the lines blur. Does the translation survive? Then add clauses until
+there are five. Does it still?
+
 **What happened.** A short review survives: the right word still has the largest part of a blurred blend. A
 long one doesn't. The average over all test reviews of one clause is a BLEU of {hot[1]:.0f}, and with five
 clauses it is {hot[5]:.0f}, where the plain softmax has {hot[plain]:.0f}. The more words share the light, the

@@ -469,9 +469,6 @@ assert 30 < found[1][0] < 65 and found[2][0] > found[1][0] + 10 and found[4][0] 
 r"""
 A trained translator has heads too. The small Transformer below has four. Open *Temperature, training, heads,
 and saving*, choose one head after another, and step through the sentence.
-
-**Predict.** To write *incroyable*, do all four heads look at the same English word? And to write the first
-*le*?
 """
 
 # %%
@@ -479,6 +476,9 @@ playground(["transformer"], shown=["transformer"])
 
 # %% [markdown]
 r"""
+**Predict.** To write *incroyable*, do all four heads look at the same English word? And to write the first
+*le*?
+
 **What happened.** For *incroyable* all four look most at "amazing". For *le* they divide the work: some look
 at "the", and some at "restaurant", because the noun decides between *le* and *la*.
 """
