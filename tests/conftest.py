@@ -15,6 +15,8 @@ from types import SimpleNamespace
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# Files that take minutes: begun last, one of them would keep one process busy and leave the others idle.
+LONG = {f"test_{name}" for name in ("lessons", "lab", "site", "run", "notebooks", "frame", "playground")}
 
 DEMO = '''# %% [markdown]
 r"""
@@ -203,13 +205,13 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out slow tests unless --slow is given. Start with the demos, then with the largest files."""
+    """Leave out slow tests unless --slow is given. Start with the files that take longest."""
     if not config.getoption("slow"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    counts, demos = Counter(item.path for item in items), ("test_lessons.py", "test_lab.py")
-    items.sort(key=lambda item: (item.path.name not in demos, -counts[item.path], item.path))
+    counts = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path.stem not in LONG, -counts[item.path], item.path))
 
 
 def no_skip_for_a_need(report):
