@@ -93,16 +93,13 @@ def playground(contexts=("initial", "fixed", "additive"), shown=("additive",), *
     """
     encoded, reviews, parts = encoded_reviews(), export.reviews(20), export.clauses()
     words = " ".join(en for en, _, _ in parts[:2]).split()
-    models = {context: pretrained.load(context) for context in (*shown, *contexts)}
-    panels = {NAMES[c]: translate(models[c], encoded, [words])[0] for c in shown}
+    weights = {} if "files" in data else {context: export.pack_pretrained(context) for context in contexts}
+    panels = {NAMES[c]: translate(pretrained.load(c), encoded, [words])[0] for c in shown}
     found = explore(panels, alt=data.pop("alt", None))
     found.data = {"reviews": reviews, "clauses": parts, "play": True, "tour": True} | data
-    embedded = "files" not in data
-    found.models = {
-        context: {"title": NAMES[context], "about": ABOUT[context]}
-        | ({"weights": b64encode(export.pack_pretrained(context)).decode()} if embedded else {})
-        for context in contexts
-    }
+    found.models = {context: {"title": NAMES[context], "about": ABOUT[context]} for context in contexts}
+    for context, packed in weights.items():
+        found.models[context]["weights"] = b64encode(packed).decode()
     found.shown = list(shown)
     return found
 
