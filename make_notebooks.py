@@ -493,6 +493,11 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code" and not is_claim(cell)]
 
 
+def plain_python(lesson):
+    """Return the code of a lesson that readers see, as one script."""
+    return "\n\n".join(cell.source for cell in code_cells(read_lesson(lesson)))
+
+
 def run(notebook, cwd):
     """Run a demo and its claims in a folder, without the user's settings. Return the dictionary `numbers`."""
     cwd.mkdir(exist_ok=True)

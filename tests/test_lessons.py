@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from make_notebooks import code_cells, read_lesson
+from make_notebooks import plain_python
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMOS = sorted((ROOT / "lessons" / "demo").glob("*.py"))
@@ -27,7 +27,7 @@ def fast(code):
 def run_demo_fast(lesson, folder):
     """Run a demo as plain Python in a folder, offline if the system can. Return what it printed."""
     script = folder / f"{lesson.stem}.py"
-    script.write_text(fast("\n\n".join(cell.source for cell in code_cells(read_lesson(lesson)))), "utf-8")
+    script.write_text(fast(plain_python(lesson)), "utf-8")
     offline = ["unshare", "-rn"]
     if not shutil.which("unshare") or subprocess.run([*offline, "true"], capture_output=True).returncode:
         offline = []

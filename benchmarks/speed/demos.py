@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import harness
 from benchmarks.harness import DEMOS, ROOT, demo_names
-from make_notebooks import code_cells, read_lesson
+from make_notebooks import plain_python
 
 
 def measure(demo):
@@ -29,9 +29,7 @@ def measure(demo):
             "ATTENTION_MULTI30K_URL": "http://127.0.0.1:9",  # no server listens here: offline
         }
         script = Path(folder, f"{demo}.py")
-        script.write_text(
-            "\n\n".join(cell.source for cell in code_cells(read_lesson(DEMOS / script.name))), "utf-8"
-        )
+        script.write_text(plain_python(DEMOS / script.name), "utf-8")
         before, started = os.times(), time.perf_counter()
         command = [sys.executable, str(script)]
         subprocess.run(command, env=env, cwd=folder, check=True, stdout=subprocess.DEVNULL)
