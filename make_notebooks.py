@@ -35,6 +35,7 @@ import sys
 import tempfile
 from base64 import b64encode
 from collections import Counter
+from contextlib import contextmanager
 from functools import partial
 from io import BytesIO
 from itertools import zip_longest
@@ -345,12 +346,23 @@ def write(notebook, path):
 
 def figures(root):
     """Draw the figures that have changed."""
-    from playwright.sync_api import sync_playwright  # only needed here
-
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+    with chromium() as browser:
         draw_figures(root / "lessons" / "figures", browser)
+
+
+@contextmanager
+def chromium():
+    """Start Chromium without a window or calls in the background. Raise `LessonError` if it is missing."""
+    from playwright.sync_api import sync_playwright  # builds don't need it
+
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if not program:
+        raise LessonError(f"this needs Chromium: install one of the programs {', '.join(names)}")
+    quiet = [f"--disable-{calls}" for calls in ("background-networking", "component-update", "sync")]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", *quiet])
+        yield browser
         browser.close()
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -173,16 +174,14 @@ def address(process, course):
 @pytest.fixture(scope="module")
 def browser():
     """Chromium without a window, which calls nobody on its own."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        pytest.skip("needs chromium")
-    from playwright.sync_api import sync_playwright  # not at the top: few tests need it
+    from make_notebooks import LessonError, chromium  # not at the top: this file must do without the course
 
-    quiet = [f"--disable-{calls}" for calls in ("background-networking", "component-update", "sync")]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", *quiet])
+    with ExitStack() as stack:
+        try:
+            browser = stack.enter_context(chromium())
+        except LessonError:
+            pytest.skip("needs chromium")
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -6,13 +6,11 @@ takes screenshots of the real page with Chromium and writes web/_static/playgrou
 """
 
 import io
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "web" / "_static" / "playground.webp"
@@ -43,11 +41,11 @@ def frames(page):
 
 def main():
     """Write the picture and print its size."""
+    from make_notebooks import chromium
     from utils.explorer import playground
 
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         path = playground().save(Path(folder) / "page.html")
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": WIDTH, "height": 900}, reduced_motion="reduce")
         page.goto(path.as_uri())
         page.locator(".tgt [role=option]").first.wait_for()
@@ -57,7 +55,6 @@ def main():
             HIDDEN,
         )
         pictures, durations = zip(*frames(page), strict=True)
-        browser.close()
     options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0}
     pictures[0].save(FILE, quality=70, method=6, **options)
     print(f"{FILE.relative_to(ROOT)}  {FILE.stat().st_size:,} bytes")

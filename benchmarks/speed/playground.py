@@ -8,13 +8,13 @@ time to decode one token of a review of five clauses, and "drag" the time to com
 weight has been moved. Each number is a median with the first and the last decile. Sizes are in kB on disk.
 """
 
-import shutil
 import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import harness
+from make_notebooks import chromium
 from utils import pretrained
 from utils.explorer import export, playground
 from utils.plotting import NAMES
@@ -42,15 +42,12 @@ TIMES = """async ([context, sentence, runs]) => {
 
 def measure(context, runs=9, throttle=4.0):
     """Return times in milliseconds, a list each, and the size of the model's file in bytes."""
-    from playwright.sync_api import sync_playwright
-
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         models = export.write_models(Path(folder) / "models")
         path = playground(pretrained.MODELS, [context], files="models/", play=False).save(
             Path(folder) / "page.html"
         )
         sizes = {file.stem: file.stat().st_size for file in models}
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         opens = []
         for _ in range(runs):
             page = browser.new_page()
@@ -63,7 +60,6 @@ def measure(context, runs=9, throttle=4.0):
         session = page.context.new_cdp_session(page)
         session.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
         times = page.evaluate(TIMES, [context, SENTENCE, runs])
-        browser.close()
         page_size = path.stat().st_size + sum(sizes[name] for name in pretrained.MODELS)
         return {"opens": opens, **times, "bytes": sizes[context], "all": page_size}
 
