@@ -93,7 +93,7 @@ TERMS = {
 
 
 def link_terms(app, doctree, docname):
-    """Let bold terms lead to the glossary, and show their meaning under the pointer."""
+    """Link bold terms to the glossary, with their meaning as a tooltip."""
     if docname == "glossary":
         for row in doctree.findall(nodes.row):
             row["ids"] = [nodes.make_id(f"term {row[0].astext()}")]

@@ -102,7 +102,7 @@ def _run_cells(cells, skipped, submission, outputs, lines, limits, until):
 def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
     """Check every answer of the assignment, but for those that are known to end all others.
 
-    As long as it may be started anew, an answer that does so is told by `_Over`.
+    While the notebook may be started again, such an answer raises `_Over`.
 
     What a student may see is asked of all answers before any of them is given a hidden input: they share
     a folder, and one could tell the other.

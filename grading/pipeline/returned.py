@@ -120,7 +120,7 @@ def work(notebook, name=None):
 
 
 class Feedback(GenerateFeedback):
-    """nbgrader's feedback, a page at a time, made anew only where the notebook or its grades have changed."""
+    """nbgrader's feedback, a page at a time, remade only if the notebook or its grades have changed."""
 
     def prepare(self):
         self.exporter = self.exporter_class(parent=self, config=self.config)

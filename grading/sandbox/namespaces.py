@@ -36,7 +36,7 @@ def enter_namespaces():
 
 
 def hide_and_drop(user):
-    """Give this submission empty folders of its own to write to, hide /proc, and give up every privilege."""
+    """Mount empty folders that only this submission writes to, hide /proc, and give up every privilege."""
     c = libc()
 
     def bind(path, place):

@@ -135,7 +135,7 @@ class Channel:
         self.writer.flush()
 
     def receive(self):
-        """The next message; EOFError where there is none any more."""
+        """Return the next message. Raises `EOFError` after the last one."""
         (length,) = struct.unpack("<Q", self._exactly(8))
         if length > LARGEST:
             raise WireError(f"a message of {length:,} bytes")

@@ -1,4 +1,4 @@
-"""Let the kernel refuse the system calls that no notebook needs."""
+"""A filter with which the kernel refuses the system calls that no notebook needs."""
 
 import ctypes
 import errno
@@ -54,7 +54,7 @@ SYSTEMS = {
 
 
 def refuse_system_calls():
-    """Let the kernel refuse what no notebook needs, in this process and all that it starts.
+    """Refuse the system calls that no notebook needs, in this process and all that it starts.
 
     New namespaces, mounts, tracing, the kernel's keys (they outlive a process), memory that belongs to no
     process (and so to no limit), and interfaces that are seldom used and often broken.

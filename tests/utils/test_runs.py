@@ -93,7 +93,7 @@ def call_main(monkeypatch, *options, **changes):
 
 
 def fill_disk(monkeypatch, name):
-    """Let no new file replace one that has `name` in its name."""
+    """Make it fail to replace a file that has `name` in its name."""
     move = os.replace
 
     def fail(partial, path):

@@ -396,7 +396,7 @@ class Explorer:
 
 
 def _runs_in_a_page(model):
-    """Tell whether engine.js computes what this model does."""
+    """Return whether engine.js computes what this model does."""
     if type(model) is Transformer:
         return True
     decoder, encoder = getattr(model, "decoder", None), getattr(model, "encoder", None)

@@ -1,6 +1,6 @@
 """Exercise 01: mask, loss, encoder, decoder, greedy decoding, and BLEU by length.
 
-Sizes differ within a case wherever they can, and are drawn anew each time; then the odd ones out.
+Sizes differ within a case wherever they can, and every run draws new ones. Corner cases come last.
 """
 
 import numpy as np

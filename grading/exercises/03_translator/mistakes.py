@@ -677,7 +677,7 @@ def last_row_only():
 
 @mistake(translate)
 def padding_columns(*inputs):
-    """The maps have columns for padding. Cut each to the length of its own sentence, including its end
+    """The maps have columns for padding. Cut each to the length of its sentence, including the end
     token."""
     return [(words, weights) for words, weights, _ in _in_one_batch(*inputs)]
 

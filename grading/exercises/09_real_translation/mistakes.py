@@ -185,7 +185,7 @@ def states_not_reordered():
 
 @mistake(beam_search, {ROW: f"part[:1].expand_as({ROW})"})
 def state_of_the_first():
-    """Every hypothesis continues with the state of the first one. Each needs the row of its own parent,
+    """Every hypothesis continues with the state of the first one. Each needs the row of its parent,
     part[parents]."""
 
 

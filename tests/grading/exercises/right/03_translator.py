@@ -74,7 +74,7 @@ def _bahdanau_with_keys_projected_once(self, tgt_in, state, encoder_states, src_
 
 
 def _bahdanau_all_logits_at_once(self, tgt_in, decoder_state, encoder_states, src_mask):
-    """The keys projected anew at every step, which costs time and changes nothing."""
+    """The keys are projected again at every step, which costs time and changes nothing."""
     words, seen, weights = self.embedding(tgt_in), [], []
     for t in range(words.size(1)):
         word = words[:, t]
@@ -145,7 +145,7 @@ def _all_at_once_by_length(model, encoded, sentences, max_len):
 
 
 def _with_gradients(model, encoded, sentences, max_len):
-    """Without no_grad, with steps of its own, and pairs as lists."""
+    """Without no_grad, decodes step by step itself, and returns pairs as lists."""
     model.eval()
     results = []
     for sentence in sentences:
