@@ -26,7 +26,6 @@ from benchmarks.speed import (
     startup,
     streaming,
     teacher_forcing,
-    training_settings,
 )
 from utils import runs
 from utils.data import Corpus, Split, load_reviews
@@ -308,17 +307,6 @@ def test_decoding_compares_batches_with_one_by_one(recorded, monkeypatch, encode
     one, batch, ratio = map(float, text.splitlines()[2].split()[-8:-5])
     assert ratio == pytest.approx(batch / one, rel=0.05, abs=0.06)
     assert {*decoding.figures(sentences=4, hidden=16, updates=2)} == {"greedy", "beam"}
-
-
-def test_training_settings_compares_speed_and_learning(recorded, monkeypatch, encoded):
-    monkeypatch.setattr(training_settings, "in_parallel", one_by_one)
-    monkeypatch.setattr(training_settings, "encoded_reviews", lambda: encoded)
-    record, _ = recorded(training_settings, "--hidden 8 --turns 1 --seconds 0.1 --seeds 2")
-    speed, learned = record["runs"][0]["speed"], record["runs"][1]["learned"]
-    assert all(value > 0 for row in speed.values() for value in row.values())
-    assert len(speed) == 6
-    assert learned["300"]["updates"] >= learned["2700"]["updates"] >= 1
-    assert all(0 < loss < 10 for row in learned.values() for loss in row["losses"])
 
 
 def test_padding_is_the_share_of_cells_without_a_token():

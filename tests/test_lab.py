@@ -216,7 +216,7 @@ def test_a_reader_runs_the_first_lesson_whole(lab, page, asked):
     show(lab, page, DEMO)
     page.get_by_role("heading", name="01 · The bottleneck").wait_for()
     assert page.get_by_text("Jupyter news").count() == 0
-    expect(page.locator(".jp-CodeCell")).to_have_count(len(code(lesson)), timeout=PATIENCE)  # drawn one by one
+    expect(page.locator(".jp-CodeCell")).to_have_count(len(code(lesson)), timeout=PATIENCE)
     page.get_by_role("button", name="Restart the kernel and run all cells").click()
     page.get_by_role("button", name="Confirm Kernel Restart").click()
     page.locator(".jp-CodeCell .widget-hprogress").wait_for(timeout=PATIENCE)  # a live progress bar
