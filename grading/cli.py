@@ -6,6 +6,7 @@ import sys
 
 from grading import loading
 from grading.pipeline.assignments import NotGradable, assignments, find_assignment
+from grading.pipeline.result import GRADED
 
 
 def main(arguments=None):
@@ -150,7 +151,10 @@ NOT_SANDBOXED = (
 
 def as_text(report):
     """A report for people."""
-    lines = [f"{report.assignment}: {report.score:g} of {report.max_score:g} points that tests can give"]
+    if report.status == GRADED:
+        lines = [f"{report.assignment}: {report.score:g} of {report.max_score:g} points that tests can give"]
+    else:
+        lines = [f"{report.assignment}: {report.status}: {report.reason}"]
     for check in report.checks:
         sign = "✓" if check.points == check.max_points else "✗"
         lines.append(f"{sign} {check.name}: {check.points:g} of {check.max_points:g}")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grading.judge.judge import Verdict, draw, examine
+from grading.judge.judge import draw, examine
 from grading.judge.message import STOPPED
 from grading.judge.registry import find_check
 from grading.pipeline.assignments import find_assignment, parse, read_submission, readable
-from grading.pipeline.result import GRADED, CheckResult, Result, cells_of
+from grading.pipeline.result import FAILED, GRADED, CheckResult, Result, cells_of
 from grading.sandbox.cases import Outcome
 from grading.sandbox.client import Lost
 from grading.sandbox.limits import MEMORY
@@ -34,11 +34,13 @@ class Limits:
 def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits()):  # noqa: B008 (frozen)
     """Grade a notebook and return its `Result`. Raise NotGradable where it is no notebook of this course.
 
+    If the judge itself fails, the result has the status FAILED and no points.
+
     With `data`, its bytes, the path is only a name in messages.
     """
     assignment = assignment or find_assignment(path)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
-    outputs, lines, notes = {}, {}, []
+    outputs, lines, notes, reason = {}, {}, [], ""
     skipped, fatal = set(), {}  # cells, and answers by name, that ended everything
     until = time.monotonic() + limits.cells
     while True:
@@ -61,10 +63,14 @@ def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits())
                 except _Over as answer:
                     fatal[answer.name] = answer.why
                     continue
+                except JudgeError as error:
+                    reason, checks = readable(str(error)), []
+                    break
         skipped.add(culprit)
         notes.append(f"cell {culprit + 1} was left out: {why}")
     return Result(
-        status=GRADED,
+        status=FAILED if reason else GRADED,
+        reason=reason,
         assignment=assignment.name,
         sandboxed=sandbox.sandboxed,
         checks=tuple(checks),
@@ -125,12 +131,17 @@ def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
             asked[name].ahead(name, [case for case in drawn[name] if not case.visible])
         try:
             verdict = examine(name, name, call=asked[name], drawn=drawn[name])
-        except Exception as error:  # whatever the answer did to the judge, it has not shown to be right
-            verdict = Verdict(False, sentence=f"it could not be judged ({type(error).__name__}).")
+        except Exception as error:  # of the check, or of what the answer returned: only a person can tell
+            still_there(name)
+            raise JudgeError(f"{name} could not be judged: {type(error).__name__}: {error}") from error
         still_there(name)
         earned = points if verdict.passed else 0
         graded.append(CheckResult(name, earned, points, readable(str(verdict)), verdict.mistake))
     return graded
+
+
+class JudgeError(Exception):
+    """An answer could not be judged. The text says why, and is not for students."""
 
 
 class _Over(Exception):

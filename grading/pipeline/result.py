@@ -19,7 +19,7 @@ from pathlib import Path
 from grading.pipeline.assignments import ROOT
 from grading.sandbox.limits import PICTURE, PICTURES, TEXT
 
-GRADED, NOT_GRADABLE, FAILED = "graded", "not gradable", "failed"
+GRADED, NOT_GRADABLE, FAILED = "graded", "not gradable", "failed, needs a person"
 ALL_SOURCES, ALL_OUTPUTS = 500_000, 4_000_000  # letters of a notebook that a result keeps
 WIDEST = 4_000  # pixels of a picture
 NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # what files and databases refuse

@@ -82,7 +82,9 @@ def _output(output):
 
 def _about(found):
     lines = []
-    if found.status != result.GRADED:
+    if found.status == result.FAILED:  # its reason can name hidden inputs
+        lines.append("**This notebook has no grade yet.** The grader failed on it. A person will grade it.")
+    elif found.status != result.GRADED:
         lines.append(f"**This notebook could not be graded.** {escaped(found.reason)}")
     lines += [f"- {escaped(note)}" for note in found.notes]
     return "\n".join(["### About this grading", "", *lines]) if lines else ""

@@ -20,7 +20,7 @@ from nbgrader.utils import parse_utc
 from tqdm import tqdm
 from traitlets.config.loader import PyFileConfigLoader
 
-from grading.pipeline import executor, report, result, returned
+from grading.pipeline import executor, proof, report, result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, Result, clean
@@ -190,13 +190,25 @@ class Run:
             if not missing:
                 return
             with executor.connect(workers, scheduler) as client:
+                how = self.version, seed, require, shared
+                self._prove(client, how)
                 queue = self._queue(missing, bar)
-                for submission, found in executor.grade_all(
-                    client, self.name, queue, self.version, seed, require, shared
-                ):
+                for submission, found in executor.grade_all(client, self.name, queue, *how):
                     notes = (*submission.about["notes"], *found.notes)
                     self._finish(replace(found, **submission.about | {"notes": notes}))
                     bar.update()
+
+    def _prove(self, client, how):
+        """Raise RunError if a check is wrong, which would cost the whole class. Do it once per version."""
+        proven, made_of = self.folder / ".proven", proof.digest(self.assignment, self.version)
+        if _small_text(proven) == made_of:
+            return
+        if problem := proof.problem(client, self.assignment, *how):
+            raise RunError(
+                f"nobody was graded, because {problem.rstrip('.')}. Mend the check or the solution, and run "
+                f"the command again"
+            )
+        result.write_text(proven, made_of)
 
     def _queue(self, students, bar):
         """The submissions to be graded, read one by one. What has vanished gets its verdict here."""

@@ -7,10 +7,13 @@ import nbformat
 import pytest
 
 from grading import check_notebook
-from grading.cli import main
+from grading.cli import as_text, main
+from grading.judge.judge import examine
 from grading.judge.registry import mistakes_of
-from grading.pipeline.assignments import ROOT
+from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.grade import grade
+from grading.pipeline.result import FAILED
+from grading.pipeline.returned import graded_notebook
 from grading.sandbox.client import Sandbox, bubblewrap
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
@@ -172,6 +175,21 @@ def masked_softmax(scores, mask):
     found = {check.name: check for check in grade(submit(change), sandbox).checks}
     message = found["masked_softmax"].message
     assert "you cannot see" in message and "secret" not in message and "." not in message.split("\n")[1]
+
+
+def test_an_error_of_the_judge_is_no_zero_and_not_told_to_the_student(submit, sandbox, monkeypatch):
+    def fails(name, *args, **kwargs):
+        if name == "attend":
+            raise KeyError("a hidden input")
+        return examine(name, *args, **kwargs)
+
+    monkeypatch.setattr("grading.pipeline.grade.examine", fails)
+    report = grade(submit(lambda notebook: None), sandbox)
+    assert (report.status, report.score, report.checks) == (FAILED, None, ())
+    assert report.reason == "attend could not be judged: KeyError: 'a hidden input'"
+    assert "failed, needs a person: attend could not be judged" in as_text(report)
+    first = graded_notebook(report, assignments()["02_attention"].notebook).cells[0].source
+    assert "A person will grade it" in first and "hidden" not in first
 
 
 def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(command, tmp_path):
