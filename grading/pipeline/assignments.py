@@ -4,12 +4,14 @@ import json
 import os
 import stat
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 20 * 2**20  # bytes of a notebook
 MOST_CELLS, MOST_CODE = 2_000, 2_000_000
 LONG = 2_000  # letters of a message
+ANSWERED, EMPTY, ELSEWHERE = "answered", "empty", "elsewhere"  # where a written answer is
 
 
 class NotGradable(Exception):
@@ -31,6 +33,11 @@ class Assignment:
     written: tuple
     notebook: Path
     reviews: bool
+
+    @property
+    def names(self):
+        """The grade ids of its graded cells."""
+        return {f"test_{name}" for name, _ in self.tests} | {name for name, _ in self.written}
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,8 @@ def read_bytes(path, assignment):
         return file.read(LARGEST + 1)
 
 
-def parse(data, path, assignment):
-    """The cells of a notebook's bytes."""
+def cells_in(data, path):
+    """The cells of a notebook's bytes, as dicts in which anything may stand."""
     try:
         cells = json.loads(data.decode("utf-8-sig"))["cells"]
         if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
@@ -105,6 +112,20 @@ def parse(data, path, assignment):
         ) from None
     if len(cells) > MOST_CELLS:
         raise NotGradable(f"{path} has {len(cells):,} cells, more than {MOST_CELLS:,}")
+    return cells
+
+
+def grade_ids(data, path):
+    """The grade ids in a notebook's bytes."""
+    return [name for cell in cells_in(data, path) if (name := _grade_id(cell))]
+
+
+def parse(data, path, assignment):
+    """The cells of a notebook's bytes. Raise NotGradable if they are those of another assignment."""
+    cells = cells_in(data, path)
+    other = recognize(map(_grade_id, cells), _others(assignment.name) | {assignment.name: assignment})
+    if other and other.name != assignment.name:
+        raise NotGradable(f"{path} is {other.name}, not {assignment.name}: hand in the right notebook")
     tests, written, seen = dict(assignment.tests), dict(assignment.written), set()
     found, code = [], 0
     for cell in cells:
@@ -127,6 +148,11 @@ def parse(data, path, assignment):
     return found
 
 
+@lru_cache
+def _others(name):
+    return {other: found for other, found in assignments().items() if other != name}
+
+
 def readable(text, most=LONG):
     """A text that students can have written, shortened, without what is not printed: it could play tricks
     on a terminal.
@@ -142,24 +168,54 @@ def _grade_id(cell):
     return name if isinstance(name, str) else ""
 
 
+def recognize(names, known=None):
+    """The assignment to which most of these grade ids belong, or None."""
+    known = assignments() if known is None else known
+    shared = {one: len(one.names & {*names}) for one in known.values()}
+    best = max(shared, key=shared.get, default=None)
+    return best if best and shared[best] else None
+
+
 def find_assignment(path, known=None):
-    """The assignment a notebook belongs to: by its name, else by the graded cells that it has."""
+    """The assignment a notebook belongs to: by the graded cells that it has, else by its name."""
     known = assignments() if known is None else known
     path = Path(path)
-    if path.stem in known:
-        return known[path.stem]
-    shared = {}
-    for name, assignment in known.items():
-        try:
-            cells = read_submission(path, assignment)
-        except NotGradable:
-            if path.is_file():
-                continue
-            raise
-        shared[name] = sum(bool(cell.test or cell.written) for cell in cells)
-    best = max(shared, key=shared.get, default=None)
-    if not best or not shared[best]:
+    data = read_bytes(path, known.get(path.stem) or next(iter(known.values())))
+    found = recognize(grade_ids(data, path), known) or known.get(path.stem)
+    if not found:
         raise NotGradable(
             f"{path} is none of this course's exercises ({', '.join(known)}): is it the right file?"
         )
-    return known[best]
+    return found
+
+
+def where_written(cells, assignment):
+    """Return for each written answer where it is: ANSWERED in its cell, EMPTY, or perhaps ELSEWHERE.
+
+    It may stand elsewhere if its cell is missing, or if that is unchanged and has new text beside it.
+    """
+    given = starter_sources(assignment.notebook)
+
+    def new(beside):
+        """Is the first cell that isn't empty neither the starter's nor graded?"""
+        cell = next((cell for cell in beside if cell.source.strip()), None)
+        graded = cell is None or cell.test is not None or cell.written
+        return not graded and cell.source.strip() not in given.values()
+
+    found = {}
+    for name, _ in assignment.written:
+        at = [i for i, cell in enumerate(cells) if cell.written == name]
+        if any(cells[i].source.strip() not in ("", given.get(name)) for i in at):
+            found[name] = ANSWERED
+        elif not at or any(new(cells[i + 1 :]) or new(reversed(cells[:i])) for i in at):
+            found[name] = ELSEWHERE
+        else:
+            found[name] = EMPTY
+    return found
+
+
+@lru_cache
+def starter_sources(path):
+    """The sources of a starter's cells by grade id, or by number if they have none."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return {_grade_id(cell) or i: "".join(cell["source"]).strip() for i, cell in enumerate(cells)}

@@ -9,7 +9,14 @@ import numpy as np
 from grading.judge.judge import draw, examine
 from grading.judge.message import STOPPED
 from grading.judge.registry import find_check
-from grading.pipeline.assignments import find_assignment, parse, read_submission, readable
+from grading.pipeline.assignments import (
+    ELSEWHERE,
+    find_assignment,
+    parse,
+    read_submission,
+    readable,
+    where_written,
+)
 from grading.pipeline.result import FAILED, GRADED, CheckResult, Result, cells_of
 from grading.sandbox.cases import Outcome
 from grading.sandbox.client import Lost
@@ -68,13 +75,20 @@ def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits())
                     break
         skipped.add(culprit)
         notes.append(f"cell {culprit + 1} was left out: {why}")
+    where = where_written(cells, assignment)
+    lost = [name for name in where if where[name] == ELSEWHERE]
+    notes += [f"{name}: the written answer may stand in another cell than its own" for name in lost]
+    if not any(cell.test is not None or cell.written for cell in cells):
+        notes.append(f"it has none of the graded cells of {assignment.name}: is it the right notebook?")
     return Result(
         status=FAILED if reason else GRADED,
         reason=reason,
         assignment=assignment.name,
         sandboxed=sandbox.sandboxed,
         checks=tuple(checks),
-        written=tuple({"name": name, "max_points": points} for name, points in assignment.written),
+        written=tuple(
+            {"name": name, "max_points": points, "where": where[name]} for name, points in assignment.written
+        ),
         notes=tuple(notes),
         cells=cells_of(cells, outputs),
     )

@@ -10,7 +10,6 @@ import tempfile
 from copy import deepcopy
 from pathlib import Path
 
-import nbformat
 from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
@@ -19,7 +18,7 @@ from sqlalchemy import exc, make_url
 from sqlalchemy.orm import scoped_session, sessionmaker
 
 from grading.pipeline import result, returned
-from grading.pipeline.assignments import ROOT
+from grading.pipeline.assignments import ELSEWHERE, EMPTY, ROOT
 
 # nbgrader calls alembic by its bare name to make a gradebook, also where the environment is not activated
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -50,8 +49,6 @@ class Book:
             raise GradebookError(
                 f"{coursedir.db_url!r} is no database: give a URL such as {EXAMPLE}"
             ) from None
-        cells = nbformat.read(assignment.notebook, 4).cells
-        self.given = {c.metadata.nbgrader.grade_id: c.source for c in cells if "nbgrader" in c.metadata}
         self.gradebook = None
 
     def __enter__(self):
@@ -134,8 +131,8 @@ class Book:
         """
         name = self.assignment.name
         checks = {f"test_{check.name}": check for check in found.checks}
-        sources = {cell["name"]: cell["source"] for cell in found.cells}
         graded = found.status == result.GRADED
+        where = {answer["name"]: answer["where"] for answer in found.written} if graded else {}
         with self._transaction() as gradebook:
             gradebook.update_or_create_student(found.student)
             when = {"timestamp": found.timestamp} if found.timestamp else {}
@@ -143,31 +140,26 @@ class Book:
             (submitted,) = (book for book in submission.notebooks if book.name == name)
             _ = submitted.notebook.grade_cells  # in one query: else each name below takes one
             for grade in submitted.grades:
-                if not graded:
-                    points = None
-                elif grade.name in checks:
+                if graded and grade.name in checks:
                     points = checks[grade.name].points
                 else:
-                    points = 0.0 if self._empty(grade.name, sources) else None
-                self._set(grade, points, notebook, before)
+                    points = 0.0 if where.get(grade.name) == EMPTY else None
+                work = None if where.get(grade.name) == ELSEWHERE else grade.name
+                self._set(grade, points, work, notebook, before)
             for note in submitted.comments:
                 check = checks.get(f"test_{note.name}")
                 if check:
                     note.auto_comment = returned.comment(check)
                 else:
-                    note.auto_comment = "No response." if graded and self._empty(note.name, sources) else None
+                    note.auto_comment = "No response." if where.get(note.name) == EMPTY else None
 
-    def _empty(self, name, sources):
-        """Is an answer missing, or still as it was given out?"""
-        return sources.get(name, "").strip() in ("", self.given.get(name, "").strip())
-
-    def _set(self, grade, points, notebook, before):
+    def _set(self, grade, points, work, notebook, before):
         by_hand = grade.manual_score is not None or grade.extra_credit
         if not by_hand:
             grade.needs_manual_grade = points is None
         elif before is None:
             grade.needs_manual_grade = True
-        elif returned.work(before, grade.name) != returned.work(notebook, grade.name):
+        elif returned.work(before, work) != returned.work(notebook, work):
             grade.manual_score = grade.extra_credit = None
             grade.needs_manual_grade = True
         elif grade.auto_score != points:

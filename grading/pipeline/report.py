@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from grading.pipeline.result import GRADED
+from grading.pipeline.result import GRADED, NOT_YET
 
 BARS = 10
 
@@ -59,7 +59,7 @@ def mistakes(rows):
 
 def why_a_person(row):
     """Why somebody should look at a submission: reasons, none where there are none."""
-    return [*([row.reason] if row.status != GRADED else []), *row.notes]
+    return [*([row.reason] if row.status not in (GRADED, NOT_YET) else []), *row.notes]
 
 
 def _right(rows, name):

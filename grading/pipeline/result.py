@@ -20,6 +20,7 @@ from grading.pipeline.assignments import ROOT
 from grading.sandbox.limits import PICTURE, PICTURES, TEXT
 
 GRADED, NOT_GRADABLE, FAILED = "graded", "not gradable", "failed, needs a person"
+NOT_YET = "not graded yet"  # only in reports
 ALL_SOURCES, ALL_OUTPUTS = 500_000, 4_000_000  # letters of a notebook that a result keeps
 WIDEST = 4_000  # pixels of a picture
 NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # what files and databases refuse
@@ -41,7 +42,8 @@ class CheckResult:
 class Result:
     """What grading one submission gave.
 
-    `checks` are `CheckResult`s, and `written` names the answers that a person grades, with their points.
+    `checks` are `CheckResult`s, and `written` names the answers that a person grades, with their points and
+    `where` they are, see `assignments.where_written`.
     `reason` says why a submission has the status NOT_GRADABLE or FAILED, and `notes` what a person should
     know. `cells` are dicts of kind, name, source, outputs and error. The run adds whose submission it is, its
     key and when it was submitted.

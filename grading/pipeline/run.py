@@ -23,9 +23,8 @@ from traitlets.config.loader import PyFileConfigLoader
 from grading.pipeline import executor, proof, report, result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes
 from grading.pipeline.gradebook import Book, GradebookError, Refused
-from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, Result, clean
+from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Result, clean
 
-NOT_YET = "not graded yet"
 # nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
 EXCHANGE_FILES = ("timestamp.txt", "submission_secret.txt")
 
@@ -296,8 +295,7 @@ class Run:
         """What the table and the report say of a student: the result without the cells."""
         found = self._known(student)
         if not found:
-            reason = "this run was for others: run it again without --student"
-            return Result(NOT_YET, self.name, clean(student), reason=reason)
+            return Result(NOT_YET, self.name, clean(student), reason="this run was for others")
         notes = (self.pageless[student],) if student in self.pageless else ()
         return replace(found, cells=(), notes=(*found.notes, *clean(notes)))
 
@@ -339,7 +337,7 @@ def table(rows, assignment):
 
 
 def as_text(rows, assignment):
-    """The rows for people, with what needs one of them."""
+    """The rows for people, and below them those who need one."""
     wide = max([len("student"), *(len(row.student) for row in rows)])
     most = sum(points for _, points in assignment.tests)
     lines = [f"{'student':<{wide}}  score of {most:g}  what was seen"]
@@ -348,8 +346,7 @@ def as_text(rows, assignment):
         seen = [check.name + (f" ({check.mistake})" if check.mistake else "") for check in wrong]
         score = f"{row.score:g}" if row.status == GRADED else "-"
         if row.status != GRADED:
-            seen = [f"{row.status}: {row.reason}"]
-        seen += row.notes
+            seen = [row.status]
         if row.sandboxed is False:
             seen.append("not sandboxed")
         shown = f"{row.student:<{wide}}  {score:>{len(f'score of {most:g}')}}  {'; '.join(seen)}"
@@ -359,4 +356,6 @@ def as_text(rows, assignment):
         f"{len(done)} of {len(rows)} graded"
         + (f", {sum(done) / len(done):.1f} of {most:g} points on average" if done else "")
     )
+    for row in rows:
+        lines += [f"{row.student} needs a person: {why}" for why in report.why_a_person(row)]
     return "\n".join(lines)

@@ -2,20 +2,26 @@
 
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
 from grading.pipeline import assignments as module
 from grading.pipeline.assignments import (
+    ANSWERED,
+    ELSEWHERE,
+    EMPTY,
     ROOT,
     Assignment,
     Cell,
     NotGradable,
+    assignments,
     find_assignment,
     parse,
     read_assignment,
     read_submission,
     readable,
+    where_written,
 )
 
 SMALL = Assignment("01_sums", (("double", 2), ("root", 1.5)), (("why", 3),), None, False)
@@ -130,10 +136,40 @@ def test_a_renamed_notebook_is_found_by_its_cells(tmp_path):
         find_assignment(copy)
 
 
-def test_the_name_of_the_file_comes_first(tmp_path):
+def test_a_notebook_is_what_its_cells_say_whatever_its_name(tmp_path):
     path = tmp_path / "01_bottleneck.ipynb"
     path.write_bytes(STARTER.read_bytes())
+    assert find_assignment(path).name == "02_attention"
+    with pytest.raises(NotGradable, match="01_bottleneck.ipynb is 02_attention, not 01_bottleneck: hand in"):
+        read_submission(path, assignments()["01_bottleneck"])
+    path.write_bytes(notebook(cell("without marks")))
     assert find_assignment(path).name == "01_bottleneck"
+
+
+QUESTION, GIVEN, NEXT = cell("Why?", "markdown"), cell("*Write.*", "markdown", grade_id="why"), cell("next()")
+NEW = cell("Because.", "markdown")
+
+
+@pytest.mark.parametrize(
+    ("cells", "where"),
+    [
+        ((QUESTION, GIVEN, NEXT), EMPTY),
+        ((QUESTION, GIVEN | {"source": " \n"}, NEXT), EMPTY),
+        ((QUESTION, GIVEN | {"source": "Because."}, NEXT), ANSWERED),
+        ((QUESTION, GIVEN, GIVEN | {"source": "Because."}), ANSWERED),
+        ((QUESTION, GIVEN, cell(""), NEW, NEXT), ELSEWHERE),
+        ((QUESTION, NEW, GIVEN, NEXT), ELSEWHERE),
+        ((QUESTION | {"source": "Why? Because."}, GIVEN, NEXT), ELSEWHERE),
+        ((QUESTION, NEW, NEXT), ELSEWHERE),
+        ((QUESTION, GIVEN, NEXT, NEW), EMPTY),
+        ((QUESTION, GIVEN, cell("assert edited", grade_id="test_double")), EMPTY),
+    ],
+)
+def test_an_answer_that_may_stand_elsewhere_is_told_from_an_empty_one(cells, where, tmp_path):
+    path = tmp_path / "01_sums.ipynb"
+    path.write_bytes(notebook(QUESTION, GIVEN, NEXT))
+    found = where_written(parse(notebook(*cells), path, SMALL), replace(SMALL, notebook=path))
+    assert found == {"why": where}
 
 
 def test_text_of_students_is_shortened_and_cannot_steer_a_terminal():

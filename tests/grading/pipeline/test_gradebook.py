@@ -8,6 +8,7 @@ from nbgrader.converters.base import NbGraderException
 from sqlalchemy import exc
 
 from grading.pipeline import gradebook, returned
+from grading.pipeline.assignments import ANSWERED, ELSEWHERE, EMPTY
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 from grading.pipeline.result import GRADED, NOT_GRADABLE, CheckResult, Result
 from grading.pipeline.run import Run
@@ -27,7 +28,7 @@ def book(run):
         yield book
 
 
-def record(run, student, answer="Because.", code="x = 1", **points):
+def record(run, student, answer="Because.", code="x = 1", where=ANSWERED, **points):
     """A verdict in which all tests have passed but for those that are given their points."""
     checks = [
         CheckResult(name, points.get(name, most), most, "it is *wrong*.\n  seen with 3" * (name in points))
@@ -37,7 +38,8 @@ def record(run, student, answer="Because.", code="x = 1", **points):
         {"kind": "code", "name": "dot_score", "source": code, "outputs": []},
         {"kind": "markdown", "name": WRITTEN, "source": answer, "outputs": []},
     ]
-    return Result(GRADED, student=student, checks=tuple(checks), cells=tuple(cells))
+    written = ({"name": WRITTEN, "max_points": 3, "where": where},)
+    return Result(GRADED, student=student, checks=tuple(checks), written=written, cells=tuple(cells))
 
 
 def save(book, run, verdict, before=None):
@@ -70,12 +72,18 @@ def test_tests_have_their_points_and_written_answers_wait(book, run):
     assert comment == "it is \\*wrong\\*.\n\n      seen with 3"
 
 
-@pytest.mark.parametrize("answer", ["", "as given"])
-def test_an_answer_that_is_missing_or_as_it_was_given_has_no_points(book, run, answer):
-    save(book, run, record(run, "bo", book.given[WRITTEN] if answer else "  "))
+def test_an_answer_that_is_empty_has_no_points_and_one_that_may_stand_elsewhere_waits(book, run):
+    save(book, run, record(run, "bo", "", where=EMPTY))
     assert points(book, "bo")[WRITTEN] == (0, None, False)
     with Gradebook(run.coursedir.db_url) as other:
         assert other.find_comment(WRITTEN, NAME, NAME, "bo").comment == "No response."
+    first = save(book, run, record(run, "bo", "", where=ELSEWHERE))
+    assert points(book, "bo")[WRITTEN] == (None, None, True)
+    give(run, "bo", WRITTEN, 2)
+    second = save(book, run, record(run, "bo", "", where=ELSEWHERE), first)
+    assert points(book, "bo")[WRITTEN] == (None, 2, False)
+    save(book, run, record(run, "bo", "", code="# another text", where=ELSEWHERE), second)
+    assert points(book, "bo")[WRITTEN] == (None, None, True)
 
 
 def test_what_could_not_be_graded_waits_for_a_person_and_keeps_no_points(book, run):

@@ -6,7 +6,7 @@ import pytest
 
 from grading.pipeline.assignments import Assignment
 from grading.pipeline.report import distribution, mistakes, page, why_a_person
-from grading.pipeline.result import GRADED, NOT_GRADABLE, CheckResult, Result
+from grading.pipeline.result import GRADED, NOT_GRADABLE, NOT_YET, CheckResult, Result
 
 
 def check(name, points, mistake=None, message=""):
@@ -50,6 +50,7 @@ def test_the_most_common_mistake_comes_first_with_its_sentence():
 def test_a_person_is_needed_for_failures_and_notes():
     assert why_a_person(row("ana")) == []
     assert why_a_person(row("ana", notes=["cell 4 was left out"])) == ["cell 4 was left out"]
+    assert why_a_person(Result(NOT_YET, student="ana", reason="this run was for others")) == []
     assert why_a_person(replace(UNREADABLE, notes=("a note",))) == ["gil.ipynb is not a notebook", "a note"]
 
 

@@ -26,7 +26,7 @@ from nbgrader.utils import notebook_hash
 from examples.make_class import ANSWERS, NAME, make_class, notebook
 from grading.cli import main
 from grading.pipeline import result, returned
-from grading.pipeline.assignments import ROOT, NotGradable
+from grading.pipeline.assignments import ROOT, NotGradable, assignments
 from grading.pipeline.gradebook import Book
 from grading.pipeline.run import Run, RunError
 from grading.sandbox.client import bubblewrap
@@ -115,7 +115,9 @@ def test_everybody_has_the_score_that_is_earned(example):
 
 
 def test_what_needs_a_person_is_said(example):
-    assert "goran" in example.run.stdout and "is not a notebook" in example.run.stdout
+    said = example.run.stdout[example.run.stdout.index("of 11 graded") :]
+    assert re.findall(r"^(\w+) needs a person: ", said, re.M) == ["goran", "hana", "kofi"]
+    assert "goran needs a person: submitted/goran/02_attention/02_attention.ipynb is not a notebook" in said
     found = verdicts(example.course)
     assert found["goran"]["status"] == result.NOT_GRADABLE
     assert found["hana"]["notes"] == [f"it was handed in as Attention final (2).ipynb, not as {NAME}.ipynb"]
@@ -220,6 +222,31 @@ def test_the_report_is_read_on_a_telephone(example, page):
     points.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("box => box.scrollLeft > 0", arg=points.element_handle())
+
+
+def test_what_may_be_misplaced_is_told_to_a_person_and_has_no_zero(course):
+    def without_marks(found):
+        for cell in found.cells:
+            cell.metadata.pop("nbgrader", None)
+
+    below, stripped = notebook(written=None), notebook()
+    at = next(i for i, cell in enumerate(below.cells) if cell.id == "why_attention")
+    below.cells.insert(at + 1, nbformat.v4.new_code_cell("Because every word gets its own context."))
+    without_marks(stripped)
+    hand_in(course, "bea", below)
+    hand_in(course, "sam", stripped)
+    first = assignments()["01_bottleneck"].notebook
+    hand_in(course, "una", nbformat.read(first, 4))
+    found = grade(course)
+    assert "bea needs a person: why_attention: the written answer may stand in another cell" in found.stdout
+    assert "sam needs a person: it has none of the graded cells of 02_attention" in found.stdout
+    assert re.search("una needs a person: .*02_attention.ipynb is 01_bottleneck, not", found.stdout)
+    page = (course / "graded" / f"{NAME}.html").read_text("utf-8")
+    assert page.count("may stand in another cell") == 2 and "is 01_bottleneck, not" in page
+    assert [held(course)[who][1:] for who in ("bea", "sam", "una")] == [(14, True), (14, True), (0, True)]
+    for student in ("bea", "sam"):
+        with Gradebook(f"sqlite:///{course}/gradebook.db") as gradebook:
+            assert gradebook.find_grade("why_attention", NAME, NAME, student).auto_score is None
 
 
 def test_run_again_grades_nobody_twice(example):
