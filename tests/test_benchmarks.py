@@ -27,6 +27,7 @@ from benchmarks.speed import (
     streaming,
     teacher_forcing,
 )
+from utils import pretrained as checkpoints
 from utils import runs
 from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
@@ -471,6 +472,26 @@ def test_minutes_are_those_until_the_first_validation_with_the_score():
     curve = [[10, 60.0, 20.0], [20, 120.0, 28.3], [30, 180.0, 25.0]]
     assert pretrained.minutes_to(curve, 28.3) == 2
     assert pretrained.minutes_to(curve, 30) is None
+
+
+def test_pretrained_models_are_stored_and_measured(recorded, monkeypatch, tmp_path):
+    encoded = EncodedCorpus(load_reviews(300, 10, 40, 40))
+    monkeypatch.setattr(pretrained, "encoded_reviews", lambda: encoded)
+    monkeypatch.setattr(pretrained, "BUILD", tmp_path / "build")
+    monkeypatch.setattr(pretrained, "RECURRENT", {"embed_dim": 8, "hidden_dim": 16})
+    monkeypatch.setattr(pretrained, "BUDGET", pretrained.BUDGET | {"updates": 4})
+    monkeypatch.setattr(pretrained, "SNAPSHOTS", {"additive": (0, 2)})
+    monkeypatch.setattr(checkpoints, "FOLDER", tmp_path / "checkpoints")
+    monkeypatch.setattr(checkpoints, "MODELS", ("initial", "additive"))
+    checkpoints.FOLDER.mkdir()
+    record, text = recorded(pretrained, "--seeds 1")
+    stored = {file.stem.partition("-")[2] for file in checkpoints.FOLDER.glob("additive*")}
+    assert stored == {"seed-0", "seed-0-update-0", "seed-0-update-2"}
+    initial, additive = record["runs"]
+    assert initial["error"] is None
+    assert [snapshot["update"] for snapshot in additive["snapshots"]] == [0, 2]
+    assert 0 <= additive["changed"] <= 1
+    assert text.splitlines()[-2].startswith("additive")
 
 
 TINY = RunConfig(

@@ -5,9 +5,10 @@
 Trains every model of `utils.pretrained` on the reviews with the same budget, one thread each. A seed draws
 the initial weights and the batches. Weights are rounded to 8 bits, and the rounded model is measured: BLEU of
 the test reviews (`long`: of the reviews with more clauses than any in training) by their number of clauses,
-and the error of the alignment which links each target word to the source word with the largest weight,
-against the gold links. The first model also stores snapshots of its training. Stores the models in
-build/pretrained, and with `--record` those of the first two seeds in utils/checkpoints too.
+the share of test reviews that it translates differently than before rounding, and the error of the alignment
+which links each target word to the source word with the largest weight, against the gold links. The first
+model also stores snapshots of its training. Stores the models in build/pretrained, and with `--record` those
+of the first two seeds in utils/checkpoints too.
 """
 
 import shutil
@@ -95,6 +96,7 @@ def measure(context, seed):
         callbacks=[Checkpoint(BUILD / f"{context}-{seed}.pt"), snapshots],
     )
     last = trainer.fit().rows[-1]
+    exact = write(model.eval(), "test")
     pretrained.save(model, context, seed, folder=BUILD)
     model = pretrained.load(context, seed, folder=BUILD)
     error = None
@@ -106,6 +108,7 @@ def measure(context, seed):
         "tokens_per_second": round(last["target_tokens"] / last["cpu_seconds"]),
         "bleu": by_clauses(model, "test"),
         "long": by_clauses(model, "long"),
+        "changed": mean(a != b for a, b in zip(exact, write(model, "test"), strict=True)),
         "error": error,
         "curve": [[row["update"], row["cpu_seconds"], row["bleu"]] for row in trainer.history.rows],
         "snapshots": snapshots.judge(),
@@ -126,8 +129,11 @@ def _line(context, runs):
     minutes = "–" if None in reached else f"{mean(reached):.1f}"
     errors = " ".join(f"{run['error']['0']:.2f}" for run in runs if run["error"]) or "–"
     speed = mean(run["tokens_per_second"] for run in runs)
-    parameters = runs[0]["parameters"]
-    return f"{NAMES[context]:<24}{parameters:>9,}{scores}{worst:8.1f}{minutes:>9}{speed:>10,.0f}  {errors}"
+    changed = mean(run["changed"] for run in runs)
+    return (
+        f"{NAMES[context]:<24}{runs[0]['parameters']:>9,}{scores}{worst:8.1f}{minutes:>9}{speed:>10,.0f}"
+        f"{changed:>8.1%}  {errors}"
+    )
 
 
 def table(record):
@@ -139,13 +145,14 @@ def table(record):
             f"means of {max(map(len, groups.values()))} seeds, {record['test_sentences']:,} test reviews; "
             f"worst: the lowest BLEU of a seed on one clause",
             f"minutes: CPU minutes to a validation BLEU of {GOAL:g}; "
-            "tokens: target tokens per CPU second in training",
+            "tokens: target tokens per CPU second in training; "
+            "changed: test reviews translated differently after rounding to 8 bits",
             "",
             f"{'':<33}{'BLEU at this many clauses':^48}",
             f"{'':<23}parameters     1     2     3     4     5     6     8    12   worst  minutes    tokens"
-            "  alignment error per seed",
+            " changed  alignment error per seed",
             *(_line(context, runs) for context, runs in groups.items()),
-            f"{'the diagonal':<24}{'':74}  {record['diagonal']['0']:.2f}",
+            f"{'the diagonal':<24}{'':82}  {record['diagonal']['0']:.2f}",
         ]
     )
 
