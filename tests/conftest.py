@@ -203,6 +203,11 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers():
+    """One process more than processors: many tests of the grader wait for a time limit."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config, items):
     """Leave out slow tests unless --slow is given. Start with the files that take longest."""
     if not config.getoption("slow"):
