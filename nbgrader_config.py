@@ -25,13 +25,6 @@ c.GenerateFeedback.preprocessors = [
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
 
-# For zip_collect: how Canvas (name_number_file_notebook) and Moodle (name_number_assignsubmission_file) name
-# submissions. Two students may share a name, so the number identifies them.
-c.FileNameCollectorPlugin.named_regexp = (
-    r".*/[^/]*?_(?:LATE_)?(?P<student_id>\d+)_(?:\d+|assignsubmission_file)[_/]"
-    r"(?P<file_id>\d\d_[a-z_]+?)(?:-\d+)?\.ipynb$"
-)
-
 # Feedback and Formgrader show students' text to others: sanitize it, so their scripts don't run.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": "grading.pipeline.feedback.markdown"}

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from grading import loading
 from grading.pipeline.assignments import NotGradable, assignments, find_assignment
@@ -19,6 +20,11 @@ def main(arguments=None):
     check.add_argument("--require-sandbox", action="store_true", help="refuse to run without bubblewrap")
     start = commands.add_parser("start", help="copy the notebooks into your own folder, or update the copies")
     start.add_argument("--into", default="my", help="the folder (default: my)")
+    collect = commands.add_parser("collect", help="put what a platform handed out into submitted/")
+    collect.add_argument("source", help="the zip file or folder that the platform gave, or STUDENT/ folders")
+    collect.add_argument("--roster", required=True, metavar="CSV", help="the platform's list of students")
+    collect.add_argument("--assignment", help="the exercise (default: the one of most notebooks)")
+    collect.add_argument("--course", default=".", help="the folder that holds submitted/ (default: this one)")
     run = commands.add_parser("run", help="grade all that was handed in for an assignment")
     run.add_argument("assignment", metavar="ASSIGNMENT")
     run.add_argument("--course", default=".", help="the folder that holds submitted/ (default: this one)")
@@ -42,6 +48,8 @@ def main(arguments=None):
         return run_all(options)
     if options.command == "export":
         return export_grades(options)
+    if options.command == "collect":
+        return collect_all(options)
     from grading.sandbox.client import SandboxError
 
     try:
@@ -75,6 +83,32 @@ def start_work(options):
         print(f"{options.into}: {len(written)} notebooks copied or updated")
     for own in kept:
         print(f"{own} stays as you changed it. The course has a newer version: to get it, rename yours")
+    return 0
+
+
+def collect_all(options):
+    from grading.pipeline import collect
+    from grading.pipeline.result import write_text
+
+    course = Path(options.course)
+
+    def place(student, name):
+        return course / "submitted" / student / name
+
+    try:
+        if options.assignment and options.assignment not in assignments():
+            raise collect.CollectError(
+                f"no exercise is called {options.assignment}: choose from {', '.join(assignments())}"
+            )
+        roster = collect.read_roster(options.roster)
+        name, *found = collect.collect(options.source, roster, place, options.assignment)
+        report = course / "graded" / f"{name}.collected.txt"
+        text = collect.as_text(name, *found)
+        write_text(report, text + "\n")
+    except (collect.CollectError, OSError, UnicodeError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{text}\n{report} holds this list.")
     return 0
 
 

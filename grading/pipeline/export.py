@@ -27,7 +27,7 @@ def fill(sheet, out, scores, column=None):
 
     `scores` maps students, as their folder in submitted/ is called, to points or None. Canvas's
     gradebook knows students by its column ID, Moodle's grading worksheet by Identifier ("Participant
-    4711"): the numbers by which `nbgrader zip_collect` names students here. `column` takes the grades:
+    4711"): the numbers by which `python -m grading collect` names students. `column` takes the grades:
     in Canvas the assignment's own, in Moodle it is Grade. Rows of others stay as they are.
     """
     with Path(sheet).open(encoding="utf-8-sig", newline="") as file:

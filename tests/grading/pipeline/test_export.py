@@ -1,19 +1,11 @@
-"""Grades go into the sheets of learning platforms, and submissions come out of their archives."""
+"""Grades go into the sheets of learning platforms."""
 
 import csv
-import os
-import shutil
-import subprocess
-import sys
-import zipfile
-from pathlib import Path
 
 import pytest
 
 from grading.pipeline.export import SheetError, fill
 
-ROOT = Path(__file__).parents[3]
-STARTER = ROOT / "exercises" / "starter" / "02_attention" / "02_attention.ipynb"
 CANVAS = """\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Exercise 2 (1234)
     Points Possible,,,,,17.00
 "Doe, Jane",10412,,jane,A,
@@ -59,31 +51,3 @@ def test_a_sheet_that_cannot_be_filled_is_said(text, reason, tmp_path):
     with pytest.raises(SheetError, match=reason):
         fill(sheet, tmp_path / "out.csv", {})
     assert not (tmp_path / "out.csv").exists()
-
-
-def test_archives_of_canvas_and_moodle_are_collected(tmp_path):
-    archive = tmp_path / "downloaded" / "02_attention" / "archive"
-    archive.mkdir(parents=True)
-    for name, members in {
-        "canvas.zip": [
-            "doejane_LATE_10412_99871_02_attention.ipynb",
-            "smithjohn_10413_99872_02_attention-1.ipynb",
-        ],
-        "moodle.zip": [
-            "Ada Lovelace_4711_assignsubmission_file/02_attention.ipynb",
-            "Alan Turing_4712_assignsubmission_file_02_attention.ipynb",
-        ],
-    }.items():
-        with zipfile.ZipFile(archive / name, "w") as file:
-            for member in members:
-                file.write(STARTER, member)
-    shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
-    shutil.copytree(STARTER.parents[1], tmp_path / "exercises" / "starter")
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "nbgrader", "zip_collect", "02_attention"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = {
-        path.relative_to(tmp_path / "submitted").as_posix() for path in tmp_path.glob("submitted/*/*/*.ipynb")
-    }
-    assert found == {f"{who}/02_attention/02_attention.ipynb" for who in ("10412", "10413", "4711", "4712")}
