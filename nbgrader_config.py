@@ -25,6 +25,9 @@ c.GenerateFeedback.preprocessors = [
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
 
+# What lateness costs is in deadlines.toml.
+c.AssignLatePenalties.plugin_class = "grading.pipeline.deadlines.DeadlinesPlugin"
+
 # Feedback and Formgrader show students' text to others: sanitize it, so their scripts don't run.
 c.HTMLExporter.sanitize_html = True
 c.HTMLExporter.filters = {"markdown2html": "grading.pipeline.feedback.markdown"}

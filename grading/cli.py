@@ -42,7 +42,8 @@ def main(arguments=None):
     export.add_argument("sheet", help="the CSV file that the platform exported")
     export.add_argument("--out", required=True, help="the CSV file to write, for the platform to import")
     export.add_argument("--column", help="the column that takes the grade (Moodle: Grade)")
-    export.add_argument("--db", default="sqlite:///gradebook.db", metavar="URL", help="the gradebook")
+    export.add_argument("--course", default=".", help="the folder of the course (default: this one)")
+    export.add_argument("--db", metavar="URL", help="the gradebook (gradebook.db in the course's folder)")
     options = parser.parse_args(arguments)
     if options.command == "run":
         return run_all(options)
@@ -114,16 +115,21 @@ def collect_all(options):
 
 def export_grades(options):
     from grading.pipeline.export import SheetError, fill, scores_of
+    from grading.pipeline.gradebook import GradebookError, Refused
+    from grading.pipeline.run import Run, RunError
 
     try:
-        scores = scores_of(options.db, options.assignment)
-        filled = fill(options.sheet, options.out, scores, options.column)
-    except (SheetError, OSError) as error:
+        run = Run(options.assignment, options.course, options.db)
+        filled = fill(options.sheet, options.out, scores_of(run), options.column)
+    except (SheetError, RunError, GradebookError, Refused, OSError) as error:
         print(error, file=sys.stderr)
         return 2
     print(f"{options.out}: {filled.grades} grades")
+    without = [student for student in filled.not_graded if run.status(student) not in (None, GRADED)]
+    waiting = [student for student in filled.not_graded if student not in without]
     for students, why in (
-        (filled.not_graded, "have answers that a person has still to grade"),
+        (without, "have no grade: their submission could not be graded"),
+        (waiting, "have answers that a person has still to grade"),
         (filled.not_in_sheet, "are not in the sheet"),
     ):
         if students:

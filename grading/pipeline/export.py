@@ -1,9 +1,12 @@
 """Put the grades into the sheet that a learning platform exported, so that it can be imported again."""
 
+import contextlib
 import csv
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from grading.pipeline.gradebook import Book
 
 # Whose sheet it is: the column that says who a student is, and the column that takes the grade.
 CANVAS, MOODLE = ("ID", None), ("Identifier", "Grade")
@@ -59,13 +62,12 @@ def fill(sheet, out, scores, column=None):
     return filled
 
 
-def scores_of(database, assignment):
-    """The score of every submission in the gradebook, None where a person has still to grade it."""
-    from grading.pipeline.gradebook import Gradebook, MissingEntry  # which lets nbgrader find what it calls
-
-    with Gradebook(database) as gradebook:
-        try:
-            submissions = gradebook.find_assignment(assignment).submissions
-        except MissingEntry:
-            raise SheetError(f"{assignment} is not in {database}: grade it first") from None
-        return {s.student_id: None if s.needs_manual_grade else s.score for s in submissions}
+def scores_of(run):
+    """Return every student's total in the gradebook of a `Run`, None if a person has still to grade."""
+    book = Book(run.coursedir, run.config, run.assignment)
+    book.open()
+    with contextlib.closing(book.gradebook):
+        found = book.standings(run.deadlines)
+    if not found:
+        raise SheetError(f"{run.name} is not in {book.name}: grade it first")
+    return {student: standing.total for student, standing in found.items()}

@@ -14,6 +14,8 @@ from nbgrader.api import Gradebook, InvalidEntry, MissingEntry
 from nbgrader.converters import GenerateAssignment
 from nbgrader.converters.base import NbGraderException
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import AssignLatePenalties
+from nbgrader.utils import parse_utc
 from sqlalchemy import exc, make_url
 from sqlalchemy.orm import scoped_session, sessionmaker
 
@@ -25,6 +27,8 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 os.environ.setdefault("PGCONNECT_TIMEOUT", "10")  # seconds
 
 
+SILENT = logging.getLogger("grading.silent")  # nbgrader says much that only its own commands need
+SILENT.disabled = True
 EXAMPLE = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 
 
@@ -34,6 +38,14 @@ class GradebookError(Exception):
 
 class Refused(Exception):
     """The gradebook is there, and does not take this one verdict; the text says why."""
+
+
+def _penalty(penalties, student, book, seconds_late):
+    """Return what lateness costs a notebook, as nbgrader's own preprocessor finds it, or None."""
+    if not seconds_late:
+        return None
+    penalty = penalties.plugin_inst.late_submission_penalty(student, book.score, seconds_late)
+    return None if penalty is None else penalties._check_late_penalty(book, penalty)
 
 
 class Book:
@@ -52,10 +64,13 @@ class Book:
         self.gradebook = None
 
     def __enter__(self):
-        with self._trouble():
-            self.gradebook = Gradebook(self.coursedir.db_url, self.coursedir.course_id)
+        self.open()
         self._register()
         return self
+
+    def open(self):
+        with self._trouble():
+            self.gradebook = Gradebook(self.coursedir.db_url, self.coursedir.course_id)
 
     def __exit__(self, *error):
         if self.gradebook:
@@ -80,8 +95,7 @@ class Book:
             place.parent.mkdir(parents=True)
             shutil.copyfile(solution, place)
             converter = GenerateAssignment(coursedir=coursedir, config=config, force=True)
-            converter.log = logging.getLogger("grading.silent")
-            converter.log.disabled = True
+            converter.log = SILENT
             try:
                 with self._trouble():
                     converter.start()
@@ -135,8 +149,8 @@ class Book:
         where = {answer["name"]: answer["where"] for answer in found.written} if graded else {}
         with self._transaction() as gradebook:
             gradebook.update_or_create_student(found.student)
-            when = {"timestamp": found.timestamp} if found.timestamp else {}
-            submission = gradebook.update_or_create_submission(name, found.student, **when)
+            submission = gradebook.update_or_create_submission(name, found.student)
+            submission.timestamp = parse_utc(found.timestamp) if found.timestamp else None
             (submitted,) = (book for book in submission.notebooks if book.name == name)
             _ = submitted.notebook.grade_cells  # in one query: else each name below takes one
             for grade in submitted.grades:
@@ -165,6 +179,35 @@ class Book:
         elif grade.auto_score != points:
             grade.needs_manual_grade = True
         grade.auto_score = points
+
+    def standings(self, deadlines):
+        """Bring due dates, extensions and penalties up to date, and return everybody's `Standing`.
+
+        Without a due date, penalties stay as they are.
+        """
+        name, found = self.assignment.name, {}
+        penalties = AssignLatePenalties(config=self.config, log=SILENT)
+        penalties.init_plugin()
+        with self._transaction() as gradebook:
+            try:
+                assignment = gradebook.find_assignment(name)
+            except MissingEntry:
+                return {}
+            if name in deadlines.due:
+                assignment.duedate = deadlines.due[name].replace(tzinfo=None)
+            for submission in assignment.submissions:
+                student = submission.student_id
+                if name in deadlines.due:
+                    submission.extension = deadlines.extensions.get(name, {}).get(student)
+                late = submission.total_seconds_late if assignment.duedate else 0
+                penalty = 0
+                for book in submission.notebooks:
+                    if assignment.duedate:
+                        book.late_submission_penalty = _penalty(penalties, student, book, late)
+                    penalty += book.late_submission_penalty or 0
+                total = None if submission.needs_manual_grade else max(0, submission.score - penalty)
+                found[student] = result.Standing(late, penalty, total)
+        return found
 
     def grades(self, student):
         """Return a student's points and comments by cell, and the penalty for lateness, as plain data."""

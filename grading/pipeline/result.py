@@ -39,6 +39,23 @@ class CheckResult:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """What the gradebook holds of a submission: how late it is, the points that this costs, and the points of
+    tests and persons without them, None while a person has still to grade it.
+    """
+
+    seconds_late: float = 0
+    penalty: float = 0
+    total: float | None = None
+
+    @property
+    def late(self):
+        """How late it is, for people."""
+        days, hours = self.seconds_late / 86_400, self.seconds_late / 3_600
+        return f"{days:.1f} days" if days >= 1 else f"{hours:.1f} hours" if self.seconds_late else ""
+
+
+@dataclass(frozen=True)
 class Result:
     """What grading one submission gave.
 
@@ -46,7 +63,7 @@ class Result:
     `where` they are, see `assignments.where_written`.
     `reason` says why a submission has the status NOT_GRADABLE or FAILED, and `notes` what a person should
     know. `cells` are dicts of kind, name, source, outputs and error. The run adds whose submission it is, its
-    key and when it was submitted.
+    key and when it was submitted. Only a report knows the gradebook's `standing`.
     """
 
     status: str
@@ -60,6 +77,7 @@ class Result:
     written: tuple = ()
     notes: tuple = ()
     cells: tuple = ()
+    standing: "Standing | None" = None
 
     @property
     def score(self):
@@ -72,8 +90,9 @@ class Result:
 
     def as_json(self, cells=False):
         """Return plain data, with the notebook's cells or without."""
+        left_out = {"standing"} if cells else {"standing", "cells"}
         plain = clean(asdict(self)) | {"score": self.score, "max_score": self.max_score}
-        return plain if cells else {name: value for name, value in plain.items() if name != "cells"}
+        return {name: value for name, value in plain.items() if name not in left_out}
 
 
 def of_json(plain):

@@ -8,6 +8,7 @@ finished by running the same command again.
 import contextlib
 import csv
 import io
+import json
 import os
 import stat
 from dataclasses import dataclass, replace
@@ -20,8 +21,9 @@ from nbgrader.utils import parse_utc
 from tqdm import tqdm
 from traitlets.config.loader import PyFileConfigLoader
 
-from grading.pipeline import executor, proof, report, result, returned
+from grading.pipeline import deadlines, executor, proof, report, result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes
+from grading.pipeline.deadlines import DeadlineError
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Result, clean
 
@@ -58,7 +60,12 @@ class Run:
             self.config.CourseDirectory.db_url = db
         self.coursedir = CourseDirectory(config=self.config, assignment_id=name)
         self.folder = self.course / "graded" / name
+        try:
+            self.deadlines = deadlines.read(self.course)
+        except DeadlineError as error:
+            raise RunError(str(error)) from None
         self.book = self.lost = None
+        self.standings = {}
         self.pageless = {}
 
     def grade(
@@ -91,6 +98,8 @@ class Run:
                 Book(self.coursedir, self.config, self.assignment, registered) as self.book,
             ):
                 self._grade(chosen, workers, scheduler, require, again, seed, shared)
+                if not self.lost:
+                    self.standings = self.book.standings(self.deadlines)
                 if feedback and not self.lost:
                     self._write_feedback(chosen)
             rows = [self.row(student) for student in sorted({*everybody, *chosen})]
@@ -152,7 +161,7 @@ class Run:
             "student": student,
             "assignment": self.name,
             "key": result.key(data, self.version),
-            "timestamp": _timestamp(folder / "timestamp.txt"),
+            "timestamp": self._handed_in(student),
             "notes": tuple(notes),
         }
         return Submission(self._shown(path), data, about)
@@ -225,7 +234,19 @@ class Run:
         except NotGradable as problem:
             return self._unreadable(student, problem)
         found = result.read(self._file(student))
-        return found if found and found.key == key else None
+        return replace(found, timestamp=self._handed_in(student)) if found and found.key == key else None
+
+    def _handed_in(self, student):
+        """Return when a student handed in, as a person, a platform or nbgrader noted it, or None."""
+        noted = self.deadlines.handed_in.get(self.name, {}).get(student)
+        return noted.isoformat() if noted else _timestamp(self.place(student) / "timestamp.txt")
+
+    def _late_without_a_time(self, student):
+        """Did the platform say that a submission was late, and not when it came?"""
+        with contextlib.suppress(ValueError, TypeError, AttributeError):
+            said = json.loads(_small_text(self.place(student) / "collected.json", 10_000) or "{}")
+            return bool(said.get("late")) and not self._handed_in(student)
+        return False
 
     def _unreadable(self, student, problem):
         return Result(NOT_GRADABLE, self.name, clean(student), reason=clean(str(problem)))
@@ -291,20 +312,27 @@ class Run:
 
     # Telling
 
+    def status(self, student):
+        """Return the status of a student's last result, or None if there is none."""
+        found = result.read(self._file(student))
+        return found and found.status
+
     def row(self, student):
         """What the table and the report say of a student: the result without the cells."""
         found = self._known(student)
         if not found:
             return Result(NOT_YET, self.name, clean(student), reason="this run was for others")
-        notes = (self.pageless[student],) if student in self.pageless else ()
-        return replace(found, cells=(), notes=(*found.notes, *clean(notes)))
+        notes = [*found.notes, *filter(None, [clean(self.pageless.get(student))])]
+        if self._late_without_a_time(student):
+            notes.append(f"the platform says it is late, not when it came: note it in {deadlines.FILE}")
+        return replace(found, cells=(), notes=tuple(notes), standing=self.standings.get(found.student))
 
 
-def _small_text(path):
+def _small_text(path, most=200):
     """Return the text of a small file that is no link, or None."""
     try:
         found = os.lstat(path)
-        if stat.S_ISREG(found.st_mode) and found.st_size < 200:
+        if stat.S_ISREG(found.st_mode) and found.st_size < most:
             return path.read_text("utf-8")
     except (OSError, ValueError):
         pass
@@ -324,7 +352,10 @@ def table(rows, assignment):
     names = [name for name, _ in assignment.tests]
     text = io.StringIO()
     out = csv.writer(text, lineterminator="\n")
-    out.writerow(["student", "score", "max_score", *names, "mistakes", "status", "sandboxed", "reason"])
+    late = ["late", "penalty", "total"]
+    out.writerow(
+        ["student", "score", "max_score", *late, *names, "mistakes", "status", "sandboxed", "reason"]
+    )
     for row in rows:
         points = {check.name: f"{check.points:g}" for check in row.checks}
         known = " ".join(f"{check.name}:{check.mistake}" for check in row.checks if check.mistake)
@@ -332,7 +363,10 @@ def table(rows, assignment):
         said = "; ".join([*filter(None, [row.reason]), *row.notes])
         sandboxed = {True: "yes", False: "no", None: ""}[row.sandboxed]
         each = [points.get(name, "") for name in names]
-        out.writerow([row.student, *score, *each, known, row.status, sandboxed, said])
+        held = row.standing or result.Standing()
+        total = "" if held.total is None else f"{held.total:g}"
+        late = [held.late, f"{held.penalty:g}", total]
+        out.writerow([row.student, *score, *late, *each, known, row.status, sandboxed, said])
     return text.getvalue()
 
 
@@ -349,6 +383,8 @@ def as_text(rows, assignment):
             seen = [row.status]
         if row.sandboxed is False:
             seen.append("not sandboxed")
+        if row.standing and row.standing.late:
+            seen.append(f"{row.standing.late} late: penalty {row.standing.penalty:g}")
         shown = f"{row.student:<{wide}}  {score:>{len(f'score of {most:g}')}}  {'; '.join(seen)}"
         lines.append(shown.rstrip())
     done = [row.score for row in rows if row.status == GRADED]

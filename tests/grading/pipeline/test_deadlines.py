@@ -1,0 +1,178 @@
+"""A deadline is one line in one file, and counts wherever points are shown."""
+
+import contextlib
+import csv
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from examples.make_class import NAME, notebook
+from grading.cli import main
+from grading.pipeline import executor, proof
+from grading.pipeline.deadlines import DeadlineError, DeadlinesPlugin, read
+from grading.pipeline.result import NOT_GRADABLE, Result
+from grading.pipeline.run import Run, RunError, as_text
+from tests.grading.pipeline.test_gradebook import WRITTEN, give, record
+from tests.grading.pipeline.test_run import hand_in, page_of
+
+FILE = f"""timezone = "Europe/Berlin"
+[due]
+{NAME} = 2026-11-20T23:59:00
+[penalty]
+percent_per_day = 10
+most_percent = 50
+grace_minutes = 15
+[extensions.{NAME}]
+"12" = 3
+"13" = 2026-11-22T11:00:00
+"""
+DUE = datetime(2026, 11, 20, 22, 59, tzinfo=UTC)
+SHEET = "Identifier,Grade\n" + "".join(f"Participant {number},\n" for number in range(11, 17))
+
+
+def test_times_are_of_the_zone_and_extensions_are_days_or_times(tmp_path):
+    (tmp_path / "deadlines.toml").write_text(FILE)
+    found = read(tmp_path)
+    assert found.due == {NAME: DUE}
+    assert found.extensions == {NAME: {"12": timedelta(days=3), "13": timedelta(days=1, hours=11, minutes=1)}}
+    assert read(tmp_path / "without").due == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("due = [", "cannot be read"),
+        ("[due]\na = 2026-11-20T23:59:00", "name the time zone"),
+        ('timezone = "Nowhere/At_All"', "Nowhere/At_All"),
+        ("[due]\na = 2026-11-20", "a must be a time such as"),
+        ("[dues]\na = 1", "there is no setting dues: use due, extensions"),
+        ("[penalty]\nper_day = 1", "there is no setting per_day: use grace_minutes"),
+        ("[penalty]\npercent_per_day = -1", "percent_per_day must be a number that is not negative"),
+        ("[extensions.a]\n1 = 2026-11-20T23:59:00Z", "a has extensions and is not in"),
+        ("due = 3", "deadlines.toml"),
+    ],
+)
+def test_a_file_that_makes_no_sense_stops_the_run_and_says_where(text, said, tmp_path):
+    (tmp_path / "deadlines.toml").write_text(text)
+    with pytest.raises(DeadlineError, match=said):
+        read(tmp_path)
+    with pytest.raises(RunError, match=said):
+        Run(NAME, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("hours", "penalty"), [(0.25, None), (0.3, 1), (24, 1), (24.1, 2), (96, 4), (97, 5), (1_000, 5)]
+)
+def test_each_day_that_has_begun_costs_its_share(hours, penalty, tmp_path):
+    (tmp_path / "deadlines.toml").write_text(FILE)
+    plugin = DeadlinesPlugin()
+    plugin.config.CourseDirectory.root = str(tmp_path)
+    assert plugin.late_submission_penalty("11", 10, 3_600 * hours) == penalty
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course in which 10 is on time, 11 late, 12 and 13 late with extensions, 15 late at a time that
+    nobody knows, and the notebook of 16 is broken. All tests of the others pass.
+    """
+
+    def grade_all(client, name, queue, *how):
+        for submission in queue:
+            student = submission.about["student"]
+            broken = Result(NOT_GRADABLE, reason="it is no notebook")
+            yield submission, broken if student == "16" else record(run, "")
+
+    run = Run(NAME, tmp_path)
+    monkeypatch.setattr(executor, "connect", lambda *args: contextlib.nullcontext())
+    monkeypatch.setattr(executor, "grade_all", grade_all)
+    monkeypatch.setattr(proof, "problem", lambda *args: None)
+    for student, late in {"10": -1, "11": 30, "12": 30, "13": 30 + 12, "15": None, "16": 30}.items():
+        folder = hand_in(tmp_path, student, notebook()).parent
+        if late is not None:
+            time = DUE + timedelta(hours=late)
+            (folder / "timestamp.txt").write_text(time.strftime("%Y-%m-%d %H:%M:%S.%f UTC"))
+    (folder.parents[1] / "15" / NAME / "collected.json").write_text(
+        json.dumps({"late": True, "from": "x" * 300})
+    )
+    (tmp_path / "deadlines.toml").write_text(FILE)
+    (tmp_path / "sheet.csv").write_text(SHEET)
+    return tmp_path
+
+
+def grade(course):
+    return {row.student: row for row in Run(NAME, course).grade(1)}
+
+
+def test_a_penalty_is_the_same_in_gradebook_report_feedback_and_exports(course, capsys):
+    rows = grade(course)
+    note = "the platform says it is late, not when it came: note it in deadlines.toml"
+    assert {student for student, row in rows.items() if note in row.notes} == {"15"}
+    for student in ("10", "11", "12", "13", "15"):
+        assert rows[student].standing.total is None
+        give(Run(NAME, course), student, WRITTEN, 1)
+    (course / "deadlines.toml").write_text(f'{FILE}[handed_in.{NAME}]\n"15" = 2026-11-21T01:00:00\n')
+    rows = grade(course)
+    penalties = {"10": 0, "11": 3, "12": 0, "13": 1.5, "15": 1.5, "16": 0}  # of 15 points
+    assert {student: row.standing.penalty for student, row in rows.items()} == penalties
+    assert [row.notes for row in rows.values()] == [()] * 6
+
+    totals = {student: "" if student == "16" else f"{15 - lost:g}" for student, lost in penalties.items()}
+    with open(course / "graded" / f"{NAME}.csv", newline="") as file:
+        table = {row["student"]: row for row in csv.DictReader(file)}
+    assert {student: row["total"] for student, row in table.items()} == totals
+    assert (table["11"]["late"], table["11"]["penalty"], table["12"]["late"]) == ("1.2 days", "3", "")
+    assert "1.2 days late: penalty 3" in as_text(list(rows.values()), Run(NAME, course).assignment)
+    report = " ".join((course / "graded" / f"{NAME}.html").read_text("utf-8").split())
+    assert '<td>1.2 days</td><td class="number">3</td> <td class="number">12</td>' in report
+    assert "(Score: 12.0 / 17.0)" in page_of(course, "11") and "penalty (Score: -3.0)" in page_of(
+        course, "11"
+    )
+    assert "(Score: 15.0 / 17.0)" in page_of(course, "12") and "penalty (Score" not in page_of(course, "12")
+
+    assert (
+        main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", "--course", str(course)])
+        == 0
+    )
+    said = capsys.readouterr().out
+    assert (
+        "16 have no grade: their submission could not be graded" in said and "10 are not in the sheet" in said
+    )
+    rows = [line.split(",") for line in (course / "out.csv").read_text().splitlines()[1:]]
+    exported = {number.removeprefix("Participant "): grade for number, grade in rows}
+    on_the_sheet = {student: total for student, total in totals.items() if student != "10"}
+    assert exported == on_the_sheet | {"14": ""}
+
+    nbgrader = [
+        sys.executable,
+        "-m",
+        "nbgrader",
+        "export",
+        f"--CourseDirectory.root={course}",
+        "--to=all.csv",
+    ]
+    done = subprocess.run(nbgrader, cwd=course, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with open(course / "all.csv", newline="") as file:
+        theirs = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert {student: f"{score:g}" for student, score in theirs.items()} == totals | {"16": "0"}
+
+
+def test_a_hand_grade_changes_the_penalty_in_an_export_at_once(course, capsys):
+    grade(course)
+    give(Run(NAME, course), "11", WRITTEN, 1)
+    assert (
+        main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", "--course", str(course)])
+        == 0
+    )
+    assert "Participant 11,12\n" in (course / "out.csv").read_text()
+    assert re.search("12, 13, 15 have answers that a person has still to grade", capsys.readouterr().out)
+
+
+def test_a_resubmission_without_a_time_loses_the_old_one(course):
+    assert grade(course)["11"].standing.late == "1.2 days"
+    (course / "submitted" / "11" / NAME / "timestamp.txt").unlink()
+    assert grade(course)["11"].standing.late == ""
