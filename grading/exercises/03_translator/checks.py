@@ -354,7 +354,7 @@ def _(rng):
 # below LEARNED has hardly learned anything. The reviews that students may see are the same each time, so that
 # a model that passes them once passes them again; on new ones a little less is asked, so that it passes there
 # too.
-BLEU, ERROR = 50, 0.25
+BLEU, ERROR = 50, 0.35
 ALLOWANCE = {"bleu": 5, "error": 0.03}
 LEARNED = 30
 SIZE, SEED = 300, 1
