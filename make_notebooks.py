@@ -70,6 +70,7 @@ NOTEBOOK_METADATA = {  # what JupyterLab writes when it saves a notebook
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MARKS = {"answer": "code", "test": "code", "written": "markdown"}  # and the type of the cells that carry them
 REGIONS = {"SOLUTION": ("answer", "written"), "HIDDEN TESTS": ("test",)}  # and the marks they belong to
+HIDDEN_TESTS = re.compile(r"BEGIN HIDDEN TESTS\n(.*?)^[^\n]*END HIDDEN TESTS", re.DOTALL | re.MULTILINE)
 CLAIM = {"title": "claim"}  # how jupytext reads `# %% claim`
 JUPYTEXT_METADATA = {"cell_marker", "lines_to_next_cell", "lines_to_end_of_cell_marker"}
 FIGURE = re.compile(r"!\[([^]]*)\]\(\.\./figures/(\w+)\.svg\)")
@@ -240,6 +241,7 @@ def read_lesson(lesson):
         try:
             check_code(cell)
             cell.metadata = read_marks(cell, lesson.parent.name)
+            check_test(cell, lesson)
             cell.id = cell_id(lesson, cell, seen)
             if is_claim(cell) and not text_above(cells, number):
                 raise LessonError("a claim belongs directly below the text that it supports")
@@ -297,6 +299,37 @@ def check_regions(cell, mark):
             raise LessonError(f"BEGIN {region} and END {region} do not pair up")
         if mark == "answer" and region == "SOLUTION" and not found:
             raise LessonError("an answer needs BEGIN SOLUTION and END SOLUTION around what students write")
+
+
+def check_test(cell, lesson):
+    """Raise LessonError unless what grades a test cell is a check of the lesson's exercise."""
+    name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+    if not name.startswith("test_"):
+        return
+    name = name.removeprefix("test_")
+    hidden = ast.parse("\n".join(re.findall(HIDDEN_TESTS, cell.source)))
+    called = [node.args[0].value for node in ast.walk(hidden) if is_check(node)]
+    asserts = [node for node in ast.walk(hidden) if isinstance(node, ast.Assert)]
+    if asserts or called != [name]:
+        raise LessonError(
+            f'the hidden tests of {name} must be check("{name}", {name}), found {len(asserts)} asserts and '
+            f"checks of {called}: the grader runs checks only, so write these tests as cases of the check"
+        )
+    exercise = lesson.parents[2] / "grading" / "exercises" / lesson.stem / "checks.py"
+    if exercise.parents[1].is_dir():
+        text = exercise.read_text("utf-8") if exercise.is_file() else ""
+        if not re.search(rf'@checks\(\s*"{name}"', text):
+            raise LessonError(f'{name} has no check: write one with @checks("{name}", ...) in {exercise}')
+
+
+def is_check(node):
+    """Is this a call of check with a text as its first argument?"""
+    return (
+        isinstance(node, ast.Call)
+        and getattr(node.func, "id", None) == "check"
+        and bool(node.args)
+        and isinstance(node.args[0], ast.Constant)
+    )
 
 
 def nbgrader_metadata(cell, mark, marks):

@@ -50,6 +50,9 @@ import math
 import os
 import warnings
 
+def check(name, right, message):
+    assert right, message
+
 # %% answer="double"
 def double(x):
     """Give x twice."""
@@ -62,7 +65,7 @@ def double(x):
 assert double(2) == 4, "2 becomes 4"
 # BEGIN HIDDEN TESTS
 larger_number = 41
-assert double(larger_number) == 82, "a larger number too"
+check("double", double(larger_number) == 82, "a larger number too")
 # END HIDDEN TESTS
 
 # %%
@@ -79,7 +82,7 @@ def root(x):
 # %% test="root" points=1.5
 assert root(4) == 2
 # BEGIN HIDDEN TESTS
-assert root(9) == 3, "nine"
+check("root", root(9) == 3, "nine")
 # END HIDDEN TESTS
 
 # %% [markdown] written="why" points=3

@@ -129,6 +129,7 @@ def test_comments_stay_comments(built):
     assert cells[0].source == "# A first look\n\nHalf is $\\frac{1}{2}$."
 
 
+TEST = '# %% test="a" points=1\n# BEGIN HIDDEN TESTS\n{}\n# END HIDDEN TESTS'
 ANSWER = '# %% answer="a"\n# BEGIN SOLUTION\npass\n# END SOLUTION\n\n'
 
 
@@ -154,6 +155,10 @@ ANSWER = '# %% answer="a"\n# BEGIN SOLUTION\npass\n# END SOLUTION\n\n'
         ('# %% written="a" points=1\npass', "written belongs on a markdown cell"),
         (ANSWER + ANSWER, "cell 2 .*the name a is already used"),
         (ANSWER + '# %% [markdown] written="a" points=1\n# Why?', "the name a is already used"),
+        ('# %% test="a" points=1\nassert a', 'hidden tests of a must be check."a", a., found 0 asserts and '),
+        (TEST.format('check("b", a)'), "checks of .'b'.: the grader runs checks only"),
+        (TEST.format('check("a", a)\nassert a(3)'), "found 1 asserts and checks of .'a'."),
+        (TEST.format("if True:\n    assert a(3)"), "found 1 asserts"),
         ("# %%\n%matplotlib inline", "cell 1 .%matplotlib inline.: line 1 is not plain Python"),
         ("# %%\n1\n\n# %%\n!ls", "cell 2 .!ls.: line 1 is not plain Python"),
         ("demo\n" + ANSWER, "cannot use answer here"),
@@ -171,6 +176,18 @@ def test_a_lesson_with_a_mistake_is_refused(course, text, problem):
 
 
 # Building
+
+
+def test_a_test_needs_a_check_of_its_exercise(course):
+    lesson = write_lesson(course, TEST.format('check("a", a)'))
+    read_lesson(lesson)
+    checks = course / "grading" / "exercises" / "03_more" / "checks.py"
+    checks.parents[1].mkdir(parents=True)
+    with pytest.raises(LessonError, match=r'a has no check: write one with @checks."a", ....'):
+        read_lesson(lesson)
+    checks.parent.mkdir()
+    checks.write_text('@checks(\n    "a",\n    ...')
+    assert len(read_lesson(lesson).cells) == 1
 
 
 def test_two_builds_give_the_same_bytes(built, new_course):
@@ -568,13 +585,16 @@ def test_feedback_contains_no_hidden_test(graded):
         assert [line for line in secret if line in text] == []
 
 
+MORE = '# %% test="one_more" points=1\n# BEGIN HIDDEN TESTS\ncheck("one_more", True)\n# END HIDDEN TESTS\n'
+
+
 def test_registering_again_keeps_the_scores(graded):
     before = scores(graded.folder, graded.name)
     lesson = graded.folder / "lessons" / "exercises" / f"{graded.name}.py"
     lesson.write_text(lesson.read_text("utf-8") + "\n# %% [markdown]\n# Well done.\n", "utf-8")
     register(graded.folder, [graded.name])
     assert scores(graded.folder, graded.name) == before
-    lesson.write_text(lesson.read_text("utf-8") + '\n# %% test="one_more" points=1\nassert True\n', "utf-8")
+    lesson.write_text(f"{lesson.read_text('utf-8')}\n{MORE}", "utf-8")
     with pytest.raises(LessonError, match="nbgrader did not make the starter"):
         register(graded.folder, [graded.name])
     assert scores(graded.folder, graded.name) == before
