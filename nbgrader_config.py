@@ -1,6 +1,7 @@
 """How nbgrader grades this course. All nbgrader commands, Formgrader and Validate read this file."""
 
 import os
+import sys
 
 c = get_config()
 
@@ -24,6 +25,12 @@ c.GenerateFeedback.preprocessors = [
     "grading.pipeline.feedback.LeaveOutHiddenTests",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]
+
+# Formgrader's button Autograde grades in the sandbox: nbgrader would run students' code unprotected.
+if "nbgrader.server_extensions.formgrader.formgrader" in sys.modules:
+    from grading.pipeline import formgrader
+
+    formgrader.route()
 
 # What lateness costs is in deadlines.toml.
 c.AssignLatePenalties.plugin_class = "grading.pipeline.deadlines.DeadlinesPlugin"

@@ -21,6 +21,7 @@ from sqlalchemy.orm import scoped_session, sessionmaker
 
 from grading.pipeline import result, returned
 from grading.pipeline.assignments import ELSEWHERE, EMPTY, ROOT
+from grading.pipeline.deadlines import Deadlines, DeadlinesPlugin
 
 # nbgrader calls alembic by its bare name to make a gradebook, also where the environment is not activated
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -183,11 +184,13 @@ class Book:
     def standings(self, deadlines):
         """Bring due dates, extensions and penalties up to date, and return everybody's `Standing`.
 
-        Without a due date, penalties stay as they are.
+        If neither the deadlines nor nbgrader's settings say what lateness costs, penalties stay as they are.
         """
         name, found = self.assignment.name, {}
         penalties = AssignLatePenalties(config=self.config, log=SILENT)
         penalties.init_plugin()
+        plugin = penalties.plugin_inst
+        known = deadlines != Deadlines() or type(plugin) is not DeadlinesPlugin or plugin.penalty_method != "none"
         with self._transaction() as gradebook:
             try:
                 assignment = gradebook.find_assignment(name)
@@ -202,7 +205,7 @@ class Book:
                 late = submission.total_seconds_late if assignment.duedate else 0
                 penalty = 0
                 for book in submission.notebooks:
-                    if assignment.duedate:
+                    if assignment.duedate and known:
                         book.late_submission_penalty = _penalty(penalties, student, book, late)
                     penalty += book.late_submission_penalty or 0
                 total = None if submission.needs_manual_grade else max(0, submission.score - penalty)

@@ -172,6 +172,15 @@ def test_a_hand_grade_changes_the_penalty_in_an_export_at_once(course, capsys):
     assert re.search("12, 13, 15 have answers that a person has still to grade", capsys.readouterr().out)
 
 
+def test_an_export_without_the_file_keeps_the_penalties_in_the_gradebook(course, tmp_path_factory):
+    grade(course)
+    give(Run(NAME, course), "11", WRITTEN, 1)
+    grade(course)
+    place = ["--course", str(tmp_path_factory.mktemp("elsewhere")), "--db", f"sqlite:///{course}/gradebook.db"]
+    assert main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", *place]) == 0
+    assert "Participant 11,12\n" in (course / "out.csv").read_text()
+
+
 def test_a_resubmission_without_a_time_loses_the_old_one(course):
     assert grade(course)["11"].standing.late == "1.2 days"
     (course / "submitted" / "11" / NAME / "timestamp.txt").unlink()
