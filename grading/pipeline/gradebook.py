@@ -190,7 +190,8 @@ class Book:
         penalties = AssignLatePenalties(config=self.config, log=SILENT)
         penalties.init_plugin()
         plugin = penalties.plugin_inst
-        known = deadlines != Deadlines() or type(plugin) is not DeadlinesPlugin or plugin.penalty_method != "none"
+        ours = type(plugin) is DeadlinesPlugin and plugin.penalty_method == "none"
+        known = not ours or deadlines != Deadlines()
         with self._transaction() as gradebook:
             try:
                 assignment = gradebook.find_assignment(name)
