@@ -116,8 +116,8 @@ Write the two shapes below each other. One axis appears in both and must disappe
 <details><summary>Hint 2</summary>
 
 `a @ b` multiplies matrices and treats the first axis as the batch: (batch, n, m) @ (batch, m, p) gives
-(batch, n, p). For that, the axes of the keys are in the wrong order. `tensor.transpose(1, 2)` swaps two axes;
-`reshape` doesn't.
+(batch, n, p). For that, the axes of the keys are in the wrong order. `tensor.transpose(1, 2)` swaps two
+axes. `reshape` doesn't swap any, and `.T` reverses all three.
 
 </details>
 """

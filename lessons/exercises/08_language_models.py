@@ -41,6 +41,14 @@ score per token of the vocabulary; a softmax turns them into probabilities.
 `torch.rand(3, generator=generator)`. It may be `None`; torch then uses its own. The tests don't compare
 your draws with ours. They draw thousands of times and compare how often each outcome comes up, so every
 right way of drawing passes.
+
+<details><summary>How to read a message of these tests</summary>
+
+`draws` or `copies` says how often the test repeated its input, and **shares** say how often each outcome
+came up. In exercise 8.3 the model is a `table` of logits, and `shares[t, v]` is how often new token `t` was
+`v`, both counted from 0. The last column, beyond the vocabulary, is for texts that had already ended.
+
+</details>
 """
 
 # %%
@@ -243,6 +251,7 @@ Handle temperature 0 first. For the rest: which torch function draws positions, 
 <details><summary>Hint 2</summary>
 
 `torch.multinomial(probabilities, 1, generator=generator)` draws one position per row, (batch, 1).
+`squeeze(-1)` removes the last axis; a bare `squeeze()` would also remove a batch of one.
 
 </details>
 

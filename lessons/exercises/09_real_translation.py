@@ -500,6 +500,8 @@ check("compare_systems", compare_systems)
 r"""
 ### The experiment
 
+5 min · no points
+
 Train two translators with the same budget, one without attention and one with it. Decode each in three
 ways: greedily, with a beam of five and no penalty, and with a beam of five and the mean of the
 log-probabilities. The models are small, and training stops early, because search matters most to a model
