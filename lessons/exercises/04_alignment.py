@@ -436,7 +436,7 @@ diagonal = [
 for clauses in (1, 2):
     chosen = [row for row, n in enumerate(test.clauses) if n == clauses]
     gold = [set(test.links[row]) for row in chosen]
-    print(f"{clauses} clauses: {len(chosen)} reviews")
+    print(f"clauses per review: {clauses} ({len(chosen)} reviews)")
     for name, made in (("model", links), ("diagonal", diagonal)):
         error = alignment_error_rate([made[row] for row in chosen], gold, gold)
         print(f"    error of the {name}: {error:.2f}")

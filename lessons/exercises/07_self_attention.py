@@ -66,8 +66,8 @@ r"""
 20 min · ●●○ · 2 points
 
 Make three vectors of every word $x_i$, with three matrices: its query (what it asks for), its key (what it
-offers), and its value (what it passes on). Then let every word attend to all words, in the four steps that
-you know: score, mask and softmax, weighted sum.
+offers), and its value (what it passes on). Then let every word attend to all words, in the steps that you
+know: score, mask and softmax, weighted sum.
 
 $$q_t = x_t W_q, \qquad k_i = x_i W_k, \qquad v_i = x_i W_v$$
 
@@ -87,9 +87,9 @@ Words $i$ that $t$ may not look at get $\alpha_{t,i} = 0$. In code, $W_q$, $W_k$
 | out: `context` | (batch, length, value_dim) |
 | out: `weights` | (batch, length, length), one row per word that looks |
 
-Write the score, the mask and the softmax yourself: they are exercises 02's scaled dot score and masked
-softmax, now with words of the same sentence. A word that may look at nothing gets zeros, in `context` and
-in `weights`, never NaN.
+Write the score, the mask and the softmax yourself: they are the scaled dot score and the masked softmax of
+exercise 02, now with words of the same sentence. A word that may look at nothing gets zeros, in `context`
+and in `weights`, never NaN.
 
 **By hand.** Three words, two numbers each: the first means "a living being", the second "a pronoun". Let
 
