@@ -188,9 +188,9 @@ this; taking the log of a softmax doesn't. Mind the axes: `cross_entropy` expect
 right after the batch, but yours is the last axis.
 
 **By hand.** A vocabulary of four, and `pad_id` 0. The first sentence has two real tokens. At each of them,
-the correct word has the logit $\ln 3$ and the other three have 0, so its probability is $3 / (3+1+1+1) =
-\tfrac12$. The second sentence has one real token, with four logits of 0 and therefore a probability of
-$\tfrac14$, and one padding token.
+the correct word has the logit $\ln 3$ and the other three have 0, so its probability is
+$3 / (3+1+1+1) = \tfrac12$. The second sentence has one real token, with four logits of 0 and therefore a
+probability of $\tfrac14$, and one padding token.
 
 | | 1st token | 2nd token |
 | --- | --- | --- |

@@ -609,8 +609,8 @@ Scores may be in the thousands, which `torch.softmax` handles. A row may have no
 there's nothing to attend to: its weights are zeros, never NaN, and its gradient is zeros too.
 
 **By hand.** Scores $(0,\; \ln 3,\; 5)$ and mask (True, True, False). The third key is padding, so its large
-score doesn't count. $\exp(0) = 1$ and $\exp(\ln 3) = 3$ add up to 4, so the weights are $(\tfrac14,
-\tfrac34, 0)$.
+score doesn't count. $\exp(0) = 1$ and $\exp(\ln 3) = 3$ add up to 4, so the weights are
+$(\tfrac14, \tfrac34, 0)$.
 """
 
 

@@ -98,8 +98,9 @@ state, `hx`, and its last state have an extra axis in front, here of length 1.
 | `self.combine`, in | (batch, tgt_len, 2 · hidden) |
 
 **By hand.** One token, and a cell whose parameters are all zero. Such a GRU just halves its state: (2, 0)
-becomes $s = (1, 0)$, which is the query. Let the score be $q \cdot (U k)$ with $U = \begin{pmatrix} \ln 3 &
-0 \\ 0 & 0 \end{pmatrix}$. (Exercise 02 calls this matrix $W$, but here $W$ is `self.combine`.)
+becomes $s = (1, 0)$, which is the query. Let the score be $q \cdot (U k)$ with
+$U = \begin{pmatrix} \ln 3 & 0 \\ 0 & 0 \end{pmatrix}$. (Exercise 02 calls this matrix $W$, but here $W$ is
+`self.combine`.)
 
 | | key and value | score | real? | weight | weight · value |
 | --- | --- | --- | --- | --- | --- |
@@ -266,8 +267,8 @@ of $W$ for $x_t$ are 0, so the table leaves $x_t$ out.
 | second | (2, 0) | ½, ½, 0 | (2, 1) | (1, 0) | (1, 0, 2, 1) |
 
 Let $W$ pick the first number of $s_t$ and the second of $c_t$, and let `out` return its input. Then the
-logits are $(\tanh 2, \tanh 1) \approx$ **(0.9640, 0.7616)** for the first word and $(\tanh 1, \tanh 1)
-\approx$ **(0.7616, 0.7616)** for the second. The returned state is (1, 0).
+logits are $(\tanh 2, \tanh 1) \approx$ **(0.9640, 0.7616)** for the first word and
+$(\tanh 1, \tanh 1) \approx$ **(0.7616, 0.7616)** for the second. The returned state is (1, 0).
 
 `__init__` is given: write only `forward`.
 """
@@ -758,8 +759,8 @@ choices:
    largest weight of a French word is *not* on an English word that it translates. 0 is perfect.
 
 We measured every context with these choices, on 300 new reviews per model: six seeds of `"dot"`, which is
-the course's own choice, and three of each other (`python -m benchmarks.quality.exercise_03 --seeds 6
---others 3`).
+the course's own choice, and three of each other
+(`python -m benchmarks.quality.exercise_03 --seeds 6 --others 3`).
 
 | context | least BLEU | alignment error | passed |
 | --- | --- | --- | --- |
@@ -829,9 +830,16 @@ and two calls in the loop. Print the loss now and then.
 
 <details><summary>Hint 2</summary>
 
-`models.Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "...", embed_dim=32, hidden_dim=128)`, then
-`torch.optim.Adam(translator.parameters(), lr=0.01)`. In the loop: `training.train_step(translator, batch,
-optimizer, PAD_ID, max_norm=1.0)` and `schedule.step()`.
+The model and the optimizer:
+
+```python
+sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
+translator = models.Seq2Seq(*sizes, "...", embed_dim=32, hidden_dim=128)
+optimizer = torch.optim.Adam(translator.parameters(), lr=0.01)
+```
+
+In the loop, call `training.train_step(translator, batch, optimizer, PAD_ID, max_norm=1.0)` and
+`schedule.step()`.
 
 </details>
 

@@ -165,8 +165,8 @@ root of the size of a key, `keys.shape[-1]`.
 
 A (batch, length) mask needs an axis for the words that look: `mask.unsqueeze(1)`. Fill with -inf where the
 mask is False, `scores.masked_fill(~mask, -math.inf)`, then take the softmax over the last axis. A row of
-only -inf gives NaN: give such a row zeros before the softmax, and weights of 0 after it. `mask.any(-1,
-keepdim=True)` says which rows are allowed a word.
+only -inf gives NaN: give such a row zeros before the softmax, and weights of 0 after it.
+`mask.any(-1, keepdim=True)` says which rows are allowed a word.
 
 </details>
 </details>
@@ -460,11 +460,11 @@ The root in the scaled score is that of head_dim, the size of the vectors that a
 | out: `output` | (batch, tgt_len, hidden) |
 | out: `weights` | (batch, heads, tgt_len, src_len) |
 
-A sentence looks at itself with `attention(x, x, x)`, and a decoder looks at its source with `attention(x,
-encoder_states, encoder_states)`. One class serves both, so query, keys and values are separate arguments. A
-query that may look at nothing gets zeros in every head, never NaN. Here you may use the imported function
-of exercise 02: `attend(query, keys, values, mask, scaled_dot_score)` returns context and weights, accepts
-both kinds of mask, and returns such zeros. One call serves one head.
+A sentence looks at itself with `attention(x, x, x)`, and a decoder looks at its source with
+`attention(x, encoder_states, encoder_states)`. One class serves both, so query, keys and values are
+separate arguments. A query that may look at nothing gets zeros in every head, never NaN. Here you may use
+the imported function of exercise 02: `attend(query, keys, values, mask, scaled_dot_score)` returns context
+and weights, accepts both kinds of mask, and returns such zeros. One call serves one head.
 
 **By hand.** Two heads, hidden 4, and all projections are identity matrices. The query is
 $(\sqrt2 \ln 3,\, 0 \,|\, 0,\, 0)$, and head_dim is 2.
@@ -545,8 +545,8 @@ Project first, then split. What does one head do that `attend` doesn't do alread
 <details><summary>Hint 2: one head after the other</summary>
 
 `y.chunk(self.heads, dim=-1)` cuts a tensor into that many runs along its last axis. Call `attend` with
-`scaled_dot_score` for each head, then `torch.cat(..., dim=-1)` for the contexts and `torch.stack(...,
-dim=1)` for the weights.
+`scaled_dot_score` for each head, then `torch.cat(..., dim=-1)` for the contexts and
+`torch.stack(..., dim=1)` for the weights.
 
 </details>
 

@@ -180,9 +180,9 @@ before the first step?
 
 <details><summary>Hint 2: the best of all candidates</summary>
 
-`sums.unsqueeze(1) + log_probs` is (hypotheses, vocab), the sum of every candidate. Flatten it, and `values,
-positions = flat.topk(n)` returns the best n of all. In the flattened row, what are `position // vocab` and
-`position % vocab`? (`topk` raises an error if n is larger than the row.)
+`sums.unsqueeze(1) + log_probs` is (hypotheses, vocab), the sum of every candidate. Flatten it, and
+`values, positions = flat.topk(n)` returns the best n of all. In the flattened row, what are
+`position // vocab` and `position % vocab`? (`topk` raises an error if n is larger than the row.)
 
 </details>
 
@@ -356,8 +356,8 @@ text that is already tokenized.
 | out | a dict, see the docstring |
 
 **By hand.** On the whole test set $|d| = 2$, and nine draws gave $|d_i|$ = 1, 1, 2, 2, 2, 2, 2, 1 and 5.
-Their mean is 18 / 9 = 2. After subtracting it, only the last one is above 2, 5 − 2 = 3, so $p = (1 + 1) /
-(1 + 9) =$ **0.2**: within noise.
+Their mean is 18 / 9 = 2. After subtracting it, only the last one is above 2, 5 − 2 = 3, so
+$p = (1 + 1) / (1 + 9) =$ **0.2**: within noise.
 """
 
 
@@ -416,8 +416,8 @@ def compare_systems(
 r"""
 <details><summary>Hint 1</summary>
 
-`PairedTest` takes pairs of a name and a system, the baseline first; a dict of metrics, here `{"BLEU":
-BLEU(tokenize=..., force=True)}`; and a list of reference lists. Call the result, `test()`, to get
+`PairedTest` takes pairs of a name and a system, the baseline first; a dict of metrics, here
+`{"BLEU": BLEU(tokenize=..., force=True)}`; and a list of reference lists. Call the result, `test()`, to get
 signatures and results.
 
 </details>
@@ -612,7 +612,7 @@ def write(model, tokens, beam_size, length_penalty):
 # %% [markdown]
 r"""
 **Predict.** A beam of five without a penalty finds sentences that the model itself considers likelier than
-the greedy ones. For the model with attention, will BLEU go up or down?
+the greedy ones. For the model with attention, will they be longer or shorter than the greedy ones?
 """
 
 # %%
@@ -658,10 +658,10 @@ for a, b in PAIRS:
 r"""
 <details><summary>What happened</summary>
 
-The likelier sentences are the *shorter* ones: every further word costs probability, so a search by the sum
-prefers to stop early. With attention this costs many points of BLEU. Compare the words and the sentences
-that were cut off: a greedy search has more words because some of its translations go round in circles until
-they are cut off. The mean makes up for the shortness, and its translations end.
+Shorter. Every further word costs probability, so a likelier sentence is often one that stops early. A
+greedy search can't weigh that. It takes one step at a time, and some of its translations go round in
+circles until they are cut off. The mean doesn't reward stopping early. So compare BLEU with the words and
+the cut-off sentences: two systems may have the same score for opposite reasons.
 
 Now read your own lines. Which differences are within noise, and which aren't? Two intervals may overlap
 although the paired test calls the difference clear, because both systems translated the same sentences.
@@ -692,10 +692,11 @@ for seed in SEEDS:
 r"""
 <details><summary>What happened</summary>
 
-If the test says "not within noise", it's right: the difference is the luck of the *training*,
-of which the test knows nothing. Now compare the gain of the mean in your three trainings. If it changes its
-size, its sign or its verdict, it says something about single models and little about the method. A p-value
-from one training always has this limit. It's the most important limit of your report.
+If the test says "not within noise", it's right: the difference is the luck of the *training*, of which the
+test knows nothing. In our run, the greedy scores of the three trainings differed more than any two ways of
+decoding. Now compare the gain of the mean in your three trainings. If it changes its size, its sign or its
+verdict, it says something about single models and little about the method. A p-value from one training
+always has this limit. It's the most important limit of your report.
 
 </details>
 """
@@ -742,30 +743,31 @@ cycle, gradients clipped to 1; seed 0, and seeds 1 and 2 for attention. Decoding
 
 | attention | decoding | BLEU | interval | words, of the references' |
 | --- | --- | --- | --- | --- |
-| none | greedy | 7.7 | 6.4 to 8.9 | 0.57 |
-| none | beam, sum | 8.5 | 7.2 to 9.7 | 0.55 |
-| none | beam, mean | 10.3 | 8.9 to 11.6 | 0.69 |
-| multiplicative | greedy | 42.3 | 39.0 to 45.6 | 0.90 |
-| multiplicative | beam, sum | 25.2 | 21.8 to 28.7 | 0.47 |
-| multiplicative | beam, mean | 45.3 | 41.8 to 48.8 | 0.71 |
+| none | greedy | 10.9 | 9.3 to 12.6 | 0.51 |
+| none | beam, sum | 11.0 | 9.4 to 12.6 | 0.52 |
+| none | beam, mean | 12.1 | 10.6 to 13.7 | 0.62 |
+| multiplicative | greedy | 38.1 | 34.3 to 42.2 | 1.26 |
+| multiplicative | beam, sum | 38.3 | 34.0 to 42.4 | 0.64 |
+| multiplicative | beam, mean | 55.4 | 51.9 to 58.9 | 0.87 |
 
-*What I can conclude.* These two models: with attention +34.6 BLEU (p 0.001). With attention, the beam by
-the mean beats the beam by the sum by 20.1 (p 0.001), and the sum loses 17.1 to greedy search (p 0.001). The
-mean gains 3.0 on greedy search (p 0.036), but with seeds 1 and 2 that is −0.6 and +0.4, within noise: I
-would not pay for the slower search on this evidence. Without attention, the beam by the sum is within noise
-(+0.8, p 0.065), which doesn't show that it makes no difference. My second guess was wrong: a better search
-found worse translations.
+*What I can conclude.* These two models: with attention +27.1 BLEU (p 0.001). With attention, the beam by
+the mean gains 17.3 on greedy search (p 0.001). But with seeds 1 and 2 it gains 2.2 (p 0.100) and 0.6 (p
+0.157), both within noise: I would not pay for the slower search on this evidence. The beam by the sum is
+within noise of greedy search (+0.2, p 0.375). That doesn't show that they are equal: one writes 0.64 of the
+references' words, and the other 1.26. My second expectation was too simple: a better search finds likelier
+sentences, not better ones.
 
-*Errors.* Greedy search repeats itself, "donc ma fille n' a jamais payé notre addition" again and again,
-until max_len cuts it off: a step is likely given the last words, and nothing remembers that the clause was
-translated. The beam by the sum stops after one clause of three, "les légumes n' étaient jamais vraiment
-excellente" (and without agreement: "excellents"): ending early has the largest sum.
+*Errors.* The beam by the mean repeats itself: "l' addition était très raisonnable , donc ma fille n' a
+jamais payé l' addition , donc ma fille n' a jamais payé l' addition". Each step is likely given the last
+words, and nothing remembers that the clause was translated. The beam by the sum stops after the first of
+two clauses, "l' accueil était décevante" (and without agreement: "décevant"): ending early has the largest
+sum.
 
-*Limits.* One training for most rows: with seeds 1 and 2 the greedy score with attention was 39.7 and 32.7,
-a wider range than the 3 points of the mean, and the test knows nothing about that. The models are far from
-fully trained, and search may matter less to a model that is sure. The sentences are short and come from a
-grammar. BLEU on our tokens can't be compared with published scores, and there is one reference each.
-Penalty and beam were tried on the same sentences that are reported.
+*Limits.* One training for most rows: with seeds 1 and 2 the greedy score with attention was 57.8 and 70.9
+instead of 38.1, a wider range than any difference in the table, and the test knows nothing about that. The
+models are far from fully trained, and search may matter less to a model that is sure. The sentences are
+short and come from a grammar. BLEU on our tokens can't be compared with published scores, and there is one
+reference each. Penalty and beam were tried on the same sentences that are reported.
 
 **Rubric**, one point per part. Give half a point if something that was asked for is missing.
 
