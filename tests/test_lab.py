@@ -17,6 +17,7 @@ from playwright.sync_api import expect
 from examples.make_class import KEYS_AS_VALUES, MASK_IGNORED, NAME, graded, notebook
 from grading.sandbox.client import bubblewrap
 from tests.grading.pipeline.test_run import grade, hand_in
+from tests.grading.points import ALL, MOST, POINTS, without
 from tests.test_lessons import fast
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,9 +107,10 @@ def test_validate_names_what_fails_and_passes_what_is_right(lab, page, asked):
     failed, passed = "The following cell failed:", "Success! Your notebook passes all the tests."
     show(lab, page, EXERCISE)
     told = validate(page, failed)
-    assert told.count(failed) == len(tests) + 1 == 7  # the written answer, too
+    assert told.count(failed) == len(tests) + 1 == 1 + len(POINTS)  # the written answer, too
     assert all(source in told for source in tests.values())
-    assert told.count(": It is not written yet") == 6 and told.count("You did not provide a response.") == 1
+    assert told.count(": It is not written yet") == len(POINTS)
+    assert told.count("You did not provide a response.") == 1
     assert passed not in told
 
     mine = "my/mine.ipynb"
@@ -150,7 +152,8 @@ def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, pa
     assert row("01_sums").is_visible()
     row(NAME).get_by_role("link", name="1", exact=True).click()  # one submission
     emre = row("emre")
-    assert "8 / 17" in emre.inner_text() and "needs manual grading" in emre.inner_text()
+    scored = without("masked_softmax", "attend")
+    assert f"{scored:g} / {ALL:g}" in emre.inner_text() and "needs manual grading" in emre.inner_text()
     emre.get_by_role("link").first.click()
     row(NAME).get_by_role("link").first.click()
 
@@ -158,10 +161,12 @@ def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, pa
     points = inside.locator("input.score").evaluate_all("all => all.map(box => [box.id, box.placeholder])")
     right = ("dot_score", "scaled_dot_score", "MultiplicativeScore", "AdditiveScore")
     wrong = {"test_masked_softmax": "0", "test_attend": "0"}
-    assert dict(points) == {f"test_{name}": "2" for name in right} | wrong | {"why_attention": ""}
+    earned = {f"test_{name}": f"{POINTS[name]:g}" for name in right}
+    assert dict(points) == earned | wrong | {"why_attention": ""}
     for name, mistake in [("masked_softmax", "so padding receives weight"), ("attend", "made of the keys")]:
         inside.locator(f"#{name}-comment[placeholder*='{mistake}']").wait_for()
-        assert inside.locator("pre", has_text=re.compile(f"✗ 0 of 3 points\n.*{mistake}")).is_visible()
+        shown = re.compile(f"✗ 0 of {POINTS[name]:g} points\n.*{mistake}")
+        assert inside.locator("pre", has_text=shown).is_visible()
     assert inside.get_by_text("A weight of 0.8 does not prove that the word was the cause").is_visible()
 
     given, said = inside.locator("#why_attention"), inside.locator("#why_attention-comment")
@@ -171,13 +176,13 @@ def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, pa
             box.blur()
         assert saved.value.ok
     inside.get_by_role("link", name=NAME).nth(1).click()
-    assert "10 / 17" in row("8 / 14").inner_text()
+    assert f"{scored + 2:g} / {ALL:g}" in row(f"{scored:g} / {MOST:g}").inner_text()
     inside.get_by_role("link", name="Submission #1").click()
     expect(given).to_have_value("2", timeout=PATIENCE)
     expect(said).to_have_value("Well put. What else may it be?", timeout=PATIENCE)
     with Gradebook(f"sqlite:///{lab.course}/gradebook.db") as gradebook:
         submission = gradebook.find_submission(NAME, "emre")
-        assert (submission.score, submission.needs_manual_grade) == (10, False)
+        assert (submission.score, submission.needs_manual_grade) == (scored + 2, False)
         assert gradebook.find_grade("why_attention", NAME, NAME, "emre").manual_score == 2
         comment = gradebook.find_comment("why_attention", NAME, NAME, "emre")
         assert comment.manual_comment == "Well put. What else may it be?"

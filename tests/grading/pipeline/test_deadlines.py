@@ -18,6 +18,7 @@ from grading.pipeline.result import NOT_GRADABLE, Result
 from grading.pipeline.run import Run, RunError, as_text
 from tests.grading.pipeline.test_gradebook import WRITTEN, give, record
 from tests.grading.pipeline.test_run import hand_in, page_of
+from tests.grading.points import ALL, ASSIGNMENT, MOST
 
 FILE = f"""timezone = "Europe/Berlin"
 [due]
@@ -116,22 +117,24 @@ def test_a_penalty_is_the_same_in_gradebook_report_feedback_and_exports(course, 
         give(Run(NAME, course), student, WRITTEN, 1)
     (course / "deadlines.toml").write_text(f'{FILE}[handed_in.{NAME}]\n"15" = 2026-11-21T01:00:00\n')
     rows = grade(course)
-    penalties = {"10": 0, "11": 3, "12": 0, "13": 1.5, "15": 1.5, "16": 0}  # of 15 points
+    points = MOST + 1
+    tenth = points / 10  # a day costs so much
+    penalties = {"10": 0, "11": 2 * tenth, "12": 0, "13": tenth, "15": tenth, "16": 0}
     assert {student: row.standing.penalty for student, row in rows.items()} == penalties
     assert [row.notes for row in rows.values()] == [()] * 6
 
-    totals = {student: "" if student == "16" else f"{15 - lost:g}" for student, lost in penalties.items()}
+    totals = {student: "" if student == "16" else f"{points - lost:g}" for student, lost in penalties.items()}
     with open(course / "graded" / f"{NAME}.csv", newline="") as file:
         table = {row["student"]: row for row in csv.DictReader(file)}
     assert {student: row["total"] for student, row in table.items()} == totals
-    assert (table["11"]["late"], table["11"]["penalty"], table["12"]["late"]) == ("1.2 days", "3", "")
-    assert "1.2 days late: penalty 3" in as_text(list(rows.values()), Run(NAME, course).assignment)
+    lost, kept = f"{2 * tenth:g}", f"{points - 2 * tenth:g}"
+    assert (table["11"]["late"], table["11"]["penalty"], table["12"]["late"]) == ("1.2 days", lost, "")
+    assert f"1.2 days late: penalty {lost}" in as_text(list(rows.values()), ASSIGNMENT)
     report = " ".join((course / "graded" / f"{NAME}.html").read_text("utf-8").split())
-    assert '<td>1.2 days</td><td class="number">3</td> <td class="number">12</td>' in report
-    assert "(Score: 12.0 / 17.0)" in page_of(course, "11") and "penalty (Score: -3.0)" in page_of(
-        course, "11"
-    )
-    assert "(Score: 15.0 / 17.0)" in page_of(course, "12") and "penalty (Score" not in page_of(course, "12")
+    assert f'<td>1.2 days</td><td class="number">{lost}</td> <td class="number">{kept}</td>' in report
+    late, in_time = page_of(course, "11"), page_of(course, "12")
+    assert f"(Score: {points - 2 * tenth:.1f} / {ALL:.1f})" in late and f"(Score: -{2 * tenth:.1f})" in late
+    assert f"(Score: {points:.1f} / {ALL:.1f})" in in_time and "penalty (Score" not in in_time
 
     assert (
         main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", "--course", str(course)])
@@ -168,7 +171,7 @@ def test_a_hand_grade_changes_the_penalty_in_an_export_at_once(course, capsys):
         main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", "--course", str(course)])
         == 0
     )
-    assert "Participant 11,12\n" in (course / "out.csv").read_text()
+    assert f"Participant 11,{(MOST + 1) * 0.8:g}\n" in (course / "out.csv").read_text()
     assert re.search("12, 13, 15 have answers that a person has still to grade", capsys.readouterr().out)
 
 
@@ -178,7 +181,7 @@ def test_an_export_without_the_file_keeps_the_penalties_in_the_gradebook(course,
     grade(course)
     place = ["--course", str(tmp_path_factory.mktemp("elsewhere")), "--db", f"sqlite:///{course}/gradebook.db"]
     assert main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", *place]) == 0
-    assert "Participant 11,12\n" in (course / "out.csv").read_text()
+    assert f"Participant 11,{(MOST + 1) * 0.8:g}\n" in (course / "out.csv").read_text()
 
 
 def test_a_resubmission_without_a_time_loses_the_old_one(course):

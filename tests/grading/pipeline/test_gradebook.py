@@ -12,6 +12,7 @@ from grading.pipeline.assignments import ANSWERED, ELSEWHERE, EMPTY
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 from grading.pipeline.result import GRADED, NOT_GRADABLE, CheckResult, Result
 from grading.pipeline.run import Run
+from tests.grading.points import POINTS
 
 NAME = "02_attention"
 WRITTEN = "why_attention"
@@ -65,7 +66,8 @@ def give(run, student, cell, points):
 def test_tests_have_their_points_and_written_answers_wait(book, run):
     save(book, run, record(run, "ana", attend=0))
     found = points(book, "ana")
-    assert found["test_dot_score"] == (2, None, False) and found["test_attend"] == (0, None, False)
+    assert found["test_dot_score"] == (POINTS["dot_score"], None, False)
+    assert found["test_attend"] == (0, None, False)
     assert found[WRITTEN] == (None, None, True)
     with Gradebook(run.coursedir.db_url) as other:
         comment = other.find_comment("attend", NAME, NAME, "ana").comment
@@ -98,10 +100,10 @@ def test_points_of_a_person_stay_while_the_work_is_the_same(book, run):
     give(run, "di", "test_attend", 1)
     save(book, run, record(run, "di"), first)
     assert points(book, "di")[WRITTEN] == (None, 2, False)
-    assert points(book, "di")["test_attend"] == (3, 1, False)
+    assert points(book, "di")["test_attend"] == (POINTS["attend"], 1, False)
     second = save(book, run, record(run, "di", code="x = 2"), first)
     assert points(book, "di")[WRITTEN] == (None, 2, False)  # the answer is the same
-    assert points(book, "di")["test_attend"] == (3, None, True)
+    assert points(book, "di")["test_attend"] == (POINTS["attend"], None, True)
     save(book, run, record(run, "di", "Something else.", code="x = 2"), second)
     assert points(book, "di")[WRITTEN] == (None, None, True)
 
