@@ -44,11 +44,18 @@ def main(arguments=None):
     export.add_argument("--column", help="the column that takes the grade (Moodle: Grade)")
     export.add_argument("--course", default=".", help="the folder of the course (default: this one)")
     export.add_argument("--db", metavar="URL", help="the gradebook (gradebook.db in the course's folder)")
+    back = commands.add_parser("return", help="put the feedback pages into a zip file for Canvas or Moodle")
+    back.add_argument("assignment", metavar="ASSIGNMENT")
+    back.add_argument("--out", required=True, metavar="ZIP", help="the file to write, for the platform")
+    back.add_argument("--course", default=".", help="the folder of the course (default: this one)")
+    back.add_argument("--db", metavar="URL", help="the gradebook (gradebook.db in the course's folder)")
     options = parser.parse_args(arguments)
     if options.command == "run":
         return run_all(options)
     if options.command == "export":
         return export_grades(options)
+    if options.command == "return":
+        return hand_back(options)
     if options.command == "collect":
         return collect_all(options)
     from grading.sandbox.client import SandboxError
@@ -134,6 +141,21 @@ def export_grades(options):
     ):
         if students:
             print(f"{', '.join(students)} {why}")
+    return 0
+
+
+def hand_back(options):
+    from grading.pipeline.hand_back import write_zip
+    from grading.pipeline.run import Run, RunError
+
+    try:
+        ready, waiting = write_zip(Run(options.assignment, options.course, options.db), options.out)
+    except (RunError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(f"{options.out}: {len(ready)} feedback pages")
+    if waiting:
+        print(f"{', '.join(waiting)} have no final grade yet, so their pages are left out")
     return 0
 
 

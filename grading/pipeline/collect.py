@@ -26,11 +26,13 @@ from grading.pipeline.result import write_text
 
 # NAME_LATE_ID_ATTACHMENT_file, or LATE_anon_ID_ATTACHMENT_file. An attachment with a larger number is newer.
 CANVAS = re.compile(
-    r"(?:(?P<name>\w*?)_)??(?P<late>LATE_)?(?P<id>\d+|anon_(?!\d+_)[^\W_]{5})_(?P<order>\d+)_.+", re.DOTALL
+    r"(?P<prefix>(?:(?P<name>\w*?)_)??(?P<late>LATE_)?"
+    r"(?P<id>\d+|anon_(?!\d+_)[^\W_]{5})_(?P<order>\d+))_.+",
+    re.DOTALL,
 )
 # NAME_ID_assignsubmission_file_/file, and without the last _ or / in older versions and in a flat list.
 # Moodle takes _ out of names.
-MOODLE = re.compile(r"[^_]*_(?P<id>\d+)_assignsubmission_(?:file|onlinetext)(?:_.*)?", re.DOTALL)
+MOODLE = re.compile(r"(?P<prefix>[^_]*_(?P<id>\d+)_assignsubmission_(?:file|onlinetext))(?:_.*)?", re.DOTALL)
 CLAIM = re.compile(r"(?=(?:^|[_/])(?:LATE_)?(\d+)_(?:\d+|assignsubmission_[a-z]+)_)")  # either, anywhere
 METADATA = "submission_metadata.yml"  # Gradescope's
 IDS = ("identifier", "id", "sid", "student id", "student_id", "student", "username")  # columns of a roster
@@ -293,7 +295,7 @@ def collect(source, roster, place, name=None):
         else:
             rank = 0 if other is NotGradable else 1 if other is None else 2
             theirs.setdefault(one.student, []).append(replace(one, rank=rank))
-    collected = [s for s, those in theirs.items() if _keep(s, those, place(s.id, name), notes)]
+    collected = [s for s, those in theirs.items() if _keep(s, those, place(s.id, name), platform, notes)]
     there = {student for student in roster.values() if (place(student.id, name) / f"{name}.ipynb").is_file()}
     if any(student.id not in roster for student in theirs):
         notes["absent"].append("nobody can tell, because the submissions are anonymous")
@@ -310,7 +312,7 @@ def _recognized(data, file, known):
         return NotGradable
 
 
-def _keep(student, those, folder, notes):
+def _keep(student, those, folder, platform, notes):
     """Write the newest of a student's notebooks. Return whether there is one."""
     best = max(one.rank for one in those)
     those = sorted((one for one in those if one.rank == best), key=lambda one: one.order)
@@ -323,7 +325,8 @@ def _keep(student, those, folder, notes):
     if folder.is_symlink() or folder.parent.is_symlink():
         notes["refused"].append(f"{student}: {folder} is a link")
         return False
-    about = {"from": str(newest.file), "order": newest.order, "late": newest.late}
+    about = {"platform": platform, "from": "/".join(newest.file.parts)}
+    about |= {"order": newest.order, "late": newest.late}
     path, noted = folder / f"{folder.name}.ipynb", folder / "collected.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         if json.loads(noted.read_text("utf-8"))["order"] > newest.order:

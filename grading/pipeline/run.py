@@ -281,6 +281,18 @@ class Run:
     def _graded_notebook(self, student):
         return self.place(student, self.coursedir.autograded_directory) / f"{self.name}.ipynb"
 
+    def refresh_pages(self):
+        """Bring penalties and pages up to date with what a person has entered since the last run."""
+        try:
+            with (
+                self._alone(),
+                Book(self.coursedir, self.config, self.assignment, self.folder / ".registered") as self.book,
+            ):
+                self.standings = self.book.standings(self.deadlines)
+                self._write_feedback(self.everybody())
+        except (GradebookError, Refused) as error:
+            raise RunError(str(error)) from error
+
     def _write_feedback(self, students):
         """Write the pages that are out of date. One that cannot be made costs no other student theirs."""
         maker = returned.Feedback(coursedir=self.coursedir, config=self.config)

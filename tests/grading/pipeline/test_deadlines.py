@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -182,6 +183,33 @@ def test_an_export_without_the_file_keeps_the_penalties_in_the_gradebook(course,
     place = ["--course", str(tmp_path_factory.mktemp("elsewhere")), "--db", f"sqlite:///{course}/gradebook.db"]
     assert main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", *place]) == 0
     assert f"Participant 11,{(MOST + 1) * 0.8:g}\n" in (course / "out.csv").read_text()
+
+
+def test_pages_go_back_under_the_names_by_which_the_platform_knows_them(course, capsys):
+    grade(course)
+    names = {
+        "10": "Canvas:doejane_10_99871_02_attention (1).ipynb",
+        "11": "Canvas:doe_x_LATE_11_99872_a_1.ipynb",
+        "12": "Moodle:all/Ada Lovelace_12_assignsubmission_file_/deep/x_1_2_a.ipynb",
+        "13": "Moodle:Participant_13_assignsubmission_file_a_b.ipynb",
+    }
+    for student, name in names.items():
+        give(Run(NAME, course), student, WRITTEN, 1)
+        noted = dict(zip(("platform", "from"), name.split(":"), strict=True))
+        (course / "submitted" / student / NAME / "collected.json").write_text(json.dumps(noted))
+    assert main(["return", NAME, "--out", f"{course}/back.zip", "--course", str(course)]) == 0
+    said = capsys.readouterr().out
+    assert "5 feedback pages" in said and "15 have no final grade yet" in said
+    with zipfile.ZipFile(course / "back.zip") as file:
+        assert sorted(file.namelist()) == [
+            f"16/{NAME}.html",
+            f"Ada Lovelace_12_assignsubmission_file_{NAME}.html",
+            f"Participant_13_assignsubmission_file_{NAME}.html",
+            f"doe_x_LATE_11_99872_{NAME}.html",
+            f"doejane_10_99871_{NAME}.html",
+        ]
+        page = file.read(f"doejane_10_99871_{NAME}.html").decode()
+    assert f"(Score: {MOST + 1:.1f} / {ALL:.1f})" in page  # with the points that a person gave after the run
 
 
 def test_a_resubmission_without_a_time_loses_the_old_one(course):
