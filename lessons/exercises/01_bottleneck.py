@@ -95,9 +95,8 @@ def lengths_to_mask(lengths, max_len):
     counted from 0, that are below the sentence's length.
     """
     ### BEGIN SOLUTION
-    return (
-        torch.arange(max_len, device=lengths.device) < lengths[:, None]
-    )  # (batch, max_len)
+    positions = torch.arange(max_len, device=lengths.device)
+    return positions < lengths[:, None]  # (batch, max_len)
 
     # Why: the positions 0, 1, 2, ... form a row and the lengths a column. The
     # comparison broadcasts both, so no loop is needed. A sentence of n words has
@@ -446,10 +445,8 @@ for name, parameter in encoder.rnn.named_parameters():
     parameter.data.zero_()
     if name.startswith("bias_ih"):
         parameter.data[-1] = 20.0  # pulls toward tanh(20) = 1
-encoder.to_decoder.weight.data, encoder.to_decoder.bias.data = (
-    torch.eye(2),
-    torch.zeros(2),
-)
+encoder.to_decoder.weight.data = torch.eye(2)
+encoder.to_decoder.bias.data = torch.zeros(2)
 src, src_lengths = torch.tensor([[8, 0, 0], [5, 6, 7]]), torch.tensor([1, 3])
 states, decoder_state = encoder(src, src_lengths)
 
@@ -545,9 +542,7 @@ class Decoder(nn.Module):
         in this order. No step is treated as padding.
         """
         ### BEGIN SOLUTION
-        states, last = self.rnn(
-            self.embedding(tgt_in), decoder_state[None]
-        )  # (1, batch, hidden)
+        states, last = self.rnn(self.embedding(tgt_in), decoder_state[None])
         return self.out(states), last[0]
 
         # Why: torch's GRU takes and returns its state as (layers, batch, hidden),
@@ -596,10 +591,8 @@ decoder = Decoder(vocab_size=2, embed_dim=3, hidden_dim=1, pad_id=0)
 for parameter in decoder.rnn.parameters():
     parameter.data.zero_()
 decoder.rnn.bias_ih_l0.data[-1] = 20.0  # pulls toward tanh(20) = 1
-decoder.out.weight.data, decoder.out.bias.data = (
-    torch.tensor([[1.0], [2.0]]),
-    torch.zeros(2),
-)
+decoder.out.weight.data = torch.tensor([[1.0], [2.0]])
+decoder.out.bias.data = torch.zeros(2)
 logits, state = decoder(torch.tensor([[1, 1]]), torch.tensor([[0.5]]))
 
 by_hand = torch.tensor([[[0.75, 1.5], [0.875, 1.75]]])
@@ -1028,22 +1021,14 @@ quarters of the first bin's, half of it, or less than half?
 # %%
 sources, hypotheses, references = [], [], []
 for batch in encoded.batches("test"):
-    ids = greedy_decode(
-        model.encoder,
-        model.decoder,
-        batch.src,
-        batch.src_lengths,
-        BOS_ID,
-        EOS_ID,
-        60,
-    )
+    inputs = batch.src, batch.src_lengths
+    ids = greedy_decode(model.encoder, model.decoder, *inputs, BOS_ID, EOS_ID, 60)
     hypotheses += [" ".join(encoded.tgt_vocab.decode(row)) for row in ids.tolist()]
     sources += [encoded.corpus["test"].src[row] for row in batch.rows]
     references += [encoded.corpus["test"].tgt[row] for row in batch.rows]
 
-for (first, last), score in bleu_by_length(
-    sources, hypotheses, references, [3, 7, 11, 15, 21]
-):
+edges = [3, 7, 11, 15, 21]
+for (first, last), score in bleu_by_length(sources, hypotheses, references, edges):
     print(
         f"{first:>2} to {last:>2} words: BLEU {score:4.1f} {'#' * round(score / 2)}"
     )

@@ -300,17 +300,14 @@ class BahdanauDecoder(nn.Module):
         """
         ### BEGIN SOLUTION
         logits, weights = [], []
-        for word in self.embedding(tgt_in).unbind(
-            1
-        ):  # (batch, embed), tgt_len times
+        for word in self.embedding(tgt_in).unbind(1):  # (batch, embed)
             query = decoder_state.unsqueeze(1)  # (batch, 1, hidden)
             context, row = attend(
                 query, encoder_states, encoder_states, src_mask, self.score
             )
             context = context.squeeze(1)  # (batch, hidden)
-            decoder_state = self.cell(
-                torch.cat([word, context], dim=-1), decoder_state
-            )
+            inputs = torch.cat([word, context], dim=-1)
+            decoder_state = self.cell(inputs, decoder_state)
             seen = torch.cat([word, decoder_state, context], dim=-1)
             logits.append(self.out(torch.tanh(self.combine(seen))))
             weights.append(row)
@@ -480,15 +477,10 @@ of the others?
 # Not graded: train on the same small batch, and again with an optimizer that clears
 # nothing.
 encoded = encoded_reviews()
+sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
 for clears in (True, False):
     seed_everything(0)
-    small = models.Seq2Seq(
-        len(encoded.src_vocab),
-        len(encoded.tgt_vocab),
-        "dot",
-        embed_dim=8,
-        hidden_dim=16,
-    )
+    small = models.Seq2Seq(*sizes, "dot", embed_dim=8, hidden_dim=16)
     optimizer = torch.optim.Adam(small.parameters(), lr=0.01)
     if not clears:
         optimizer.zero_grad = lambda *args, **kwargs: None
@@ -621,14 +613,11 @@ def translate(model, encoded, sentences, max_len):
     model.eval()
     done = []
     for sentence in sentences:
-        src = torch.tensor(
-            [[*encoded.src_vocab.encode(sentence), EOS_ID]]
-        )  # (1, src_len)
+        src = torch.tensor([[*encoded.src_vocab.encode(sentence), EOS_ID]])
+        src_lengths = torch.tensor([src.shape[1]])
         ids, rows = [BOS_ID], []
         with torch.no_grad():
-            encoder_states, state, src_mask = model.encode(
-                src, torch.tensor([src.shape[1]])
-            )
+            encoder_states, state, src_mask = model.encode(src, src_lengths)
             while len(rows) < max_len and ids[-1] != EOS_ID:
                 last = torch.tensor([[ids[-1]]])  # (1, 1)
                 logits, state, weights = model.decode(
@@ -867,18 +856,7 @@ avons adoré la soupe épicée". Which two rows of its map will cross?
 
 # %%
 # Not graded: try other reviews, made of words that the reviews use.
-review = [
-    "we",
-    "loved",
-    "the",
-    "spicy",
-    "soup",
-    "but",
-    "the",
-    "service",
-    "was",
-    "slow",
-]
+review = "we loved the spicy soup but the service was slow".split()
 (translated,) = models.translate(translator, encoded, [review])
 english, french = [*review, "<end>"], [*translated.tokens, "<end>"]
 plot_attention(translated.weights, english, french, annotate=False)
@@ -903,10 +881,8 @@ doesn't show that the decoder would have written something else if it had looked
 def both_numbers(model):
     reviews = new_reviews(300, seed=1)
     done = models.translate(model, encoded, [text.split() for text in reviews.src])
-    texts, maps = (
-        [" ".join(one.tokens) for one in done],
-        [one.weights for one in done],
-    )
+    texts = [" ".join(one.tokens) for one in done]
+    maps = [one.weights for one in done]
     score, error = translation_scores(texts, maps, reviews)
     print(f"BLEU {score:.1f}, alignment error {error:.3f}")
 

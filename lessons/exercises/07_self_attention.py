@@ -127,9 +127,7 @@ def self_attention(x, w_query, w_key, w_value, mask=None):
     if mask is None:
         mask = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     if mask.dim() == 2:
-        mask = mask.unsqueeze(
-            1
-        )  # (batch, 1, length): the same for every word that looks
+        mask = mask.unsqueeze(1)  # (batch, 1, length)
     empty = ~mask.any(-1, keepdim=True)  # words that may look at nothing
     scores = scores.masked_fill(~mask, -math.inf).masked_fill(empty, 0.0)
     weights = torch.softmax(scores, dim=-1).masked_fill(~mask, 0.0)
@@ -511,12 +509,10 @@ class MultiHeadAttention(nn.Module):
             self.key_proj(keys),
             self.value_proj(values),
         )
-        parts = [
-            y.chunk(self.heads, dim=-1) for y in projected
-        ]  # (batch, length, head_dim)
+        parts = [y.chunk(self.heads, dim=-1) for y in projected]
         found = [
-            attend(q, k, v, mask, scaled_dot_score)
-            for q, k, v in zip(*parts, strict=True)
+            attend(*part, mask, scaled_dot_score)  # part: (batch, length, head_dim)
+            for part in zip(*parts, strict=True)
         ]
         context = torch.cat([context for context, _ in found], dim=-1)
         weights = torch.stack([weights for _, weights in found], dim=1)
@@ -676,9 +672,7 @@ def positional_encoding(length, hidden_dim):
     """
     ### BEGIN SOLUTION
     position = torch.arange(length).unsqueeze(1)  # (length, 1)
-    column = torch.arange(
-        0, hidden_dim, 2
-    )  # the even columns, 2i: (hidden_dim / 2,)
+    column = torch.arange(0, hidden_dim, 2)  # 2i: (hidden_dim / 2,)
     angle = position / 10_000 ** (column / hidden_dim)  # (length, hidden_dim / 2)
     positions = torch.zeros(length, hidden_dim)
     positions[:, 0::2] = angle.sin()

@@ -226,9 +226,8 @@ def sample(logits, temperature, top_k, generator):
         return logits.argmax(-1)
     vocab = logits.shape[-1]
     values, candidates = logits.topk(min(top_k or vocab, vocab))  # (batch, k) each
-    drawn = torch.multinomial(
-        (values / temperature).softmax(-1), 1, generator=generator
-    )  # (batch, 1)
+    probabilities = (values / temperature).softmax(-1)
+    drawn = torch.multinomial(probabilities, 1, generator=generator)  # (batch, 1)
     return candidates.gather(-1, drawn).squeeze(-1)
 
     # Why: topk returns the largest logits and their tokens. multinomial draws a
