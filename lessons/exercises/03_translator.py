@@ -856,7 +856,8 @@ avons adoré la soupe épicée". Which two rows of its map will cross?
 
 # %%
 # Not graded: try other reviews, made of words that the reviews use.
-review = "we loved the spicy soup but the service was slow".split()
+text = "we loved the spicy soup but the service was slow"
+review = text.split()
 (translated,) = models.translate(translator, encoded, [review])
 english, french = [*review, "<end>"], [*translated.tokens, "<end>"]
 plot_attention(translated.weights, english, french, annotate=False)
