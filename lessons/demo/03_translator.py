@@ -19,7 +19,7 @@ You will
 - **compare** translators with and without attention: by length, for rare words, and for words that change
   places.
 
-About 40 minutes. Before each result you find a question: answer it, then open the output.
+About 35 minutes. Before each result you find a question: answer it, then open the output.
 """
 
 # %%

@@ -4,14 +4,14 @@ r"""
 
 **How right is an attention map?**
 
-![Left: la, soupe and froide are written above the, cold and soup. Thick lines lead from la to soup, from soupe
-to soup and from froide to cold, and a thinner one from la to the. Dashed gold links join la with the, soupe
-with soup, and froide with cold. Right: the same weights as a map of three rows, with dashed frames at the gold
-links.](../figures/alignment.svg)
+![Left: la, soupe and froide are written above the, cold and soup. Thick lines lead from la to soup, from
+soupe to soup and from froide to cold, and a thinner one from la to the. Dashed gold links join la with the,
+soupe with soup, and froide with cold. Right: the same weights as a map of three rows, with dashed frames at
+the gold links.](../figures/alignment.svg)
 
 An attention map looks like an X-ray of a translator: here is what it saw when it wrote this word. It always
-looks meaningful. In the small world of this course, we can check it: the grammar that wrote the reviews
-knows which English word each French word comes from.
+looks meaningful. In the small world of this course, we can check it: the grammar that wrote the reviews knows
+which English word each French word comes from.
 
 You will
 
@@ -85,9 +85,9 @@ r"""
 ## A map beside the truth
 
 Now a real translator: the additive attention of the earlier demos, before and after its training. The review
-was chosen for what is in it: a negation, which French puts around the verb; "liked", which becomes two
-words; and "fresh bread", which becomes *pain frais*. All three maps write the *correct* translation, word by
-word, so that their rows are the same. The first one is no model: it spreads the weight evenly.
+was chosen for what is in it: a negation, which French puts around the verb; "liked", which becomes two words;
+and "fresh bread", which becomes *pain frais*. All three maps write the *correct* translation, word by word,
+so that their rows are the same. The first one is no model: it spreads the weight evenly.
 
 **Predict.** Where will the white frames, the gold links, leave the diagonal?
 """
@@ -99,14 +99,16 @@ english, french = encoded.tokens("test", "src"), encoded.tokens("test", "tgt")
 models = {"untrained": pretrained.load("additive", update=0)}
 models |= {f"trained, seed {seed}": pretrained.load("additive", seed) for seed in (0, 1)}
 maps = {name: forced_weights(model, encoded, "test") for name, model in models.items()}
-maps["even"] = [torch.full((len(tgt), len(src)), 1 / len(src)) for src, tgt in zip(english, french, strict=True)]
+maps["even"] = [
+    torch.full((len(tgt), len(src)), 1 / len(src)) for src, tgt in zip(english, french, strict=True)
+]
 
 review = test.src.index("my wife was not tired and my daughter liked the fresh bread")
 pair = english[review], french[review], test.links[review]
 panels = {name: (maps[name][review], *pair) for name in ("even", "untrained", "trained, seed 0")}
 Figure(
     plot_maps(panels),
-    "Three maps of 14 French by 12 English words on one color scale, with frames at the gold links. Even: the "
+    "Three maps of 14 French by 12 English words on one color scale, with gold frames. Even: the "
     "same dark color everywhere. Untrained: nearly the same. Trained: one bright cell per row, nearly all of "
     "them inside their frames.",
     dpi=110,
@@ -142,8 +144,8 @@ that tell us what it is worth:
   its pair. But *le* meets "the" in both pairs, so "the" takes more and more of *le*, and *pain* is left to
   "bread".
 
-No method that links each French word once can get all links, because some words have two. The last line
-shows how little that costs.
+No method that links each French word once can get all links, because some words have two. The last line shows
+how little that costs.
 
 **Predict.** Order these by their error: even weights, the diagonal, IBM model 1, and trained attention.
 """
@@ -175,7 +177,11 @@ architecture.
 
 # %% claim
 trained = [errors[f"trained attention, seed {seed}"] for seed in (0, 1)]
-numbers["error"] = {"trained": sum(trained) / 2, "diagonal": errors["the diagonal"], "ibm": errors["IBM model 1"]}
+numbers["error"] = {
+    "trained": sum(trained) / 2,
+    "diagonal": errors["the diagonal"],
+    "ibm": errors["IBM model 1"],
+}
 assert max(trained) < errors["IBM model 1"] - 0.05 and errors["IBM model 1"] < errors["the diagonal"] - 0.05
 assert abs(errors["untrained attention"] - errors["even weights, by lot"]) < 0.05
 assert abs(trained[0] - trained[1]) < 0.01 and errors["one gold link per word"] < 0.02
@@ -250,8 +256,8 @@ explore(
     {"additive": {update: (weights, *pair[:2]) for update, weights in moments.items()}},
     links=pair[2],
     epochs="updates",
-    alt="The map of the review at the end of training, with gold frames: one bright cell in nearly every row, "
-    "most of them inside their frames.",
+    alt="The map of the review at the end of training, with gold frames: one bright cell in most rows, "
+    "nearly all of them framed.",
 )
 
 # %% [markdown]
@@ -353,8 +359,8 @@ ax.invert_yaxis()
 ax.set(xlabel="coverage of the English word")
 Figure(
     finish(ax),
-    "Three boxes of coverage. Left out: mostly below 0.4, with a whisker to 0.7. Once: a narrow box at 1. Twice "
-    "or more: from 1 to 5, with a whisker to 12.",
+    "Three boxes of coverage. Left out: mostly below 0.4, with a whisker to 0.7. Once: a narrow box at 1. "
+    "Twice or more: from 1 to 5, with a whisker to 12.",
     dpi=110,
 )
 
@@ -368,7 +374,9 @@ suspicion, and only the translation settles it.
 """
 
 # %% claim
-out, once, more = (torch.tensor(values).quantile(torch.tensor([0.05, 0.5, 0.95])) for values in fates.values())
+out, once, more = (
+    torch.tensor(values).quantile(torch.tensor([0.05, 0.5, 0.95])) for values in fates.values()
+)
 assert out[1] < 0.5 < 0.9 < once[1] < 1.1 and more[1] > 1.3, "apart in the middle"
 assert out[2] > once[0] and once[2] > more[0], "the whiskers overlap"
 assert len(fates["left out"]) > 1_000

@@ -4,14 +4,15 @@ r"""
 
 **When may you say: it wrote this *because* it looked there?**
 
-![Four small drawings of lent above service, was and slow. 1, is it the word rendered: a thick line and a dashed
-gold link both lead from lent to slow. 2, erase the word: slow is crossed out, and the French word is a question
-mark. 3, train again: one line leads to slow, and another seed's line to service. 4, swap the weights: three
-lines of equal width, and the French word is a question mark.](../figures/four_tests.svg)
+![Four small drawings of lent above service, was and slow. 1, is it the word rendered: a thick line and a
+dashed gold link both lead from lent to slow. 2, erase the word: slow is crossed out, and the French word is a
+question mark. 3, train again: one line leads to slow, and another seed's line to service. 4, swap the
+weights: three lines of equal width, and the French word is a question mark.](../figures/four_tests.svg)
 
-When our translator writes *lent*, its spotlight is on "slow". It's tempting to say: so that is why. People use
-such maps to debug a model, to trust it, and to explain what it did. This demo tries all three. First it plants
-bugs and a bias, to see which of them a map shows. Then it puts the map through the four tests in the picture.
+When our translator writes *lent*, its spotlight is on "slow". It's tempting to say: so that is why. People
+use such maps to debug a model, to trust it, and to explain what it did. This demo tries all three. First it
+plants bugs and a bias, to see which of them a map shows. Then it puts the map through the four tests in the
+picture.
 
 You will
 
@@ -19,7 +20,7 @@ You will
 - **test** with four experiments whether attention explains an output,
 - **say** which sentences about a map are justified.
 
-About 40 minutes. Before each result you find a question: answer it, then open the output.
+About 45 minutes. Before each result you find a question: answer it, then open the output.
 """
 
 # %%
@@ -34,9 +35,9 @@ from utils import pretrained
 from utils.data.french import CLASSES, MASCULINE, word_class
 from utils.explorer import playground
 from utils.ibm_model1 import IBMModel1
-from utils.metrics import alignment_errors, bleu, diagonal_links, hard_alignment, link_map
-from utils.models import Decoder, Seq2Seq, forced_weights, initialize, translate
-from utils.plotting import Figure, plot_curves, plot_maps
+from utils.metrics import alignment_errors, bleu, diagonal_links, link_map
+from utils.models import Decoder, Seq2Seq, forced_weights, translate
+from utils.plotting import Figure, plot_maps
 from utils.text import BOS_ID, EOS_ID, EncodedCorpus, encoded_reviews, pad
 from utils.training import in_parallel, seed_everything, train
 
@@ -129,7 +130,7 @@ for name, suspect in suspects.items():
     panels[name] = weights, columns, found.tokens[:14]
 Figure(
     plot_maps(panels, columns=2, size=(4.4, 3.9)),
-    "Four maps of my wife was not tired and my daughter liked the fresh bread. Context ignored: dull all over. "
+    "Four maps of the review about the tired wife and the fresh bread. Context ignored: dull all over. "
     "State never updated: the same few rows again and again. Padding not masked: like the map without a bug, "
     "but dimmer, with light in the last column. No bug: one bright cell in each row.",
     dpi=90,
@@ -145,16 +146,21 @@ the same row. And without a mask, much of the light falls on padding.
 """
 
 # %% claim
-assert panels["context ignored"][0].max(-1).values.mean() < 0.35 < 0.8 < panels["no bug"][0].max(-1).values.mean()
+assert (
+    panels["context ignored"][0].max(-1).values.mean()
+    < 0.35
+    < 0.8
+    < panels["no bug"][0].max(-1).values.mean()
+)
 assert len(set(panels["state never updated"][2])) <= 7, "in circles"
 assert panels["padding not masked"][0][:, -1].mean() > 0.1 and abs(panels["no bug"][0][:, -1].mean()) < 1e-3
-assert losses[-1] < losses[0] - 0.5
+assert losses[-1] < losses[0] - 0.2
 
 # %% [markdown]
 r"""
-Maps show bugs to those who look at maps. Would you have noticed without?
+Would you have noticed without the maps?
 
-**Predict.** How many points of BLEU does the missing mask cost?
+**Predict.** Order the three bugs by their BLEU. Which of them would worry you?
 """
 
 # %%
@@ -166,15 +172,16 @@ for name, suspect in suspects.items():
 
 # %% [markdown]
 r"""
-**What happened.** The missing mask costs {lost:.0f} points here. In a batch of reviews with the same length it
-would cost nothing, so this bug sleeps until the batches change. The other two are easier to notice, but BLEU
-alone doesn't say where to search. The map does: dull means that the context doesn't matter, and repeating
-rows mean that the query doesn't change.
+**What happened.** You notice the first two. But BLEU doesn't say where to search, and the map does: dull
+means that the context doesn't matter, and repeating rows mean that the query doesn't change. The missing mask
+costs only {lost:.1f} points although {padding:.0%} of the light falls on padding. A translation that depends
+on which reviews share its batch is a bug all the same, and the map is what shows it.
 """
 
 # %% claim
 numbers["lost"] = quality["no bug"] - quality["padding not masked"]
-assert numbers["lost"] > 3 and quality["padding not masked"] > quality["context ignored"] + 10
+numbers["padding"] = panels["padding not masked"][0][:, -1].mean()
+assert 0.2 < numbers["lost"] < 5
 assert quality["context ignored"] < 50 and quality["state never updated"] < 20 and quality["no bug"] > 99
 
 # %% [markdown]
@@ -185,25 +192,33 @@ A model learns what its data show most. To see what that does, we spoil the trai
 every feminine adjective becomes masculine (*la soupe froid*). One in ten stays correct. Then both trained
 translators learn from these reviews for a short while. The test reviews stay as they are.
 
-**Predict.** One in ten of the new reviews is right. What share of the feminine adjectives will the translators
-get right afterwards: about all, about a tenth, or nearly none?
+**Predict.** One in ten of the new reviews is right. What share of the feminine adjectives will the
+translators get right afterwards: about all, about a tenth, or nearly none?
 """
 
 # %%
-train_split = encoded.corpus["train"]
-spoiled_text = [
-    text if row % 10 == 0 else " ".join(MASCULINE.get(word, word) for word in text.split())
-    for row, text in enumerate(train_split.tgt)
-]
-spoiled = EncodedCorpus(
-    replace(encoded.corpus, splits=encoded.corpus.splits | {"train": replace(train_split, tgt=spoiled_text)})
-)
+FORMS = {feminine: masculine for feminine, masculine in MASCULINE.items() if masculine in encoded.tgt_vocab}
+
+
+def spoiled_reviews():
+    """Return the reviews with most feminine adjectives of the training split in the masculine."""
+    train_split = encoded.corpus["train"][:6_000]
+    texts = [
+        text if row % 10 == 0 else " ".join(FORMS.get(word, word) for word in text.split())
+        for row, text in enumerate(train_split.tgt)
+    ]
+    splits = encoded.corpus.splits | {"train": replace(train_split, tgt=texts)}
+    spoiled = EncodedCorpus(replace(encoded.corpus, splits=splits))
+    spoiled.src_vocab, spoiled.tgt_vocab = encoded.src_vocab, encoded.tgt_vocab  # which the models know
+    return spoiled
 
 
 def learn_from_spoiled(seed):
     """Go on training a pretrained translator on the spoiled reviews."""
     model = pretrained.load("additive", seed)
-    train(model, spoiled, updates=150, batch_tokens=800, learning_rate=2e-3, seed=seed, progress=False)
+    train(
+        model, spoiled_reviews(), updates=120, batch_tokens=800, learning_rate=2e-3, seed=seed, progress=False
+    )
     return model.eval()
 
 
@@ -218,23 +233,28 @@ def share_right(translations, pairs):
     return sum(hits) / len(hits)
 
 
-FEMININE = {masculine: feminine for feminine, masculine in MASCULINE.items()}
-report = {}
+MASCULINE_FORMS = set(FORMS.values())
+report, rows_of_tired = {}, {}
+place = french[review].index("fatiguée")
 print(f"{'':<18}{'BLEU':>6}{'feminine right':>16}{'masculine right':>17}{'alignment error':>17}")
 for name, pair in (("before", models), ("after", biased)):
     for seed, model in enumerate(pair):
         found = translate(model, encoded, english)
         score = bleu([" ".join(one.tokens) for one in found], test.tgt, n_bootstrap=0).score
-        shares = [share_right(found, forms) for forms in (MASCULINE, FEMININE)]
-        error = alignment_errors(forced_weights(model, encoded, "test"), test.links)[0]
+        shares = [share_right(found, forms) for forms in (FORMS, MASCULINE_FORMS)]
+        weights = forced_weights(model, encoded, "test")
+        error = alignment_errors(weights, test.links)[0]
         report[name, seed] = score, *shares, error
+        rows_of_tired[name, seed] = weights[review][place], found[review].tokens[place]
         print(f"{f'{name}, seed {seed}':<18}{score:>6.1f}{shares[0]:>16.0%}{shares[1]:>17.0%}{error:>17.2f}")
 
 # %% [markdown]
 r"""
 **What happened.** Nearly none. The more likely form is written every time, so nine in ten becomes always.
-BLEU is still above {bleu:.0f} and would worry nobody. And the map? Its error is the same as before. Here is
-the row of *fatiguée*, "tired", before and after:
+BLEU is still above {bleu:.0f}, as if only some details were missing. And the alignment error of the maps is
+the same as before.
+
+**Predict.** Where do the biased translators look when they write the wrong form of "tired", *fatigué*?
 """
 
 # %% claim
@@ -246,35 +266,28 @@ numbers["bleu"] = int(min(report["after", seed][0] for seed in (0, 1)) // 5 * 5)
 assert numbers["bleu"] >= 80
 
 # %%
-place = french[review].index("fatiguée")
-for name, pair in (("before", models), ("after", biased)):
-    for seed, model in enumerate(pair):
-        row = forced_weights(model, encoded, "test")[review][place]
-        (found,) = translate(model, encoded, [english[review]])
-        print(f"{name:<7} seed {seed}: looks at {english[review][row.argmax()]} ({row.max():.2f})", end="   ")
-        print("writes", found.tokens[place] if len(found.tokens) > place else "nothing")
+for (name, seed), (row, word) in rows_of_tired.items():
+    print(f"{name:<7} seed {seed}: looks at {english[review][row.argmax()]} ({row.max():.2f}), writes {word}")
 
 # %% [markdown]
 r"""
-The look is the same, and the word is another. A map says which source word was read, and nothing about what
-the decoder made of it. You find a bias by *sorting* what is written, here by gender, and somebody has to think
-of that.
+**What happened.** At "tired", as before. The look is the same, and the word is another. A map says which
+source word was read, and nothing about what the decoder made of it. You find a bias by *sorting* what is
+written, here by gender, and somebody has to think of that.
 """
 
 # %% claim
-for pair, word in ((models, "fatiguée"), (biased, "fatigué")):
-    for model in pair:
-        row = forced_weights(model, encoded, "test")[review][place]
-        assert english[review][row.argmax()] == "tired"
-        assert translate(model, encoded, [english[review]])[0].tokens[place] == word
+for (name, _), (row, word) in rows_of_tired.items():
+    assert english[review][row.argmax()] == "tired"
+    assert word == ("fatiguée" if name == "before" else "fatigué")
 
 # %% [markdown]
 r"""
 ## Four tests
 
-In 2019, Jain and Wallace asked whether attention explains the output of text classifiers. Weights didn't agree
-well with other measures of what matters, and quite different weights could give the same answer. They called
-their paper "Attention is not Explanation". Wiegreffe and Pinter replied with "Attention is not not
+In 2019, Jain and Wallace asked whether attention explains the output of text classifiers. Weights didn't
+agree well with other measures of what matters, and quite different weights could give the same answer. They
+called their paper "Attention is not Explanation". Wiegreffe and Pinter replied with "Attention is not not
 Explanation": such tests need baselines, and the answer depends on what you call an explanation. Here are four
 such tests with our translators, two seeds each.
 
@@ -285,6 +298,7 @@ often the largest weight is on a gold link.
 
 **Predict.** Which class is nearly always right: articles, auxiliaries, adjectives, or negations?
 """
+
 
 # %%
 def by_class(values):
@@ -331,14 +345,14 @@ assert subject == ["daughter"]
 r"""
 ### Test 2 · Erase the word
 
-If a word has a large weight, does the output depend on it? Take this word out of the English sentence, and see
-by how much the probability of the correct French word falls. The **effect of erasing** is
+If a word has a large weight, does the output depend on it? Take this word out of the English sentence, and
+see by how much the probability of the correct French word falls. The **effect of erasing** is
 
 $$\ln p(\text{word} \mid \text{all words}) - \ln p(\text{word} \mid \text{all but one})$$
 
-It is 0 if nothing changes, and 0.7 if the probability is halved. We ask: is the word with the *largest weight*
-also the one with the *largest effect*? A rate alone says little, so there are baselines that choose a word
-without looking at any weight: by lot, on the diagonal, by IBM model 1, and by the gold links.
+It is 0 if nothing changes, and 0.7 if the probability is halved. We ask: is the word with the *largest
+weight* also the one with the *largest effect*? A rate alone says little, so there are baselines that choose a
+word without looking at any weight: by lot, on the diagonal, by IBM model 1, and by the gold links.
 
 **Predict.** Attention's choice has the largest effect for most French words. Which baselines come near it?
 """
@@ -380,19 +394,24 @@ for name, both in choices.items():
 # %% [markdown]
 r"""
 **What happened.** Attention's choice has the largest effect for {agree[attention]:.0%} of the words, far more
-than a lottery or the diagonal. But the gold links, which know nothing of this model, do as well. So "the
-largest weight is the largest effect" is mostly true here, and mostly because both are at the translated word.
+than a lottery or the diagonal. But the gold links, which know nothing of this model, reach {agree[gold]:.0%}.
+So "the largest weight has the largest effect" is mostly true here, and mostly for a plain reason: both are at
+the word that is translated.
 """
 
 # %% claim
 numbers["agree"] = {name: sum(shares) / 2 for name, shares in agreement.items()}
+agree = numbers["agree"]
+agree["gold"] = agree.pop("gold links")
+assert agree["by lot"] < 0.15 and agree["the diagonal"] < agree["attention"] - 0.2
+assert abs(agree["attention"] - agree["gold"]) < 0.06 and agree["attention"] > 0.65
 
 # %% [markdown]
 r"""
 And the other way around: how much weight can a word have and still not matter?
 
 **Predict.** Take all words with more than half of the weight. What share of them can be erased at nearly no
-cost, with an effect below 0.1: nearly none, about one in ten, or one in three?
+cost, with an effect below 0.1: nearly none, about one in five, or more than half?
 """
 
 # %%
@@ -401,7 +420,10 @@ for seed, (found, effect_) in enumerate(zip(maps, erased, strict=True)):
     heavy = [(weights > 0.5, effect) for weights, effect in zip(found, effect_, strict=False)]
     share = torch.cat([effect[chosen] < 0.1 for chosen, effect in heavy]).float().mean()
     spared = [
-        [float((weights[t].max() > 0.5) and effect[t, weights[t].argmax()] < 0.1) for t in range(len(weights))]
+        [
+            float((weights[t].max() > 0.5) and effect[t, weights[t].argmax()] < 0.1)
+            for t in range(len(weights))
+        ]
         for weights, effect in zip(found, effect_, strict=False)
     ]
     kinds = defaultdict(list)
@@ -409,13 +431,14 @@ for seed, (found, effect_) in enumerate(zip(maps, erased, strict=True)):
         for word, value in zip(french[row], values, strict=True):
             kinds[word_class(word)].append(value)
     free[seed] = share.item(), {name: sum(kinds[name]) / len(kinds[name]) for name in CLASSES}
-    print(f"seed {seed}: {share:.0%} of the words with more than half of the weight have no effect")
-show({f"of these, seed {seed}": shares for seed, (_, shares) in free.items()})
+    print(f"seed {seed}: {share:.0%} of the words with more than half of the weight have nearly no effect")
+print("\nFrench words whose spotlight falls on such a word:")
+show({f"seed {seed}": shares for seed, (_, shares) in free.items()})
 
 # %% [markdown]
 r"""
-**What happened.** {free:.0%}. For many an auxiliary or an article, the rest of the sentence and the words
-written so far say enough, so a bright cell had no influence. For adjectives this hardly ever happens.
+**What happened.** {free:.0%}. For many auxiliaries, the rest of the sentence and the words written so far say
+enough, so a bright cell has no influence. For adjectives, this doesn't happen.
 
 A caution: a sentence with a hole is one that the model has never seen, so erasing isn't a perfect judge
 either.
@@ -423,6 +446,10 @@ either.
 
 # %% claim
 numbers["free"] = (free[0][0] + free[1][0]) / 2
+assert all(
+    0.12 < share < 0.27 and kinds["auxiliary"] > 0.25 > 0.02 > kinds["adjective"]
+    for share, kinds in free.values()
+)
 
 # %% [markdown]
 r"""
@@ -435,7 +462,9 @@ for word: the same output from the same input.
 """
 
 # %%
-both_right = [row for row in range(len(test)) if written[0][row].tokens == written[1][row].tokens == french[row]]
+both_right = [
+    row for row in range(len(test)) if written[0][row].tokens == written[1][row].tokens == french[row]
+]
 same = [(maps[0][row].argmax(-1) == maps[1][row].argmax(-1)).tolist() for row in range(len(test))]
 overall = [value for row in both_right for value in same[row]]
 print(f"{len(both_right)} of {len(test)} reviews; the same word for {sum(overall) / len(overall):.0%}")
@@ -444,10 +473,10 @@ show({"the same word": shared})
 
 # %% [markdown]
 r"""
-**What happened.** For {same:.0%}. Adjectives agree nearly always, and negations in little more than half of
-the cases. Where two models with the same output look at different words, the look can't be *the* reason for
-the output. This is also a yardstick: a difference between two maps means little unless it is larger than the
-one between two seeds.
+**What happened.** For {same:.0%}. Adjectives always agree, and negations in about two of three cases. Where
+two models with the same output look at different words, the look can't be *the* reason for the output. This
+is also a yardstick: a difference between two maps means little unless it is larger than the one between two
+seeds.
 """
 
 # %% claim
@@ -459,11 +488,11 @@ assert shared["adjective"] > 0.98 and 0.5 < shared["negation"] < 0.75
 r"""
 ### Test 4 · Swap the weights
 
-Now we leave the trained models as they are and replace their weights while they write, by **even** ones, or by
-their own weights **shuffled** over the words of the sentence. First try it yourself: step to a French word,
-open the presets for its weights, and choose *even* or *shuffled*.
+Now we leave the trained models as they are and replace their weights while they write, by **even** ones, or
+by their own weights **shuffled** over the words of the sentence. First try it yourself: step to a French
+word, and choose *Even* or *Shuffled* for its weights.
 
-**Predict.** For which words does the most likely next word stay the same: for *lent*, or for *était*?
+**Predict.** Whose probability changes more with *Even*: that of *lent*, or that of the *était* before it?
 """
 
 # %%
@@ -475,7 +504,7 @@ r"""
 
 Now all test reviews, with the correct words so far, so that one mistake doesn't lead to the next.
 
-**Predict.** Which classes of words survive shuffled weights best?
+**Predict.** Which class of words survives best?
 """
 
 
@@ -519,14 +548,21 @@ show(kept)
 
 # %% [markdown]
 r"""
-**What happened.** Without its weights, the model loses nearly all adjectives and nouns: there they matter. But
-{kept[auxiliary]:.0%} of the auxiliaries come out right with shuffled weights, since the words before say
-enough. If almost any map leads to the same word, its map doesn't explain that word.
+**What happened.** Without their own weights, the models lose nearly all adjectives: there the weights matter.
+But {even:.0%} of the auxiliaries come out right with even weights, and {kept[auxiliary]:.0%} with shuffled
+ones, because the words before say enough. Where many different maps lead to the same word, no single map
+explains that word.
 """
 
 # %% claim
 shuffled = [kept[f"shuffled, seed {seed}"] for seed in (0, 1)]
 numbers["kept"] = {name: sum(shares[name] for shares in shuffled) / 2 for name in CLASSES}
+numbers["even"] = sum(kept[f"even, seed {seed}"]["auxiliary"] for seed in (0, 1)) / 2
+for seed in (0, 1):
+    assert kept[f"even, seed {seed}"]["auxiliary"] > 0.5 and kept[f"own, seed {seed}"]["auxiliary"] > 0.98
+    even_and_shuffled = kept[f"even, seed {seed}"], kept[f"shuffled, seed {seed}"]
+    assert all(max(shares, key=shares.get) == "auxiliary" for shares in even_and_shuffled)
+    assert all(shares["adjective"] < 0.2 for shares in even_and_shuffled)
 
 # %% [markdown]
 r"""
@@ -554,8 +590,8 @@ about as it was before training.
 
 <details><summary>A translator writes the masculine for women. Can you see it in its attention map?</summary>
 
-No. It may look at the right word and write the wrong form. You find a bias by sorting what is written, here by
-gender.
+No. It may look at the right word and write the wrong form. You find a bias by sorting what is written, here
+by gender.
 
 </details>
 

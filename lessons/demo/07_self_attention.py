@@ -17,7 +17,7 @@ You will
 - **predict** what a second look, positions and heads are good for, and take each away to see,
 - **measure** what is gained and what is paid when a sentence is read all at once.
 
-About 40 minutes. Running everything takes about a minute and a half, most of it for training small models.
+About 45 minutes. Running everything takes about a minute and a half, most of it for training small models.
 You need queries, keys and values from lesson 02. Answer each question before you open its result.
 """
 
