@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import secrets
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Resul
 
 # nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
 EXCHANGE_FILES = ("timestamp.txt", "submission_secret.txt")
+ELSEWHERE = "not from the exchange "  # how they begin if a submission came in another way
 
 
 class RunError(Exception):
@@ -314,9 +316,17 @@ class Run:
                 self.pageless[student] = f"it has no feedback page: {type(error).__name__}: {error}"
 
     def _carry_exchange_files(self, student, step):
-        """Copy the exchange's files of a submission to a later step, or remove them there if it has none."""
+        """Copy the exchange's files of a submission to a later step, or remove them there if it has none.
+
+        Beside a page they are never missing: without them `nbgrader release_feedback` fails for everybody. A
+        submission that came in another way gets a secret that nobody knows.
+        """
+        page = step == self.coursedir.feedback_directory
         for name in EXCHANGE_FILES:
             text, copy = _small_text(self.place(student) / name), self.place(student, step) / name
+            if text is None and page:
+                kept = _small_text(copy) or ""
+                text = kept if kept.startswith(ELSEWHERE) else f"{ELSEWHERE}{secrets.token_hex(16)}"
             if text is None:
                 copy.unlink(missing_ok=True)
             else:

@@ -10,6 +10,7 @@ import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from nbgrader.utils import notebook_hash
 
 from examples.make_class import NAME, notebook
 from grading.cli import main
@@ -210,6 +211,23 @@ def test_pages_go_back_under_the_names_by_which_the_platform_knows_them(course, 
         ]
         page = file.read(f"doejane_10_99871_{NAME}.html").decode()
     assert f"(Score: {MOST + 1:.1f} / {ALL:.1f})" in page  # with the points that a person gave after the run
+
+
+def test_pages_of_other_platforms_do_not_stop_the_release_through_the_exchange(course, tmp_path_factory):
+    grade(course)
+    exchange = tmp_path_factory.mktemp("exchange")
+    (course / "submitted" / "10" / NAME / "submission_secret.txt").write_text("s3")
+    grade(course)
+    beside = course / "feedback" / "15" / NAME / "submission_secret.txt"
+    kept = beside.read_text()
+    options = [f"--Exchange.root={exchange}", f"--CourseDirectory.root={course}", "--course=attention"]
+    release = [sys.executable, "-m", "nbgrader", "release_feedback", NAME, *options]
+    done = subprocess.run(release, cwd=course, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    released = exchange / "attention" / "feedback" / f"{notebook_hash(secret='s3', notebook_id=NAME)}.html"
+    assert released.read_text() == page_of(course, "10")
+    grade(course)
+    assert beside.read_text() == kept and len({*course.glob("feedback/*/*/submission_secret.txt")}) == 6
 
 
 def test_a_resubmission_without_a_time_loses_the_old_one(course):
