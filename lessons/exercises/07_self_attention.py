@@ -938,10 +938,10 @@ for name, added in (("without", torch.zeros(7, 32)), ("with", positions)):
 r"""
 <details><summary>What happened</summary>
 
-With positions all letters are right, and the second map, a mean over the heads, shows why: every position
-looks mostly at its mirror image. Without them about a third is right: the block knows which letters are
-there, but not where, and all positions look the same. One short task shows that a block *can* use
-positions. Language needs more than positions.
+About a third: without positions, the block knows which letters are there, but not where, and all positions
+look the same. With positions all letters are right, and the second map, a mean over the heads, shows why:
+every position looks mostly at its mirror image. One short task shows that a block *can* use positions.
+Language needs more than that.
 
 </details>
 """
