@@ -924,5 +924,5 @@ Or step through a map with the arrow keys. In a new cell, write `from utils.expl
 its last line `explore((weights, src_tokens, tgt_tokens))`, with the three arguments of `plot_attention`.
 
 Which of the faults would you have found in your own model without gold links? Note how. Then go on to demo
-06, where attention answers questions, and demo 07, which leaves recurrent networks behind.
+05, which tests whether such a map explains what was written.
 """
