@@ -99,10 +99,10 @@ for side in ("src", "tgt"):
 r"""
 **What happened.** (What is kept includes four signs of our own, such as the one for unknown words.) Captions
 have a **long tail**: {german[words]:,d} German words, more than half of them seen once. English makes do with
-about half as many, since it seldom joins two words into one. Kept is a fifth of the German words, and still
-only {german[unknown]:.0f}% of the words in the test are unknown: rare words are many, but each of them is
-rare. And captions are short. Of every thousand, three have 30 words or more; of the reviews, more than two
-hundred.
+about half as many: it writes most compounds as two words, and its words have fewer endings. Kept is a fifth
+of the German words, and still only {german[unknown]:.0f}% of the words in the test are unknown: rare words
+are many, but each of them is rare. And captions are short. Of every thousand, three have 30 words or more; of
+the reviews, more than two hundred.
 
 ## Pieces of words
 
@@ -254,8 +254,8 @@ is right, in each caption of the chain. The control is again the same model with
 shows what guessing is worth.
 
 **Predict.** In a caption by itself, {alone[initial]:.0f}% of the next words are right without attention, and
-{alone[additive]:.0f}% with it.
-What becomes of that in the fourth caption of a chain? Is it still better than guessing?
+{alone[additive]:.0f}% with it. What becomes of that in the fourth caption of a chain? Is it still better than
+guessing?
 """
 
 # %% claim
@@ -371,10 +371,10 @@ for (updates, direction, name), found in sorted(groups.items(), key=lambda item:
 # %% [markdown]
 r"""
 **What happened.** After 1,200 batches scaled dot and additive have twice the BLEU of the model without
-attention. Dot and the Transformer follow, too close to each other for three seeds to separate them, and
-multiplicative comes after them: so short a training rewards what learns quickly, and is no verdict on what
-each can become. Length shows already. Without attention each group of longer captions is worse than the one
-before; with it they are alike up to 19 words.
+attention. Dot and the Transformer follow; three seeds don't tell which of the two is ahead. Multiplicative
+comes after them: so short a training rewards what learns quickly, and is no verdict on what each can become.
+Length shows already. Without attention each group of longer captions is worse than the one before; with it
+they are alike up to 19 words.
 
 After half an hour (one seed each, which says nothing of another) attention is worth {gain[de→en]:.0f} points
 between German and English, and {gain[en→fr]:.0f} into French. The gap goes with length as before: between
@@ -456,8 +456,8 @@ The words it makes up look somewhere, too: a bright cell doesn't mean that the w
 
 The same code runs on two larger corpora. Only the words differ.
 
-- **WMT14**: 4.5 million pairs from Parliament, web pages and news; the test is news. What is hard: rare
-  words and names.
+- **WMT14**: 4.5 million pairs from Parliament, web pages and news; the test is news. What is hard: rare words
+  and names.
 - **OpenSubtitles**: millions of pairs of what is said in films. What is hard: short lines that mean something
   only beside the line before, slang, and free translations.
 
@@ -554,8 +554,7 @@ nine sentences: too few to say anything.)
 **Predict.** Now the maps, judged by the 150 sentences: the models write the references, and each word is
 linked to the source word with the largest weight. IBM model 1, of demo 04, knows which words occur together
 in the same pairs. Whose links are better, its or the attention's? And what if each word is linked by the row
-before its own ("early"), or by the row after it ("late")? (That is another shift than in demo 04, where
-links moved along the source.)
+before its own ("early"), or by the row after it ("late")?
 """
 
 # %% claim
@@ -589,7 +588,7 @@ for run in debates["runs"]:
 
 # %% [markdown]
 r"""
-**What happened.** IBM model 1, which cannot translate a sentence, has by far the best links, {ibm[one]:.2f},
+**What happened.** IBM model 1, which was made to find such links, has by far the best ones, {ibm[one]:.2f},
 and {ibm[both]:.2f} where both directions agree. Its task is easier, though: it links a word that it is given,
 and it has learned from these 150 pairs too, while a row of a map is made before its word is known. Additive
 attention, {links[additive][1]:.2f}, is at least better than the diagonal, {ibm[diagonal]:.2f}; Bahdanau's,
@@ -602,8 +601,8 @@ read the word just written. As far as that query knows, this word may still be o
 may come once more, a row late. In our two models there is no such shift. The additive one is at its best in
 its own row; either way the error rises, to {links[additive][0]:.2f} and {links[additive][2]:.2f}. Bahdanau's
 rows are nearly equally wrong wherever one reads them, {links[bahdanau][0]:.2f}, {links[bahdanau][1]:.2f} and
-{links[bahdanau][2]:.2f}: this map is not moved but vague. Before you read a map word by word,
-measure whether its rows stand where you think they do.
+{links[bahdanau][2]:.2f}: this map is not moved but vague. Before you read a map word by word, measure whether
+its rows stand where you think they do.
 """
 
 # %% claim
