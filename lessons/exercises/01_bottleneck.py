@@ -244,8 +244,7 @@ the error "Expected target size ..." means that it isn't. Look up the argument `
 """
 
 # %%
-# Not graded: the two sentences above. What changes if you change the logits of the
-# padding?
+# Not graded: the two sentences above. What if you change the logits of the padding?
 logits = torch.zeros(2, 2, 4)
 logits[0, 0, 1] = logits[0, 1, 2] = torch.log(torch.tensor(3.0))
 logits[1, 1, 1] = 9.0
