@@ -23,7 +23,7 @@ from utils.metrics import translation_scores
 from utils.text import encoded_reviews
 
 checks, judged = (import_module(f"grading.exercises.03_translator.{name}") for name in ("checks", "harness"))
-BLEU, ERROR, SIZE, reviews = checks.BLEU, checks.ERROR, checks.SIZE, judged.reviews
+BLEU, ERROR, SIZE = checks.BLEU, checks.ERROR, checks.SIZE
 LESSON = ROOT / "lessons" / "exercises" / "03_translator.py"
 EXERCISE = ROOT / "grading" / "exercises" / "03_translator"
 ATTENTIONS = ("initial", "dot", "scaled", "multiplicative", "additive", "bahdanau")
@@ -58,7 +58,7 @@ def measure(attention, seed, updates):
     model, printed = trained(seed, attention, updates)
     seconds = time.process_time() - started
     written = new_reviews(SIZE, 1_000 + seed)
-    texts, maps = reviews(model, written.src)
+    texts, maps = checks.translations(written.src, *judged.parameters(model))
     score, error = translation_scores(texts, maps, written)
     return {
         "name": attention if updates == UPDATES else f"{attention}, {updates} updates",

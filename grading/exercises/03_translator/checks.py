@@ -1,12 +1,14 @@
 """Exercise 03: two decoders with attention, one update, greedy translation, and a trained translator.
 
 Sizes are distinct primes in another order each time, then the odd ones out. The trained translator has
-no reference: it is judged by what it makes of reviews that are written for the occasion.
+no reference: the judge loads its parameters into the library's model, and looks at what that makes of
+reviews that are written for the occasion.
 """
 
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from grading.exercises.common import (
     PRIMES,
@@ -18,12 +20,12 @@ from grading.exercises.common import (
 )
 from grading.judge.compare import ATOL, RTOL
 from grading.judge.registry import Fault, checks
-from grading.sandbox.calls import call
+from grading.sandbox.calls import alive, call
 from grading.sandbox.cases import Case
 from utils import models, training
 from utils.data import Split, new_reviews
 from utils.metrics import translation_scores
-from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS
+from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS, encoded_reviews
 
 SPREAD = 0.4  # of parameters: wide enough to see each, and narrow enough for a tanh
 NEVER = -99.0  # the bias of a token that is never the likeliest
@@ -120,24 +122,6 @@ def _losses_are_numbers(case, outputs):
     return None
 
 
-def _no_graph_is_held(case, outputs):
-    if outputs["held"]:
-        return (
-            "The loss comes back as a tensor that still holds the graph of the whole model: whoever collects "
-            "such losses fills the memory. Return loss.item(), a plain number."
-        )
-    return None
-
-
-def _mode_is_kept(case, outputs):
-    if outputs["evaluating"]:
-        return (
-            "The model learns in evaluation mode, where dropout is off: it comes in the mode that it should "
-            "be in, so leave model.eval() to the translation."
-        )
-    return None
-
-
 def _all_parameters_moved(case, outputs):
     """Say which part of the model is furthest from where the right update takes it."""
     before = np.concatenate([value.ravel() for value in case.parameters.values()])
@@ -163,8 +147,8 @@ def _update_of_the_library(model, batch, optimizer, pad_id, max_norm):
 @checks(
     "train_step",
     _update_of_the_library,
-    {"losses": list, "parameters": "numbers", "held": bool, "evaluating": bool},
-    (_losses_are_numbers, _no_graph_is_held, _mode_is_kept, _all_parameters_moved),
+    {"losses": list, "parameters": "numbers"},
+    (_losses_are_numbers, _all_parameters_moved),
     gradients=False,
     device=False,
 )
@@ -178,6 +162,7 @@ def _(rng):
         context="dot",
         full=False,
         leftover=0.0,
+        dropout=0.0,
         visible=False,
     ):
         batch, tgt_len, src_len, embed_dim, half = (int(size) for size in shape)
@@ -187,6 +172,7 @@ def _(rng):
             context=context,
             embed_dim=embed_dim,
             hidden_dim=2 * half,
+            dropout=dropout,
         )
         real = padded_at_the_end(rng, batch, tgt_len) if batch > 1 else np.ones((1, tgt_len), dtype=bool)
         parameters = _parameters(rng, models.Seq2Seq, sizes)
@@ -213,7 +199,7 @@ def _(rng):
             harness="03_translator.update",
             visible=visible,
         )
-        _, after, *_ = call(_update_of_the_library, drawn).outputs[0]
+        _, after = call(_update_of_the_library, drawn).outputs[0]
         return replace(drawn, kept={"parameters": after})
 
     b, t, s, e, h = (int(size) for size in rng.permutation(PRIMES[:5]))
@@ -224,6 +210,7 @@ def _(rng):
     yield case("padding with id 1, not 0", (b, t, s, e, h), 100.0, pad_id=BOS_ID, visible=True)
     yield case("gradients of before the first call", (b, t, s, e, h), 100.0, leftover=0.5, visible=True)
     yield case("two updates", (b, t, s, e, h), 0.5, updates=2, visible=True)
+    yield case("a dropout of 1, in training mode", (b, t, s, e, h), 100.0, dropout=1.0, visible=True)
     yield case("three updates, nothing to clip", (b, t, s, e, h), 100.0, updates=3)
     yield case("padding with another id", (b, t, s, e, h), 100.0, pad_id=EOS_ID)
     yield case("no padding in the target", (b, t, s, e, h), 0.125, full=True)
@@ -235,13 +222,15 @@ def _(rng):
 # Greedy translation
 
 
-def _in_eval_mode(case, outputs):
-    if outputs["dropout"]:
-        return (
-            "The model translates in training mode: there its dropout is on, and every translation is a "
-            "matter of luck. Call model.eval() first."
-        )
-    return None
+def _words_and_weights(case, pairs):
+    """Read what `translate` returned: words, and weights."""
+    if not isinstance(pairs, list | tuple) or not all(_is_pair(pair) for pair in pairs):
+        raise TypeError("translate should give a list with one pair, (words, weights), for each sentence")
+    return [words for words, _ in pairs], [weights for _, weights in pairs]
+
+
+def _is_pair(value):
+    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _one_pair_each(case, outputs):
@@ -291,21 +280,23 @@ def _translations_of_the_library(model, encoded, sentences, max_len):
 @checks(
     "translate",
     _translations_of_the_library,
-    {"words": list, "weights": list, "dropout": bool},
-    (_in_eval_mode, _one_pair_each, _words_alone, _map_for_map),
+    {"words": list, "weights": list},
+    (_one_pair_each, _words_alone, _map_for_map),
     gradients=False,
     device=False,
+    read=_words_and_weights,
 )
 def _(rng):
     src_words, tgt_words = [f"en{i:02}" for i in range(13)], [f"fr{i:02}" for i in range(13)]
 
-    def case(title, lengths, max_len, context="dot", bias=1.0, unknown=(), visible=False):
+    def case(title, lengths, max_len, context="dot", bias=1.0, unknown=(), dropout=0.0, visible=False):
         sizes = dict(
             src_vocab_size=len(SPECIALS) + len(src_words),
             tgt_vocab_size=len(SPECIALS) + len(tgt_words),
             context=context,
             embed_dim=5,
             hidden_dim=14,
+            dropout=dropout,
         )
         # Wide parameters, so that a translation changes from word to word.
         parameters = {name: 2 * value for name, value in _parameters(rng, models.Seq2Seq, sizes).items()}
@@ -330,7 +321,7 @@ def _(rng):
         """A case where some sentence ends after a word or more, and where not all do so at once."""
         for _ in range(100):
             drawn = case(*args, **kwargs)
-            lengths = {len(words) for words in call(_translations_of_the_library, drawn).outputs[0][0]}
+            lengths = {len(words) for words, _ in call(_translations_of_the_library, drawn).outputs[0]}
             if len(lengths) > 1 and lengths - {0, drawn.inputs["max_len"]}:
                 break
         return drawn
@@ -338,6 +329,7 @@ def _(rng):
     yield ending("two sentences", [3, 2], 7, visible=True)
     yield ending("sentences of different lengths", [5, 2, 7, 3], 20, visible=True)
     yield case("longer sentences, cut at max_len", [7, 3, 11], 13, bias=NEVER, visible=True)
+    yield ending("a model with a dropout of 1", [7, 3, 5], 13, dropout=1.0, visible=True)
     yield ending("words it never saw", [5, 3], 11, unknown=["unheard-of", "unseen"])
     yield ending("a Bahdanau decoder", [2, 7, 5], 17, "bahdanau")
     yield ending("an additive score", [7, 2, 5], 17, "additive")
@@ -358,7 +350,7 @@ BLEU, ERROR = 50, 0.35
 ALLOWANCE = {"bleu": 5, "error": 0.03}
 LEARNED = 30
 SIZE, SEED = 300, 1
-
+WIDEST = 1024  # of the sizes of a translator
 
 NO_ATTENTION = "it has no attention, so all that it knows of a review is one vector. Choose a score."
 HARDLY_LEARNED = (
@@ -370,6 +362,29 @@ COULD_BE_BETTER = (
     "the learning rate, or the batches? If not, take a score that translates better: the table above the "
     "training cell has the BLEU of each."
 )
+
+
+def translations(sentences, config, parameters):
+    """Translate with the library's model of these parameters: sentences, and maps if it has attention."""
+    encoded = encoded_reviews()
+    words = len(encoded.src_vocab), len(encoded.tgt_vocab)
+    if (config["src_vocab_size"], config["tgt_vocab_size"]) != words:
+        raise ValueError(
+            "translator was made for other words: make it with len(encoded.src_vocab) and "
+            "len(encoded.tgt_vocab), where encoded is encoded_reviews()"
+        )
+    if max(config["embed_dim"], config["hidden_dim"]) > WIDEST:
+        raise ValueError(f"embed_dim and hidden_dim of translator may be {WIDEST} at most")
+    with torch.random.fork_rng(devices=[]):
+        model = models.Seq2Seq(**config)
+    if {name: p.shape for name, p in model.named_parameters()} != {
+        name: p.shape for name, p in parameters.items()
+    }:
+        raise ValueError("translator should be a Seq2Seq as the course makes it: put its decoder back")
+    model.load_state_dict(alive(parameters))
+    done = models.translate(model, encoded, [sentence.split() for sentence in sentences])
+    maps = [one.weights.numpy() for one in done if one.weights is not None]
+    return [" ".join(one.tokens) for one in done], maps
 
 
 def _translates(case, outputs):
@@ -399,7 +414,7 @@ def _looks_where_it_should(case, outputs):
     for row, weights in enumerate(maps):
         written, columns = (
             outputs["translations"][row].split(),
-            len(case.inputs["sentences"][row].split()) + 1,
+            len(case.kept["sentences"][row].split()) + 1,
         )
         shapes = [(len(written) + 1, columns)] + [(len(written), columns)] * (row not in rows)  # unended
         fits = isinstance(weights, np.ndarray) and weights.shape in shapes
@@ -415,7 +430,7 @@ def _looks_where_it_should(case, outputs):
 
 
 def _split(case):
-    return Split(case.inputs["sentences"], case.kept["gold"], case.kept["links"])
+    return Split(case.kept["sentences"], case.kept["gold"], case.kept["links"])
 
 
 @checks(
@@ -425,6 +440,7 @@ def _split(case):
     (_translates, _looks_where_it_should),
     gradients=False,
     device=False,
+    read=lambda case, returned: translations(case.kept["sentences"], *returned),
 )
 def _(rng):
     for title, seed, less in (
@@ -434,9 +450,10 @@ def _(rng):
         written = new_reviews(SIZE, seed)
         yield Case(
             title,
-            inputs={"sentences": written.src},
-            harness="03_translator.reviews",
+            inputs={},
+            harness="03_translator.parameters",
             kept={
+                "sentences": written.src,
                 "gold": written.tgt,
                 "links": written.links,
                 "bleu": BLEU - less * ALLOWANCE["bleu"],

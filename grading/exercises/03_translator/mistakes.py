@@ -480,12 +480,6 @@ def softmax_twice():
     hardly learns."""
 
 
-@mistake(train_step, {"loss.item()": "loss"})
-def graph_returned():
-    """The loss is a tensor that still holds the model's graph, so collected losses fill the memory. Return
-    loss.item(), a plain number."""
-
-
 @mistake(train_step, {"return": f"{FORWARD}\n    loss = {LOSS}\n    return"})
 def loss_after_the_step():
     """The loss is computed again after the step. Return the one that the gradients come from."""

@@ -11,8 +11,6 @@ from grading.judge.registry import Fault, checks
 from grading.sandbox.cases import Case
 from utils import metrics
 
-from .harness import GIVEN, NEW
-
 WORDS = ["the", "we", "not", "was", "soup", "room", "it", "too", "but", "so", "very", "old", "did", "new"]
 
 
@@ -32,6 +30,68 @@ def plot_attention(weights, src_tokens, tgt_tokens, ax=None):
     ax.set_yticks(range(len(tgt_tokens)), tgt_tokens)
     ax.set(xlabel="source", ylabel="target")
     return ax
+
+
+GIVEN, NEW = "the Axes that was given", "a new figure"
+CURRENT, BEFORE = "the current Axes, which is another one", "the current figure, which was there before"
+
+
+def _read(case, returned):
+    """Read the picture in a description of figures, as it is seen on the screen.
+
+    Return what was returned (the kind), where the map is, how many other Axes were drawn into, how many
+    figures were opened for nothing, the numbers from the top left to the bottom right, the label beside each
+    row and each column, what the axis labels name, and the color limits.
+    """
+    returned, given, axes, figures = returned
+    order = sorted(range(len(axes)), key=lambda i: (i != returned, i != given))
+    at = next((i for i in order if axes[i]["maps"]), None)
+    if at is None:
+        raise LookupError("no map is drawn: use imshow, pcolormesh or seaborn's heatmap")
+    found, drawn = axes[at], axes[at]["maps"][-1]
+    x, y = (np.array(drawn[edges], dtype=float) for edges in ("columns", "rows"))
+    numbers = np.array(drawn["numbers"], dtype=float).reshape(len(y) - 1, len(x) - 1)
+    columns, rows = _in_view(x, found["x"]["limits"]), _in_view(y, found["y"]["limits"])[::-1]
+    kind = returned
+    if isinstance(returned, int):
+        kind = "Axes" if returned == at else "another Axes"
+    place = GIVEN if at == given else NEW
+    if place == NEW and at in figures[0]:
+        place = CURRENT if case.inputs["_given"] else BEFORE
+    elsewhere = {i for i in range(len(axes)) if i not in (at, drawn["bar"]) and _touched(axes[i])}
+    needless = [one for one in figures[1:] if at not in one and not {*one} & elsewhere]
+    return (
+        *(kind, place, len(elsewhere), len(needless), numbers[np.ix_(rows, columns)]),
+        *(_labels(found["y"]["ticks"], y, rows), _labels(found["x"]["ticks"], x, columns)),
+        *(_named(found["x"]["label"]), _named(found["y"]["label"]), drawn["limits"]),
+    )
+
+
+def _in_view(edges, limits):
+    """The cells whose middle is within the limits of the axis, in its order from the first to the last."""
+    middles = (edges[:-1] + edges[1:]) / 2
+    order = np.argsort(middles if limits[0] < limits[1] else -middles)
+    return [i for i in order if min(limits) - 1e-6 <= middles[i] <= max(limits) + 1e-6]
+
+
+def _labels(ticks, edges, cells):
+    """What the tick labels in the middle of each cell say."""
+    beside = []
+    for i in cells:
+        middle, width = (edges[i] + edges[i + 1]) / 2, abs(edges[i + 1] - edges[i])
+        texts = [text for at, text in ticks if abs(at - middle) < 0.3 * width]
+        beside.append(" ".join(dict.fromkeys(filter(None, texts))))
+    return beside
+
+
+def _named(label):
+    return " ".join(word for word in ("source", "target") if word in label.lower())
+
+
+def _touched(ax):
+    """Was anything drawn on this Axes, or any of its labels or ticks set?"""
+    axes = ax["x"], ax["y"]
+    return ax["has_data"] or ax["title"] or any(axis["set"] or axis["label"] for axis in axes)
 
 
 def _is_in_its_place(case, outputs):
@@ -109,6 +169,7 @@ def _colours_are_comparable(case, outputs):
     ),
     gradients=False,
     device=False,
+    read=_read,
 )
 def _(rng):
     def case(title, weights, given=False, visible=False, words=WORDS):

@@ -1,10 +1,11 @@
 """Exercise 08: next words, drawing, writing, and hiding words.
 
 Three of the four functions draw at random, and every right way of drawing must pass. So a harness draws DRAWS
-times, and a share may differ from the reference's by TOLERANCE. By Hoeffding's inequality, a right answer
-differs by more in one number with a probability below 2 exp(-DRAWS TOLERANCE²) < 1e-14. With fewer than 1,000
-numbers per check, a right answer fails in less than one of 1e11 checks. (Neighboring copies of a text overlap
-in pairs, so `hiding` makes more of them.) Logits are chosen so that wrong shares lie much further away.
+times, the judge counts, and a share may differ from the reference's by TOLERANCE. By Hoeffding's inequality,
+a right answer differs by more in one number with a probability below 2 exp(-DRAWS TOLERANCE²) < 1e-14. With
+fewer than 1,000 numbers per check, a right answer fails in less than one of 1e11 checks. (Neighboring copies
+of a text overlap in pairs, so `hiding` makes more of them.) Logits are chosen so that wrong shares lie much
+further away.
 """
 
 import numpy as np
@@ -13,6 +14,8 @@ from grading.exercises.common import PRIMES, padded_at_the_end
 from grading.judge.registry import checks
 from grading.sandbox.cases import Case
 from utils import language_models
+
+from .harness import FEW
 
 DRAWS, COPIES, TOLERANCE = 3_000, 5_000, 0.105
 
@@ -46,7 +49,33 @@ def _(rng):
     yield case("sentences of two tokens", [2] * batch, 2)
 
 
+def _ids(name, found, shape):
+    """Return ids that are an array of whole numbers of this shape. Raise TypeError for anything else."""
+    if not isinstance(found, np.ndarray) or found.dtype != np.int64 or found.shape != shape:
+        what = type(found).__name__
+        if isinstance(found, np.ndarray):
+            what = f"torch.{found.dtype} {found.shape}"
+        raise TypeError(f"expected {name} as ids, torch.int64 {shape}, got {what}")
+    return found
+
+
+def _shares(ids, vocab):
+    """How often each id below `vocab` stands in each place, over the first axis."""
+    return (ids[..., None] == np.arange(vocab)).mean(0)
+
+
 # Drawing a token
+
+
+def _drawn(case, returned):
+    """The share of each token, whether a second call repeats the first, and reproducibility."""
+    once, twice, same_seed, many = returned
+    (batch, vocab), draws = case.inputs["logits"].shape, case.inputs["draws"]
+    _ids("the result", once, (batch,))
+    for ids in (*twice, *same_seed):
+        _ids("the result", ids, (FEW * batch,))
+    ids = _ids("the result", many, (draws * batch,)).reshape(draws, batch).clip(0, vocab - 1)
+    return _shares(ids, vocab), int(np.array_equal(*twice)), int(np.array_equal(*same_seed))
 
 
 def repeats_with_the_seed(case, outputs):
@@ -87,6 +116,7 @@ def _spread(rng, batch, vocab):
     gradients=False,
     device=False,
     atol=TOLERANCE,
+    read=_drawn,
 )
 def _(rng):
     def case(title, batch, vocab, temperature=1.0, top_k=None, visible=False, fill=_spread):
@@ -117,6 +147,28 @@ def _(rng):
 # Writing
 
 
+def _written(case, returned):
+    """The likeliest ids, with -1 behind an end token, the share of each token at each new place (the last
+    column: the row has ended), and reproducibility.
+    """
+    likeliest, drawn, same_seed = returned
+    prompt, eos_id, max_len = (case.inputs[name] for name in ("prompt", "eos_id", "max_len"))
+    (rows, length), vocab = prompt.shape, case.inputs["table"].shape[1]
+
+    def ended(ids, rows):
+        if not isinstance(ids, np.ndarray) or ids.ndim != 2 or len(ids) != rows:
+            _ids("the result", ids, (rows, length + max_len))
+        ids = _ids("the result", ids, ids.shape).copy()
+        end = ids[:, length:] == eos_id
+        ids[:, length:][end.cumsum(1) > end] = -1
+        return ids
+
+    likeliest, drawn = ended(likeliest, rows), ended(drawn, case.inputs["copies"])[:, length:]
+    drawn = np.pad(drawn, ((0, 0), (0, max(0, max_len - drawn.shape[1]))), constant_values=-1)[:, :max_len]
+    reproducible = np.array_equal(*(ended(ids, FEW) for ids in same_seed))
+    return likeliest, _shares(np.where(drawn < 0, vocab, drawn), vocab + 1), int(reproducible)
+
+
 @checks(
     "generate",
     language_models.generate,
@@ -125,6 +177,7 @@ def _(rng):
     gradients=False,
     device=False,
     atol=TOLERANCE,
+    read=_written,
 )
 def _(rng):
     eos_id = 1
@@ -181,6 +234,39 @@ def _ends(table, prompt, max_len, eos_id):
 # Hiding words
 
 
+def _hidden(case, returned):
+    """Inputs and targets where everything is hidden, and a dict of shares: how often each token is hidden, is
+    a target, is hidden together with each other token of its row, with the same token of the next copy, and
+    of a second call; how often inputs and targets agree on what is hidden; reproducibility.
+    """
+    everything, many, same_seed = returned
+    tokens, mask_id, copies = (case.inputs[name] for name in ("tokens", "mask_id", "copies"))
+    batch, length = tokens.shape
+
+    def pair(found, copies):
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise TypeError("expected two results, inputs and targets")
+        shape = copies * batch, length
+        return [_ids(n, t, shape) for n, t in zip(("inputs", "targets"), found, strict=True)]
+
+    everything = pair(everything, 1)
+    (first, targets), (second, _) = (
+        [ids.reshape(copies, batch, length) for ids in pair(found, copies)] for found in many
+    )
+    hidden, again = ((inputs == mask_id) & (tokens != mask_id) for inputs in (first, second))
+    as_number = hidden.astype("float32")
+    shares = {
+        "hidden": hidden.mean(0),
+        "targets": (targets == tokens).mean(0),
+        "together": np.einsum("cbi,cbj->bij", as_number, as_number).astype(float) / copies,
+        "next copy": (hidden[1:] & hidden[:-1]).mean(0),
+        "second call": (hidden & again).mean(0),
+        "inputs and targets agree": (hidden == (targets != -100)).mean(),
+        "same seed, same result": int(np.array_equal(*(pair(found, FEW)[0] for found in same_seed))),
+    }
+    return *everything, shares
+
+
 def hidden_words_are_targets(case, outputs):
     """A token is a target if and only if it is hidden."""
     if float(outputs["shares"]["inputs and targets agree"]) < 1:
@@ -223,6 +309,7 @@ def independent(case, outputs):
     gradients=False,
     device=False,
     atol=TOLERANCE,
+    read=_hidden,
 )
 def _(rng):
     def case(title, real, width, share, special=(0, 1, 2), mask_id=4, visible=False):
