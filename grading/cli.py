@@ -172,9 +172,11 @@ def run_all(options):
 
     assignment = assignments().get(options.assignment)
     if options.scheduler or not assignment:
+        options.require_sandbox = True
         return _run_all(options, None)
     try:
-        with shared_sandbox(options.require_sandbox, assignment.reviews) as shared:
+        with shared_sandbox(options.require_sandbox, assignment.reviews) as (shared, sandboxed):
+            options.require_sandbox = sandboxed  # a run that begins with a sandbox never goes on without
             executor.prepare()
             return _run_all(options, shared)  # both start while the rest is loaded
     except SandboxError as error:

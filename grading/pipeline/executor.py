@@ -1,7 +1,9 @@
-"""Grade many submissions at once, on this machine or on many: dask.distributed is the engine.
+"""Grade many submissions at once: in processes on this machine, or on many machines with dask.distributed.
 
-A task is one submission. The notebook's bytes travel to a worker and the verdict travels back, so that
-workers need the course, but no shared disk and no gradebook. Each worker process keeps one warm sandbox.
+Each submission is graded in a process apart, in which the judge has limits on time and memory: whatever an
+answer does to it, no other submission waits or is lost. The notebook's bytes travel there and the verdict
+travels back, so that workers need the course, but no shared disk and no gradebook. Each process keeps one
+warm sandbox.
 """
 
 import asyncio
@@ -9,10 +11,13 @@ import atexit
 import contextlib
 import itertools
 import logging
+import multiprocessing
 import os
+import secrets
 import sys
-import tempfile
-import uuid
+import threading
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import forkserver
 
@@ -21,9 +26,12 @@ import psutil
 from grading.pipeline import result
 from grading.pipeline.assignments import NotGradable, assignments
 from grading.pipeline.result import FAILED, NOT_GRADABLE, Result
+from grading.sandbox.limits import resource
 
-MEMORY = 2 * 2**30  # bytes that one worker is likely to need
-RETRIES = 2
+MEMORY = 2 * 2**30  # bytes that one process is likely to need
+JUDGE = 2 * 2**30  # bytes that a judge may take beyond what it has loaded
+SECONDS = 900  # for a submission in all: its cells, its answers and the judge
+TRIES = 2
 FIND_SECONDS = 30  # to reach a scheduler
 FORKS = sys.platform == "linux"  # a fork of a process that has loaded much is not safe everywhere
 
@@ -32,37 +40,21 @@ class ClusterError(Exception):
     """The workers cannot grade at all; the text says why and what to do."""
 
 
-# In the worker
+# In the process that grades
 
 
 @lru_cache
-def warm_sandbox(require, reviews, shared, full):
+def warm_sandbox(require, reviews, shared):
     """This process's sandbox: made for its first submission, and closed with the process."""
-    import torch
+    from grading.sandbox.client import Sandbox
 
-    from grading.sandbox.client import Sandbox, SandboxError
-
-    if full:
-        keep_to_a_core()
-    torch.set_num_threads(1)  # there is a worker for every core
-    try:
-        sandbox = Sandbox(require, reviews, shared)
-    except SandboxError as error:
-        raise ClusterError(str(error)) from None
+    sandbox = Sandbox(require, reviews, shared)
     sandbox.__enter__()
     atexit.register(sandbox.__exit__)
     return sandbox
 
 
-def keep_to_a_core():
-    """Stay on one core, and the sandbox with it: they take turns, and waking another core takes longer."""
-    from distributed import get_worker
-
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[get_worker().name % len(cores)]})
-
-
-def grade_here(name, path, data, version, seed=None, require=False, shared=None, full=False):
+def grade_here(name, path, data, version, seed=None, require=False, shared=None):
     """Grade a submission's bytes in this process, and return its `Result`."""
     from grading.pipeline.grade import grade
 
@@ -73,8 +65,7 @@ def grade_here(name, path, data, version, seed=None, require=False, shared=None,
             f"it: bring both to the same version, start the worker anew, and run the command again"
         )
     try:
-        sandbox = warm_sandbox(require, assignment.reviews, shared, full)
-        return grade(path, sandbox, assignment, seed, data)
+        return grade(path, warm_sandbox(require, assignment.reviews, shared), assignment, seed, data)
     except NotGradable as problem:
         return Result(NOT_GRADABLE, reason=str(problem))
 
@@ -84,6 +75,108 @@ def _known(name):
     """An assignment and the version that this process has loaded, also if the files change later."""
     assignment = assignments()[name]
     return assignment, result.version(assignment)
+
+
+def _serve(connection, core):
+    """Do what is asked for until nobody asks any more. Send (True, what it gave) or (False, the error)."""
+    import torch
+
+    torch.set_num_threads(1)
+    if core is not None:  # the sandbox stays on it, too: they take turns, and waking another takes longer
+        os.sched_setaffinity(0, {core})
+    if resource:
+        most = psutil.Process().memory_info().vms + JUDGE
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_AS, (most, resource.getrlimit(resource.RLIMIT_AS)[1]))
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        while True:
+            function, arguments = connection.recv()
+            try:
+                answer = True, function(*arguments)
+            except Exception as error:
+                answer = False, error
+            connection.send(answer)
+
+
+class Ended(Exception):
+    """The process that graded is gone."""
+
+
+class TooLong(Exception):
+    """The process that graded gave no answer in time."""
+
+
+class Grader:
+    """A process that grades one submission after the other, and is replaced if that goes wrong."""
+
+    def __init__(self, core=None):
+        self.core, self.process, self.stopped = core, None, False
+
+    def run(self, function, *arguments):
+        """Call the function there. Return a `Result` with the status FAILED if it fails again and again."""
+        for _ in range(TRIES):
+            try:
+                return self._ask(function, arguments)
+            except ClusterError:
+                raise
+            except TooLong:
+                reason = f"grading it took more than {SECONDS / 60:g} minutes"
+                break
+            except Ended:
+                reason = "it ended every process that graded it"
+            except Exception as error:
+                reason = f"the grader itself failed on it: {type(error).__name__}: {error}"
+                self.end()
+        return Result(FAILED, reason=reason)
+
+    def _ask(self, function, arguments):
+        if not self.process:
+            self._start()
+        try:
+            self.connection.send((function, arguments))
+            if not self.connection.poll(SECONDS):
+                raise TooLong
+            good, answer = self.connection.recv()
+        except (OSError, EOFError, TooLong) as error:
+            self.end()
+            raise error if isinstance(error, TooLong) else Ended from None
+        if not good:
+            raise answer
+        return answer
+
+    def _start(self):
+        if self.stopped:
+            raise ClusterError("the run was stopped")
+        multiprocessing.current_process()._config["daemon"] = False  # as a worker of dask, it may start none
+        context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, self.core), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def end(self):
+        """End the process, and its sandbox with it."""
+        if self.process:
+            self.process.kill()
+            self.process.join()
+            self.connection.close()
+        self.process = None
+
+    def stop(self):
+        """End the process from another thread, and start no other."""
+        self.stopped = True
+        if process := self.process:
+            process.kill()
+
+
+_mine = threading.local()
+
+
+def apart(function, *arguments):
+    """Call a function in the process that belongs to this thread."""
+    if not hasattr(_mine, "grader"):
+        _mine.grader = Grader()
+    return _mine.grader.run(function, *arguments)
 
 
 # In the command
@@ -96,42 +189,26 @@ def prepare():
         forkserver.ensure_running()
 
 
+@dataclass(frozen=True)
+class Workers:
+    """`submit` returns a future of concurrent.futures, and `most` says how many may be under way."""
+
+    submit: object
+    most: object
+
+
 @contextlib.contextmanager
 def connect(workers=None, scheduler=None):
-    """A dask client: of a cluster of processes on this machine, or of a scheduler that runs somewhere."""
-    import dask
-    from distributed import Client, LocalCluster
+    """Yield `Workers`: processes on this machine, or those of a dask scheduler that runs somewhere."""
+    if scheduler is None:
+        with _local(workers or default_workers()) as found:
+            yield found
+        return
+    from distributed import Client
 
     for logger in ("distributed", "distributed.client"):  # what goes wrong is told by the course
         logging.getLogger(logger).setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
-        if scheduler is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-            dask.config.set(
-                {
-                    "temporary-directory": folder,
-                    "distributed.scheduler.allowed-failures": 1,  # then it is graded alone: see grade_all
-                    # what watches dask's own work would take part of what it watches
-                    "distributed.worker.profile.enabled": False,
-                    "distributed.admin.tick.interval": "1s",
-                    "distributed.admin.low-level-log-length": 100,
-                    "distributed.admin.system-monitor.interval": "10s",
-                }
-            )
-            if FORKS:
-                prepare()
-                dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"})
-            scheduler = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers or default_workers(),
-                    threads_per_worker=1,
-                    processes=True,
-                    host="127.0.0.1",
-                    dashboard_address=None,
-                    memory_limit=0,  # what a submission may use is limited by its sandbox
-                    silence_logs=logging.CRITICAL,
-                )
-            )
         try:
             client = stack.enter_context(Client(scheduler, timeout=FIND_SECONDS, set_as_default=False))
         except (OSError, TimeoutError, ValueError) as error:
@@ -139,7 +216,24 @@ def connect(workers=None, scheduler=None):
                 f"no dask scheduler answers at {scheduler} ({error}): start one with `dask scheduler`, and "
                 f"give its address as tcp://HOST:8786"
             ) from None
-        yield client
+        pool = client.get_executor(pure=False)
+        yield Workers(pool.submit, lambda: max(2, 2 * sum(client.nthreads().values())))
+
+
+@contextlib.contextmanager
+def _local(workers):
+    """Threads that each have a process. If they are as many as the cores, each process stays on one."""
+    prepare()
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    graders = [Grader(cores[i % len(cores)] if 0 < len(cores) <= workers else None) for i in range(workers)]
+    free = iter(graders)
+    threads = ThreadPoolExecutor(workers, initializer=lambda: setattr(_mine, "grader", next(free)))
+    try:
+        yield Workers(threads.submit, lambda: workers)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+        for grader in graders:
+            grader.stop()
 
 
 def default_workers():
@@ -147,63 +241,31 @@ def default_workers():
     return max(1, min(os.cpu_count() or 1, psutil.virtual_memory().available // MEMORY))
 
 
-def grade_all(client, name, submissions, version, seed=None, require=False, shared=None):
+def grade_all(workers, name, submissions, version, seed=None, require=False, shared=None):
     """Yield (submission, result) as they are done. Submissions have a `path` and their `data`.
 
-    `shared` is the socket of a sandbox that workers on this machine share, see `grading.sandbox`.
-
-    Few are under way at a time, so that memory stays flat. A worker that dies has its submission graded by
-    another. One that was there when several workers died is graded again at the end, with no other beside
-    it, and is given up only if it ends a worker there too.
+    `shared` is the socket of a sandbox that processes on this machine share, see `grading.sandbox`. Few
+    submissions are under way at a time, so that memory stays flat. One that is graded again, because its
+    process ended, is asked the same.
     """
-    full = shared is not None and sum(client.nthreads().values()) >= len(os.sched_getaffinity(0))
-    suspects = []
-    for alone in (False, True):
-        queue = iter(suspects) if alone else iter(submissions)
-        suspects = []
-        how = version, seed, require, shared, full
-        for submission, verdict in _in_parallel(client, name, queue, how, alone):
-            if verdict is None and not alone:
-                suspects.append(submission)
-            else:
-                yield submission, verdict or _failed("it ended every process that graded it")
-
-
-def _in_parallel(client, name, queue, how, alone):
-    from distributed import as_completed
-    from distributed.scheduler import KilledWorker
-
-    running, done = {}, as_completed(loop=client.loop)
+    queue, running = iter(submissions), {}
     while True:
         with _scheduler_needed():
-            most = 1 if alone else max(2, 2 * sum(client.nthreads().values()))
-        for submission in itertools.islice(queue, max(0, most - len(running))):
-            arguments = name, submission.path, submission.data, *how
+            most = max(0, workers.most() - len(running))
+        for submission in itertools.islice(queue, most):
+            drawn = secrets.randbits(32) if seed is None else seed
+            arguments = name, submission.path, submission.data, version, drawn, require, shared
             with _scheduler_needed():
-                key = f"grade-{uuid.uuid4().hex}"
-                future = client.submit(grade_here, *arguments, key=key, retries=RETRIES)
-            running[future.key] = submission
-            done.add(future)
+                running[workers.submit(apart, grade_here, *arguments)] = submission
         if not running:
             return
-        with _scheduler_needed():
-            future = next(done)
-            if future.status == "cancelled":
-                raise OSError
-        if future.status == "lost":  # the worker that had the verdict is gone: dask has it made again
-            done.add(future)
-            continue
-        submission = running.pop(future.key)
-        try:
-            verdict = future.result()
-        except KilledWorker:
-            verdict = None
-        except ClusterError:
-            raise
-        except Exception as error:
-            verdict = _failed(f"the grader itself failed on it: {type(error).__name__}: {error}")
-        future.release()
-        yield submission, verdict
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            with _scheduler_needed():
+                error = future.exception()
+            if isinstance(error, ClusterError):
+                raise error
+            failed = error and Result(FAILED, reason=f"its worker was lost: {type(error).__name__}: {error}")
+            yield running.pop(future), failed or future.result()
 
 
 @contextlib.contextmanager
@@ -211,11 +273,7 @@ def _scheduler_needed():
     """Say so where the scheduler is gone. dask tells it in several ways."""
     try:
         yield
-    except (OSError, RuntimeError, asyncio.CancelledError) as error:
+    except (OSError, RuntimeError, asyncio.CancelledError, CancelledError) as error:
         raise ClusterError(
             "the dask scheduler was lost: what was graded is kept, so start it and run the command again"
         ) from error
-
-
-def _failed(reason):
-    return Result(FAILED, reason=reason)

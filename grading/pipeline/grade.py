@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from grading.judge.judge import draw, examine
+from grading.judge.judge import Verdict, draw, examine
 from grading.judge.message import STOPPED
 from grading.judge.registry import find_check
 from grading.pipeline.assignments import (
@@ -23,6 +23,7 @@ from grading.sandbox.client import Lost
 from grading.sandbox.limits import MEMORY
 
 RESTARTS = 3  # so often a cell may end the process that runs it, and the others still count
+DIFFERS = "It was wrong when it was first asked, and right later: its results should be the same each time."
 END = ""  # the name of the snapshot after the last cell
 
 
@@ -48,7 +49,8 @@ def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits())
     assignment = assignment or find_assignment(path)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
     outputs, lines, notes, reason = {}, {}, [], ""
-    skipped, fatal = set(), {}  # cells, and answers by name, that ended everything
+    skipped, fatal, wrong = set(), {}, set()  # cells and answers that ended everything, and wrong answers
+    seed = secrets.randbits(32) if seed is None else seed
     until = time.monotonic() + limits.cells
     while True:
         started, restarts = time.monotonic(), len(skipped) + len(fatal)
@@ -65,7 +67,7 @@ def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits())
                 elif why:
                     notes.append(why)
                 try:
-                    checks = _judge(assignment, lines, seed, limits, fatal, submission, may_restart)
+                    checks = _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restart)
                     break
                 except _Over as answer:
                     fatal[answer.name] = answer.why
@@ -119,10 +121,11 @@ def _run_cells(cells, skipped, submission, outputs, lines, limits, until):
     return None, note
 
 
-def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
+def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restart):
     """Check every answer of the assignment, but for those that are known to end all others.
 
-    While the notebook may be started again, such an answer raises `_Over`.
+    While the notebook may be started again, such an answer raises `_Over`. An answer that was `wrong` once
+    stays so: nobody gains by ending the process and being asked again.
 
     What a student may see is asked of all answers before any of them is given a hidden input: they share
     a folder, and one could tell the other.
@@ -131,12 +134,13 @@ def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
 
     def still_there(name):
         if name not in fatal and may_restart() and submission.is_over():
+            wrong.update(other for other in asked if asked[other].is_wrong(other, drawn[other]))
             raise _Over(name, asked[name].over or "it ended the processes of all other answers.")
 
     for name, _ in assignment.tests:
         places = [lines[place] for place in (name, END) if place in lines]
         asked[name] = _Asked(places, limits.check, fatal.get(name))
-        drawn[name] = draw(find_check(name), secrets.randbits(32) if seed is None else seed)
+        drawn[name] = draw(find_check(name), seed)
         asked[name].ahead(name, [case for case in drawn[name] if case.visible])
         still_there(name)
     graded = []
@@ -149,6 +153,10 @@ def _judge(assignment, lines, seed, limits, fatal, submission, may_restart):
             still_there(name)
             raise JudgeError(f"{name} could not be judged: {type(error).__name__}: {error}") from error
         still_there(name)
+        if not verdict.passed:
+            wrong.add(name)
+        elif name in wrong:
+            verdict = Verdict(False, sentence=DIFFERS)
         earned = points if verdict.passed else 0
         graded.append(CheckResult(name, earned, points, readable(str(verdict)), verdict.mistake))
     return graded
@@ -178,6 +186,13 @@ class _Asked:
 
     def __call__(self, name, case):
         return self.known.pop(0) if self.known else self._ask(name, [case])[0]
+
+    def is_wrong(self, name, drawn):
+        """Is something wrong with what it has given, and nobody has judged yet?"""
+        if self.over or not self.known:
+            return False
+        given = iter(self.known)
+        return not examine(name, name, call=lambda *_: next(given), drawn=drawn[: len(self.known)]).passed
 
     def _ask(self, name, cases):
         outcomes = []

@@ -27,6 +27,7 @@ from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_by
 from grading.pipeline.deadlines import DeadlineError
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Result, clean
+from grading.sandbox.client import visible_inside
 
 # nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
 EXCHANGE_FILES = ("timestamp.txt", "submission_secret.txt")
@@ -54,6 +55,8 @@ class Run:
         if name not in known:
             raise RunError(f"no exercise is called {name}: choose from {', '.join(known)}")
         self.name, self.assignment, self.course = name, known[name], Path(course).resolve()
+        if place := visible_inside(self.course):
+            raise RunError(f"submissions could read {self.course}, as it lies in {place}: move it elsewhere")
         self.version = result.version(self.assignment)
         place = self.course if (self.course / "nbgrader_config.py").is_file() else ROOT
         self.config = PyFileConfigLoader("nbgrader_config.py", path=str(place)).load_config()

@@ -1,8 +1,6 @@
-"""What every worker needs, loaded. Workers on one machine are forks of a process that has imported this."""
+"""What processes that grade need, loaded: on one machine they are forks of one that has imported this."""
 
 from grading import loading
 
 with loading():
-    import distributed  # noqa: F401
-
     import grading.pipeline.grade  # noqa: F401

@@ -29,6 +29,8 @@ from grading.sandbox.seccomp import SYSTEMS
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ("calls", "cases", "limits", "linux", "namespaces", "protocol", "seccomp", "server", "__init__")
+PROGRAMS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64")  # often links into /usr
+SHOWN = ("/usr", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime", sys.base_prefix, sys.prefix)
 SNAPSHOTS = 24  # as many checks as one notebook may have
 START_SECONDS = 120
 ALL_TEXT, ALL_PICTURES = 10 * TEXT, 5 * PICTURES  # kept of a notebook's output, as of a cell's
@@ -48,8 +50,12 @@ def bubblewrap():
     if not program or platform.machine() not in SYSTEMS:
         return None
     trial = [program, *_view(), "--", sys.executable, "-c", "pass"]
-    works = subprocess.run(trial, capture_output=True, timeout=60, env=_environment()).returncode == 0
-    return program if works else None
+    for wait in (0, 0.5, 2):  # the system may be short of processes for a moment
+        time.sleep(wait)
+        with contextlib.suppress(OSError):
+            if subprocess.run(trial, capture_output=True, timeout=60, env=_environment()).returncode == 0:
+                return program
+    return None
 
 
 def _environment():
@@ -80,10 +86,8 @@ def _view():
     else:
         options += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
     options += ["--die-with-parent", "--new-session", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    options += [part for folder in ("/bin", "/sbin", "/lib", "/lib32", "/lib64") for part in _system(folder)]
-    shown = ["/usr", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime"]
-    shown += [sys.base_prefix, sys.prefix]
-    shown += [str(ROOT / "utils"), str(ROOT / "grading" / "__init__.py")]
+    options += [part for folder in PROGRAMS for part in _system(folder)]
+    shown = [*SHOWN, str(ROOT / "utils"), str(ROOT / "grading" / "__init__.py")]
     shown += [str(ROOT / "grading" / "sandbox" / f"{name}.py") for name in INSIDE]
     shown += map(str, ROOT.glob("grading/exercises/*/harness.py"))
     parents = dict.fromkeys(str(parent) for path in shown for parent in reversed(Path(path).parents))
@@ -102,6 +106,13 @@ def _view():
     for path in (*hidden, "/dev", "/"):
         options += ["--remount-ro", path]
     return [*options, "--chdir", "/tmp"]
+
+
+def visible_inside(folder):
+    """Return the folder of the system that shows this one to submissions, or None."""
+    if folder.is_relative_to(ROOT) and not folder.is_relative_to(sys.prefix):
+        return None  # of the course itself, submissions see `utils` only
+    return next((place for place in (*PROGRAMS, *SHOWN) if folder.is_relative_to(place)), None)
 
 
 def _system(folder):
@@ -300,7 +311,7 @@ class Sandbox:
 
 @contextlib.contextmanager
 def shared_sandbox(require=False, reviews=True):
-    """The path of a socket for `Sandbox(shared=...)` in other processes, or None where there can be none."""
+    """The path of a socket for `Sandbox(shared=...)` in other processes, or None, and if it is sandboxed."""
     with contextlib.ExitStack() as stack:
         path = None
         sandbox = Sandbox(require, reviews)
@@ -309,7 +320,7 @@ def shared_sandbox(require=False, reviews=True):
             with contextlib.suppress(OSError):  # the folder's name may be too long for a socket
                 stack.enter_context(sandbox.sharing(f"{folder}/shared"))
                 path = f"{folder}/shared"
-        yield path
+        yield path, sandbox.sandboxed
 
 
 class Watch:

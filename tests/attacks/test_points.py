@@ -1,4 +1,4 @@
-"""Points come from arrays that the judge reads itself: whoever replaces a harness in the worker gains nothing."""
+"""Points come from arrays that the judge reads itself: replacing a harness in the worker gains nothing."""
 
 import json
 from dataclasses import replace
@@ -21,7 +21,7 @@ def right(answer, weights, src_tokens, tgt_tokens, given):
 harness.plot_attention = right
 def plot_attention(weights, src_tokens, tgt_tokens, ax=None): pass
 """,
-    ("04_alignment", "plot_attention", "draws nothing, and each picture is described as that of another map"): """
+    ("04_alignment", "plot_attention", "draws nothing, and another map is described"): """
 import numpy as np
 from utils.plotting import plot_attention as library
 describe = harness.plot_attention

@@ -7,20 +7,17 @@ import sys
 import time
 from types import SimpleNamespace
 
-import cloudpickle
-import distributed
 import pytest
 
 from examples.make_class import notebook
 from grading.pipeline import executor
 from grading.pipeline.assignments import ROOT
 from grading.pipeline.result import FAILED, GRADED, CheckResult, Result
-from grading.sandbox.client import bubblewrap
+from grading.sandbox.client import SandboxError, bubblewrap
 from tests.grading.pipeline.test_run import SLOW, agrees, command, grade, hand_in, verdicts
 from tests.grading.points import MOST
 
 STUDENTS = ("ana", "bo", "cy", "di", "eli", "fay")
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 def submission(path):
@@ -28,59 +25,59 @@ def submission(path):
 
 
 def pretend(name, path, data, *how):
-    """Stands in the place of grading: what a submission is called says what it does to its worker."""
+    """Stands in the place of grading: what a submission is called says what it does to its process."""
     if path == "deadly":
         os.kill(os.getpid(), signal.SIGKILL)
+    if path == "greedy":
+        try:
+            return Result(GRADED, checks=(CheckResult(str(len(bytearray(2**40))), 1, 1),))
+        except MemoryError:
+            return Result(GRADED, reason="a limit")
+    if path == "endless":
+        signal.pause()
     if path == "broken":
         raise KeyError("a mistake in the grader")
-    if path == "slow":
-        time.sleep(1)
-    return Result(GRADED, checks=(CheckResult("length", len(path), 9),))
+    if path == "unprotected":
+        raise SandboxError("bubblewrap is needed")
+    return Result(GRADED, checks=(CheckResult("length", len(path), 9),), reason=str(how[1]))
 
 
 @pytest.fixture(scope="module")
-def client():
-    with executor.connect(workers=2) as client:
-        yield client
+def workers():
+    with executor.connect(workers=2) as workers:
+        yield workers
 
 
-def test_what_ends_every_worker_is_given_up_alone(client, monkeypatch):
+def grade_each(workers, *paths, **settings):
+    queue = map(submission, paths)
+    return {s.path: found for s, found in executor.grade_all(workers, "name", queue, "version", **settings)}
+
+
+def test_what_ends_or_breaks_its_process_is_failed_and_costs_no_other(workers, monkeypatch):
     monkeypatch.setattr(executor, "grade_here", pretend)
-    queue = [submission(path) for path in ("one", "deadly", "three", "broken", "fifth")]
-    found = {s.path: result for s, result in executor.grade_all(client, "name", queue, "version")}
-    assert {path: result.score for path, result in found.items()} == {
-        **{"one": 3, "three": 5, "fifth": 5},
-        **{"deadly": None, "broken": None},
-    }
+    found = grade_each(workers, "one", "deadly", "three", "broken", "unprotected", "greedy", "fifth")
+    assert [found[path].score for path in ("one", "three", "fifth")] == [3, 5, 5]
     assert found["deadly"] == Result(FAILED, reason="it ended every process that graded it")
     assert found["broken"].status == FAILED and "a mistake in the grader" in found["broken"].reason
+    assert found["unprotected"].status == FAILED and "bubblewrap is needed" in found["unprotected"].reason
+    assert found["greedy"].reason == "a limit"
 
 
-def test_a_verdict_that_dies_with_its_worker_is_made_again(client, monkeypatch):
-    killed = []
-
-    class Slow(distributed.as_completed):
-        """Between a verdict and its fetching, the worker that has it is killed, once."""
-
-        def __next__(self):
-            future = super().__next__()
-            if not killed:
-                ((worker, *_),) = client.who_has([future]).values()
-                killed.append(client.run(os.getpid, workers=[worker])[worker])
-                os.kill(killed[0], signal.SIGKILL)
-                deadline = time.monotonic() + 60
-                while future.status != "lost" and time.monotonic() < deadline:
-                    time.sleep(0.01)
-                assert future.status == "lost"
-            return future
-
-    monkeypatch.setattr(distributed, "as_completed", Slow)
+def test_what_takes_too_long_is_ended_while_others_are_graded(workers, monkeypatch):
     monkeypatch.setattr(executor, "grade_here", pretend)
-    found = list(executor.grade_all(client, "name", [submission("slow")], "version"))
-    assert [(one.path, result.score) for one, result in found] == [("slow", 4)] and killed
+    monkeypatch.setattr(executor, "SECONDS", 6)
+    found = grade_each(workers, "endless", "two", "three")
+    assert list(found) == ["two", "three", "endless"]
+    assert found["endless"] == Result(FAILED, reason="grading it took more than 0.1 minutes")
 
 
-def test_submissions_are_read_when_there_is_a_worker_for_them(client, monkeypatch):
+def test_each_submission_has_inputs_of_its_own_and_a_seed_gives_all_the_same(workers, monkeypatch):
+    monkeypatch.setattr(executor, "grade_here", pretend)
+    assert len({found.reason for found in grade_each(workers, "one", "two").values()}) == 2
+    assert {found.reason for found in grade_each(workers, "one", "two", seed=3).values()} == {"3"}
+
+
+def test_submissions_are_read_when_there_is_a_worker_for_them(workers, monkeypatch):
     monkeypatch.setattr(executor, "grade_here", pretend)
     read = []
 
@@ -90,14 +87,14 @@ def test_submissions_are_read_when_there_is_a_worker_for_them(client, monkeypatc
             yield submission(str(number))
 
     ahead = [
-        len(read) - done for done, _ in enumerate(executor.grade_all(client, "name", queue(), "version"), 1)
+        len(read) - done for done, _ in enumerate(executor.grade_all(workers, "name", queue(), "version"), 1)
     ]
     assert len(ahead) == 40 and max(ahead) <= 4
 
 
-def test_another_version_of_the_course_is_refused(client):
+def test_another_version_of_the_course_is_refused(workers):
     with pytest.raises(executor.ClusterError, match="another version of the course"):
-        list(executor.grade_all(client, "02_attention", [submission("a")], "0" * 64))
+        list(executor.grade_all(workers, "02_attention", [submission("a")], "0" * 64))
 
 
 # A scheduler and workers of their own

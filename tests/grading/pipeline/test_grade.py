@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -14,8 +16,10 @@ from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.grade import grade
 from grading.pipeline.result import FAILED
 from grading.pipeline.returned import graded_notebook
-from grading.sandbox.client import Sandbox, bubblewrap
+from grading.sandbox.calls import call
+from grading.sandbox.client import Lost, Sandbox, bubblewrap
 from tests.grading.points import MOST, WRITTEN
+from utils import attention
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 SOLUTIONS = sorted((ROOT / "exercises" / "solution").glob("*/*.ipynb"))
@@ -216,3 +220,43 @@ def test_a_notebook_can_grade_itself_but_not_while_it_is_graded(monkeypatch, cap
     monkeypatch.setenv("ATTENTION_GRADING", "1")
     check_notebook("anything.ipynb")
     assert "being graded" in capfd.readouterr().out
+
+
+class Attempts:
+    """Stands in the place of a sandbox: each attempt has other answers, and "kill" ends all processes."""
+
+    sandboxed = True
+
+    def __init__(self, *attempts):
+        self.attempts = list(attempts)
+
+    @contextlib.contextmanager
+    def submission(self, memory):
+        answers, over = self.attempts.pop(0), []
+
+        def ask_all(order, count, seconds):
+            for case in order["cases"]:
+                if answers[order["call"]] == "kill":
+                    over.append(True)
+                if over:
+                    raise Lost("it ended the process that ran it")
+                yield call(answers[order["call"]], case)
+
+        line = SimpleNamespace(ask_all=ask_all)
+        yield SimpleNamespace(
+            run=lambda *cell: ([], None), snapshot=lambda seconds: line, is_over=lambda: bool(over)
+        )
+
+
+@pytest.mark.parametrize("killer", ["scaled_dot_score", "dot_score"])
+def test_an_answer_that_was_wrong_once_gains_nothing_by_ending_the_process(killer):
+    other = {"scaled_dot_score": "dot_score", "dot_score": "scaled_dot_score"}[killer]
+    exercise = assignments()["02_attention"]
+    short = replace(exercise, tests=((other, 2), (killer, 2)), written=())
+    right, wrong = getattr(attention, other), getattr(attention, killer)
+    data = json.dumps({"cells": [{"cell_type": "code", "source": "1"}]}).encode()
+    for first, points in ((wrong, 0), (right, 2)):
+        sandbox = Attempts({other: first, killer: "kill"}, {other: right, killer: "kill"})
+        report = grade("mallory.ipynb", sandbox, short, 3, data)
+        assert [check.points for check in report.checks] == [points, 0] and not sandbox.attempts
+    assert "ended the process" in report.checks[1].message

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import time
+from types import SimpleNamespace
 
 import nbformat
 import psutil
@@ -44,6 +45,35 @@ def test_a_sandbox_that_is_required_is_not_replaced(monkeypatch, capsys):
     assert main(["check", str(SOLUTION), "--require-sandbox"]) == 2
     shown, said = capsys.readouterr()
     assert shown == "" and said.startswith("bubblewrap is needed") and "apt install bubblewrap" in said
+
+
+def test_a_run_that_began_with_a_sandbox_never_goes_on_without(monkeypatch):
+    """However often bubblewrap fails later. The command decides once, and all workers are told."""
+    asked = []
+    monkeypatch.setattr("grading.pipeline.run.Run.grade", lambda self, *settings: asked.append(settings[3]))
+    monkeypatch.setattr("grading.pipeline.run.as_text", lambda rows, assignment: "")
+    monkeypatch.setattr("grading.pipeline.executor.prepare", lambda: None)
+    for found, expected in ((lambda: "/usr/bin/bwrap", True), (lambda: None, False)):
+        monkeypatch.setattr(module, "bubblewrap", found)
+        monkeypatch.setattr(Sandbox, "sharing", lambda self, path: contextlib.nullcontext())
+        assert main(["run", "02_attention"]) == 0 and asked.pop() is expected
+    assert main(["run", "02_attention", "--scheduler", "tcp://head:1"]) == 0 and asked.pop() is True
+    with pytest.raises(SandboxError, match="bubblewrap is needed to grade safely"):
+        Sandbox(require=True)
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_a_bubblewrap_that_fails_once_is_asked_again(monkeypatch):
+    failures, run = [OSError(11, "try again"), SimpleNamespace(returncode=1)], module.subprocess.run
+
+    def sometimes(*command, **settings):
+        failure = failures.pop() if failures else run(*command, **settings)
+        if isinstance(failure, OSError):
+            raise failure
+        return failure
+
+    monkeypatch.setattr(module.subprocess, "run", sometimes)
+    assert bubblewrap() and not failures
 
 
 def with_a_cell(tmp_path, source):
@@ -112,7 +142,7 @@ def test_a_sandbox_that_cannot_be_made_is_not_the_students_fault():
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_workers_share_a_server_and_nothing_else():
     with (
-        shared_sandbox(require=True, reviews=False) as shared,
+        shared_sandbox(require=True, reviews=False) as (shared, _),
         Sandbox(True, False, shared) as one,
         Sandbox(True, False, shared) as two,
     ):
@@ -130,7 +160,7 @@ def test_workers_share_a_server_and_nothing_else():
 
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_a_server_that_is_gone_is_started_again_and_costs_nobody_a_point():
-    with shared_sandbox(require=True, reviews=False) as shared, Sandbox(True, False, shared) as sandbox:
+    with shared_sandbox(True, reviews=False) as (shared, _), Sandbox(True, False, shared) as sandbox:
         for process in (sandbox.server.parent(), sandbox.server):
             process.kill()
         report = grade(SOLUTION, sandbox)
