@@ -17,7 +17,9 @@ from grading.sandbox.cases import Case, Outcome, Unknown
 KINDS = {kind.__name__: kind for kind in (Case, Outcome, Unknown)}
 DTYPES = {np.dtype(code).str for code in ["?", "b", "B", "h", "H", "i", "I", "q", "Q", "e", "f", "d"]}
 LARGEST = 32 * 2**20  # bytes in a message
-LONGEST = 8 * 2**20  # bytes of its text: Python's objects take many times as much memory
+LONGEST = 4 * 2**20  # bytes of its text
+# Python's objects take many times as much memory as the text they are made of, and empty arrays take none.
+MOST_MARKS, MOST_ITEMS, WIDEST_EMPTY = 100_000, 20_000, 10_000
 DEEPEST = 32
 
 
@@ -76,8 +78,10 @@ def _decode(data):
     (length,) = struct.unpack_from("<I", data)
     if length > LONGEST:
         raise WireError(f"a text of {length:,} bytes")
-    arrays = _Arrays(data, 4 + length)
-    value = _unpack(json.loads(bytes(data[4 : 4 + length])), arrays)
+    arrays, text = _Arrays(data, 4 + length), bytes(data[4 : 4 + length])
+    if sum(map(text.count, (b",", b"[", b"{"))) > MOST_MARKS:
+        raise WireError("too many items")
+    value = _unpack(json.loads(text), arrays)
     if arrays.at != len(data):
         raise WireError("something follows its end")
     return value
@@ -87,11 +91,13 @@ class _Arrays:
     """The arrays of a message, which follow its text one after the other."""
 
     def __init__(self, data, at):
-        self.data, self.at = data, at
+        self.data, self.at, self.items = data, at, 0
 
     def next(self, dtype, shape):
         if dtype not in DTYPES or len(shape) > 16 or not all(type(n) is int and n >= 0 for n in shape):
             raise WireError(f"no array is {dtype} {shape}")
+        if 0 in shape and math.prod(n or 1 for n in shape) > WIDEST_EMPTY:
+            raise WireError(f"an empty array is {shape}")
         end = self.at + math.prod(shape) * np.dtype(dtype).itemsize
         if end > len(self.data):
             raise WireError("it ends in the middle of an array")
@@ -101,8 +107,9 @@ class _Arrays:
 
 
 def _unpack(value, arrays, depth=0):
-    if depth > DEEPEST:
-        raise WireError("it is nested too deeply")
+    arrays.items += 1
+    if depth > DEEPEST or arrays.items > MOST_ITEMS:
+        raise WireError("it is nested too deeply, or holds too many items")
     if isinstance(value, list):
         raise WireError("a bare list")
     if not isinstance(value, dict):

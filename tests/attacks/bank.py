@@ -1251,6 +1251,12 @@ for name, body, says in [
     return x""", "plain torch.Tensor"),
     ("a number of 5,000 digits", "return 10**5000", "plain torch.Tensor|no reply|judged|ended"),
     ("a hundred megabytes of text", "return 'x' * 10**8", "plain torch.Tensor|no reply"),
+    ("an empty tensor with ten million rows", "return torch.zeros(10_000_000, 0)", "no reply"),
+    ("a dict of 60,000 tensors", "return {i: torch.zeros(()) for i in range(60_000)}", "no reply"),
+    ("sets in sets", """s = frozenset()
+    for _ in range(200_000): s = frozenset([s])
+    return s""", "plain torch.Tensor|no reply|ended|raised"),
+    ("a hundred thousand sets", "return [{i} for i in range(100_000)]", "no reply"),
     ("a generator without end", """import itertools
     return itertools.count()""", "plain torch.Tensor"),
     ("a tensor that lies about its size", """t = torch.zeros_like(scores)

@@ -27,6 +27,8 @@ from utils.data import Split, new_reviews
 from utils.metrics import translation_scores
 from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS, encoded_reviews
 
+from .harness import TOO_WIDE, WIDEST
+
 SPREAD = 0.4  # of parameters: wide enough to see each, and narrow enough for a tanh
 NEVER = -99.0  # the bias of a token that is never the likeliest
 
@@ -350,7 +352,6 @@ BLEU, ERROR = 50, 0.35
 ALLOWANCE = {"bleu": 5, "error": 0.03}
 LEARNED = 30
 SIZE, SEED = 300, 1
-WIDEST = 1024  # of the sizes of a translator
 
 NO_ATTENTION = "it has no attention, so all that it knows of a review is one vector. Choose a score."
 HARDLY_LEARNED = (
@@ -374,7 +375,7 @@ def translations(sentences, config, parameters):
             "len(encoded.tgt_vocab), where encoded is encoded_reviews()"
         )
     if max(config["embed_dim"], config["hidden_dim"]) > WIDEST:
-        raise ValueError(f"embed_dim and hidden_dim of translator may be {WIDEST} at most")
+        raise ValueError(TOO_WIDE)
     with torch.random.fork_rng(devices=[]):
         model = models.Seq2Seq(**config)
     if {name: p.shape for name, p in model.named_parameters()} != {

@@ -6,6 +6,9 @@ from utils.data import Corpus, Split
 from utils.models import Seq2Seq
 from utils.text import Batch, EncodedCorpus
 
+WIDEST = 768
+TOO_WIDE = f"embed_dim and hidden_dim of translator may be {WIDEST} at most"
+
 
 def update(answer, src, src_lengths, tgt_in, tgt_out, pad_id, max_norm, updates, leftover, model):
     """Update a model on one batch some times, and return the losses and all parameters.
@@ -34,4 +37,6 @@ def parameters(answer):
     if not isinstance(answer, Seq2Seq):
         kind = answer.__name__ if isinstance(answer, type) else type(answer).__name__
         raise TypeError(f"translator should be a trained Seq2Seq, a model, but it is {kind}")
+    if max(answer.config["embed_dim"], answer.config["hidden_dim"]) > WIDEST:
+        raise ValueError(TOO_WIDE)
     return answer.config, {name: value.detach().float() for name, value in answer.named_parameters()}
