@@ -15,10 +15,9 @@ def check_notebook(path):
     if os.environ.get("ATTENTION_GRADING"):
         print("This notebook is being graded: it does not grade itself as well.")
         return
-    command = [sys.executable, "-m", "grading", "check", os.fspath(path)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env={**os.environ, "ATTENTION_GRADING": "1"}
-    )
+    command = [sys.executable, "-P", "-m", "grading", "check", os.fspath(path)]
+    own = {"ATTENTION_GRADING": "1", "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **own})
     print(done.stdout or done.stderr)
 
 

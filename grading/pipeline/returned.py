@@ -86,6 +86,8 @@ def _about(found):
         lines.append("**This notebook has no grade yet.** The grader failed on it. A person will grade it.")
     elif found.status != result.GRADED:
         lines.append(f"**This notebook could not be graded.** {escaped(found.reason)}")
+    if found.sandboxed is False:
+        lines.append("**Not sandboxed.** This notebook was graded without protection from its own code.")
     lines += [f"- {escaped(note)}" for note in found.notes]
     return "\n".join(["### About this grading", "", *lines]) if lines else ""
 

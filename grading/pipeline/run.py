@@ -7,9 +7,11 @@ finished by running the same command again.
 
 import contextlib
 import csv
+import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import stat
 from dataclasses import dataclass, replace
@@ -23,15 +25,16 @@ from tqdm import tqdm
 from traitlets.config.loader import PyFileConfigLoader
 
 from grading.pipeline import deadlines, executor, proof, report, result, returned
-from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes
+from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes, readable
 from grading.pipeline.deadlines import DeadlineError
 from grading.pipeline.gradebook import Book, GradebookError, Refused
-from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Result, clean
+from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Result
 from grading.sandbox.client import visible_inside
 
 # nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
 EXCHANGE_FILES = ("timestamp.txt", "submission_secret.txt")
 ELSEWHERE = "not from the exchange "  # how they begin if a submission came in another way
+LONGEST_NAME = 100  # bytes of a student's
 
 
 class RunError(Exception):
@@ -90,8 +93,9 @@ class Run:
         """
         everybody = self.everybody()
         for student in students:
-            if Path(student).name != student:
-                raise RunError(f"{student!r} cannot be a student's name")
+            if student not in everybody:
+                there = self.place(student)
+                raise RunError(f"{student!r} has not handed in {self.name}: there is no {there}")
         chosen = sorted(set(students)) or everybody
         if not chosen:
             raise RunError(f"nobody has handed in {self.name}: there is no {self.place('STUDENT')}")
@@ -152,7 +156,7 @@ class Run:
             )
             if len(others) == 1:
                 path = others[0]
-                notes.append(f"it was handed in as {path.name}, not as {self.name}.ipynb")
+                notes.append(f"it was handed in as {_line(path.name)}, not as {self.name}.ipynb")
             elif others:
                 raise NotGradable(
                     f"{self._shown(folder)} holds {len(others)} notebooks, and none is called "
@@ -163,7 +167,7 @@ class Run:
         except NotGradable as problem:
             raise NotGradable(str(problem).replace(str(path), self._shown(path))) from None
         about = {
-            "student": student,
+            "student": known_as(student),
             "assignment": self.name,
             "key": result.key(data, self.version),
             "timestamp": self._handed_in(student),
@@ -238,7 +242,7 @@ class Run:
             key = self.read(student).about["key"]
         except NotGradable as problem:
             return self._unreadable(student, problem)
-        found = result.read(self._file(student))
+        found = result.read(self._file(known_as(student)))
         return replace(found, timestamp=self._handed_in(student)) if found and found.key == key else None
 
     def _handed_in(self, student):
@@ -254,10 +258,10 @@ class Run:
         return False
 
     def _unreadable(self, student, problem):
-        return Result(NOT_GRADABLE, self.name, clean(student), reason=clean(str(problem)))
+        return Result(NOT_GRADABLE, self.name, known_as(student), reason=str(problem))
 
     def _file(self, student):
-        return self.folder / f"{clean(student)}.json"
+        return self.folder / f"{student}.json"
 
     def _finish(self, found):
         found = result.of_json(found.as_json(cells=True))  # in which all text is clean
@@ -303,7 +307,7 @@ class Run:
         maker = returned.Feedback(coursedir=self.coursedir, config=self.config)
         maker.prepare()
         for student in tqdm(students, desc="feedback", unit="page", disable=None):
-            student = clean(student)
+            student = known_as(student)
             try:
                 grades = self.book.grades(student)
                 if grades:
@@ -339,18 +343,35 @@ class Run:
 
     def status(self, student):
         """Return the status of a student's last result, or None if there is none."""
-        found = result.read(self._file(student))
+        found = result.read(self._file(known_as(student)))
         return found and found.status
 
     def row(self, student):
         """What the table and the report say of a student: the result without the cells."""
         found = self._known(student)
         if not found:
-            return Result(NOT_YET, self.name, clean(student), reason="this run was for others")
-        notes = [*found.notes, *filter(None, [clean(self.pageless.get(student))])]
+            return Result(NOT_YET, self.name, known_as(student), reason="this run was for others")
+        notes = [_line(note) for note in (*found.notes, self.pageless.get(found.student)) if note]
         if self._late_without_a_time(student):
             notes.append(f"the platform says it is late, not when it came: note it in {deadlines.FILE}")
-        return replace(found, cells=(), notes=tuple(notes), standing=self.standings.get(found.student))
+        about = {"cells": (), "notes": tuple(notes), "reason": _line(found.reason)}
+        return replace(found, **about, standing=self.standings.get(found.student))
+
+
+def known_as(student):
+    """Return the name under which records, pages and the gradebook keep the student of a folder.
+
+    That is the folder's name, unless it is long or holds what files, databases or people cannot read.
+    """
+    data = student.encode("utf-8", "surrogatepass")
+    plain = student.isprintable() and student == student.strip() and len(data) <= LONGEST_NAME
+    if plain and not re.search("~[0-9a-f]{16}$", student):
+        return student
+    return f"{_line(student)[:40].strip()}~{hashlib.sha256(data).hexdigest()[:16]}"
+
+
+def _line(text):
+    return readable(text).replace("\n", " ")
 
 
 def _small_text(path, most=200):
@@ -391,8 +412,13 @@ def table(rows, assignment):
         held = row.standing or result.Standing()
         total = "" if held.total is None else f"{held.total:g}"
         late = [held.late, f"{held.penalty:g}", total]
-        out.writerow([row.student, *score, *late, *each, known, row.status, sandboxed, said])
+        out.writerow([_cell(row.student), *score, *late, *each, known, row.status, sandboxed, _cell(said)])
     return text.getvalue()
+
+
+def _cell(text):
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def as_text(rows, assignment):

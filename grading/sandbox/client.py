@@ -193,7 +193,7 @@ class Sandbox:
 
     def _launch(self):
         self.control, theirs = socket.socketpair()
-        worker = [sys.executable, "-m", "grading.sandbox.server", str(theirs.fileno())]
+        worker = [sys.executable, "-P", "-m", "grading.sandbox.server", str(theirs.fileno())]
         worker += ["--reviews"] * self.reviews
         environment = _environment()
         if self.program:

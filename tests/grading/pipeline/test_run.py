@@ -28,7 +28,7 @@ from grading.cli import main
 from grading.pipeline import result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, assignments
 from grading.pipeline.gradebook import Book
-from grading.pipeline.run import Run, RunError
+from grading.pipeline.run import Run, RunError, as_text
 from grading.sandbox.client import bubblewrap
 from tests.grading.points import MOST, POINTS, without
 
@@ -410,7 +410,8 @@ def test_only_what_lies_below_the_students_folder_is_read(course):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"students": ["../ana"]}, "cannot be a student's name"),
+        ({"students": ["../ana"]}, "'../ana' has not handed in 02_attention"),
+        ({"students": ["ana", "anna"]}, "'anna' has not handed in .*: there is no .*submitted/anna"),
         ({"db": "postgresql+psycopg://me:secret@127.0.0.1:9/none"}, "cannot be used"),
         ({"scheduler": "tcp://127.0.0.1:9"}, "no dask scheduler answers"),
     ],
@@ -423,13 +424,40 @@ def test_a_run_that_cannot_happen_says_why(course, options, sentence, monkeypatc
     assert "\n" not in str(problem.value) and "secret" not in str(problem.value)
 
 
-def test_who_is_named_and_has_handed_in_nothing_is_listed(course):
+def test_a_student_who_has_handed_in_nothing_is_created_nowhere(course):
     hand_in(course, "ana", notebook())
-    rows = Run(NAME, course).grade(1, students=["nobody"])
-    found = [(row.student, row.status) for row in rows]
-    assert found == [("ana", "not graded yet"), ("nobody", "not gradable")]
-    assert "there is no submitted/nobody" in rows[1].reason
-    assert held(course) == {"nobody": (dict.fromkeys([*ANSWERS, "why_attention"]), 0, True)}
+    with pytest.raises(RunError, match="'anna' has not handed in"):
+        Run(NAME, course).grade(1, students=["anna"])
+    assert sorted(path.name for path in course.iterdir()) == ["submitted"]
+
+
+ODD = ["ada", "ada\n", "ada ", "\x1b[2Jada", "\u202eada", os.fsdecode(b"ad\xffa"), os.fsdecode(b"ad\xfea")]
+ODD += ["x" * 240, "x" * 241, "=HYPERLINK(1)", "@SUM(1)", "ada~0123456789abcdef"]
+
+
+def test_every_folder_has_one_verdict_whatever_its_name_is(course):
+    """And no name steers a terminal, a page or a spreadsheet."""
+    for student in ODD:
+        (course / "submitted" / student / NAME).mkdir(parents=True)
+    (course / "submitted" / "ada" / NAME / "odd\x1b[2J.ipynb").write_text("no notebook")
+    rows = Run(NAME, course).grade(1)
+    assert len(rows) == len({row.student for row in rows}) == len(ODD)
+    assert {row.status for row in rows} == {result.NOT_GRADABLE}
+    assert verdicts(course).keys() == held(course).keys() == {row.student for row in rows}
+    assert all((course / "feedback" / row.student / NAME / f"{NAME}.html").is_file() for row in rows)
+    sheet = (course / "graded" / f"{NAME}.csv").read_text("utf-8")
+    page = (course / "graded" / f"{NAME}.html").read_text("utf-8")
+    for text in (as_text(rows, assignments()[NAME]), sheet, page):
+        assert all(letter.isprintable() or letter == "\n" for letter in text)
+    assert not re.search(r"^[=+@-]", sheet, re.MULTILINE) and "'=HYPERLINK(1)" in sheet
+    assert "ada" in verdicts(course) and "x" * 240 not in verdicts(course)
+
+
+def test_a_course_folder_that_submissions_could_read_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr("grading.sandbox.client.SHOWN", (str(tmp_path / "usr"),))
+    with pytest.raises(RunError, match="submissions could read .*/usr/course, as it lies in .*/usr: move it"):
+        Run(NAME, tmp_path / "usr" / "course")
+    assert Run(NAME, tmp_path / "user").course == Run(NAME, tmp_path).course / "user"
 
 
 def test_what_is_missing_is_said(tmp_path, capsys):
@@ -634,3 +662,24 @@ def test_a_database_that_dies_gets_everything_from_the_next_run(start, undisturb
     assert agrees(course, postgres.url)
     assert not (course / "gradebook.db").exists()
     assert "(Score: " in page_of(course, "ana")
+
+
+@pytest.mark.parametrize("options", [["-P"], []], ids=["safe path", "plain"])
+def test_modules_in_the_folder_where_the_command_is_given_are_not_imported(course, options):
+    """With -P not even a package that is called like the grader."""
+    planted = "open('imported', 'w').close()"
+    for name in ("psutil", "torch", "numpy", "argparse") if options else ("psutil", "torch"):
+        (course / f"{name}.py").write_text(planted)
+    if options:
+        (course / "grading").mkdir()
+        (course / "grading" / "__init__.py").write_text(planted)
+    (course / "submitted" / "ana" / NAME).mkdir(parents=True)
+    run = subprocess.run(
+        [sys.executable, *options, *command(course)[1:]],
+        cwd=course,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0 and "0 of 1 graded" in run.stdout, run.stderr
+    assert not (course / "imported").exists()
