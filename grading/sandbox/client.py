@@ -22,7 +22,7 @@ from pathlib import Path
 import psutil
 
 from grading.pipeline.assignments import readable
-from grading.sandbox.limits import MEMORY, PICTURE, PICTURES, TEXT
+from grading.sandbox.limits import MEMORY, PICTURE, PICTURES, TEXT, USERS
 from grading.sandbox.namespaces import BEFORE
 from grading.sandbox.protocol import LARGEST, WireError, decode, frame
 from grading.sandbox.seccomp import SYSTEMS
@@ -115,6 +115,20 @@ def visible_inside(folder):
     return next((place for place in (*PROGRAMS, *SHOWN) if folder.is_relative_to(place)), None)
 
 
+def _claim_users():
+    """Claim USERS ids of this machine, as long as the socket that is returned is open.
+
+    Limits on processes count by user, and processes of one user can harm each other.
+    """
+    for first in range(20_000, 60_000, USERS):
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError):
+            claim.bind(f"\0attention-grading-{first}")
+            return claim, first
+        claim.close()
+    raise SandboxError("too many sandboxes run on this machine: wait until others have ended")
+
+
 def _system(folder):
     """Return the options that show a folder of the system, which may be a link or missing."""
     if os.path.islink(folder):
@@ -138,7 +152,7 @@ class Sandbox:
                 "(Debian and Ubuntu: apt install bubblewrap), or grade without --require-sandbox"
             )
         self.sandboxed, self.reviews, self.shared = bool(self.program), reviews, shared
-        self.user = 20_000 + os.getpid() % 40_000  # limits on processes count by user: one for each sandbox
+        self.user = self.claim = None
         self.server = self.control = self.errors = None
 
     def __enter__(self):
@@ -147,6 +161,9 @@ class Sandbox:
 
     def __exit__(self, *error):
         self._stop()
+        if self.claim:
+            self.claim.close()
+        self.user = self.claim = None
 
     @contextlib.contextmanager
     def sharing(self, path):
@@ -197,6 +214,8 @@ class Sandbox:
         worker += ["--reviews"] * self.reviews
         environment = _environment()
         if self.program:
+            if self.user is None:
+                self.claim, self.user = _claim_users()
             options = ["--isolate", "--user", str(self.user)]
             command = [self.program, *_view(), "--setenv", "PYTHONPATH", str(ROOT), "--", *worker, *options]
         else:
@@ -346,13 +365,15 @@ class Watch:
     def _run(self):
         computed = {}  # seconds by process: those that have ended count too
         while not self.done.wait(self.EVERY):
-            processes = _descendants(self.server)
+            processes, with_children = _descendants(self.server), 0
             for process in processes:
                 with contextlib.suppress(psutil.Error):
                     if process.pid not in self.before:
-                        computed[process.pid] = sum(process.cpu_times()[:2])
+                        times = process.cpu_times()
+                        computed[process.pid] = sum(times[:2])
+                        with_children += sum(times[:4])  # also of those that came and went between two looks
             allowed = self.GRACE + self.PROCESSORS * (time.monotonic() - self.started)
-            if sum(computed.values()) > allowed:
+            if max(with_children, sum(computed.values())) > allowed:
                 self.broken = "it kept many processes busy at once"
             if self._held(processes) > self.memory:
                 self.broken = f"it used more than {self.memory / 2**30:.1f} GiB of memory in all"
@@ -363,10 +384,7 @@ class Watch:
 
     def _held(self, processes):
         """Bytes that came on top of what the server has loaded and all share."""
-        most = 0
-        for process in processes:
-            with contextlib.suppress(psutil.Error):
-                most += process.memory_info().rss
+        most = sum(map(_resident, processes))
         return most if most <= self.memory else sum(map(_share, processes)) - self.loaded
 
 
@@ -377,16 +395,23 @@ def _descendants(pid):
         return []
 
 
+def _resident(process):
+    """A process's memory in bytes. If its first thread has ended, the system tells it for the others."""
+    try:
+        return process.memory_info().rss or max(
+            (psutil.Process(thread.id).memory_info().rss for thread in process.threads()), default=0
+        )
+    except psutil.Error:
+        return 0
+
+
 def _share(process):
     """A process's memory in bytes, its part of what it shares with others."""
-    try:
-        with open(f"/proc/{process.pid}/smaps_rollup") as file:
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("Pss:"))
-    except (OSError, StopIteration):
-        try:
-            return process.memory_info().rss
-        except psutil.Error:
-            return 0
+    for thread in Path(f"/proc/{process.pid}/task").glob("*/smaps_rollup"):
+        with contextlib.suppress(OSError, StopIteration):
+            lines = thread.read_text().splitlines()
+            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return _resident(process)
 
 
 class Line:

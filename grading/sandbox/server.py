@@ -19,7 +19,7 @@ import types
 from pathlib import Path
 
 from grading import loading
-from grading.sandbox.limits import PICTURE, PICTURES, TEXT, limit_resources, resource
+from grading.sandbox.limits import PICTURE, PICTURES, TEXT, USERS, limit_resources, resource
 from grading.sandbox.linux import SET_CHILD_SUBREAPER, SET_DUMPABLE, prctl
 from grading.sandbox.namespaces import enter_namespaces, hide_and_drop
 from grading.sandbox.protocol import Channel
@@ -247,7 +247,7 @@ def fork_server(control, isolate, user, notebook):
             servers += 1
             if os.fork() == 0:
                 control.close()
-                fork_server(socket.socket(fileno=descriptors[0]), isolate, user + servers, notebook)
+                fork_server(socket.socket(fileno=descriptors[0]), isolate, user + servers % USERS, notebook)
             os.close(descriptors[0])
         elif data == b"w":  # the judge has hung up on the last one: say so when nothing of it is left
             while running:

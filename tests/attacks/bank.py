@@ -926,6 +926,21 @@ time.sleep(60)""",
 )
 attack(
     "bombs",
+    "memory of a process whose first thread has ended",
+    first="""
+import ctypes, os, threading, time
+def hold():
+    kept = bytearray(b'x') * 1_300_000_000
+    time.sleep(60)
+if os.fork() == 0:
+    threading.Thread(target=hold).start()
+    ctypes.CDLL(None).syscall({'x86_64': 60, 'aarch64': 93}[os.uname().machine], 0)
+time.sleep(60)""",
+    limits=Limits(cell=30, cells=60, memory=2**30),
+    says="more than 1.0 GiB of memory in all",
+)
+attack(
+    "bombs",
     "shared pages made their own by many processes",
     first="""
 import gc, os, time, torch

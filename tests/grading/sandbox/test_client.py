@@ -158,6 +158,29 @@ def test_workers_share_a_server_and_nothing_else():
     assert not psutil.wait_procs(servers, timeout=30)[1]
 
 
+LOOK = """
+import errno, ctypes, fcntl, os, struct
+libc = ctypes.CDLL(None, use_errno=True)
+file = open(os.__file__)
+fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+asked = struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0)
+others = [fcntl.fcntl(file, command, asked) == asked for command in (fcntl.F_GETLK, 36)]
+before = os.sched_getaffinity(0)
+os.sched_setaffinity(0, {max(before)})
+print(others, libc.inotify_init(), errno.errorcode[ctypes.get_errno()], os.sched_getaffinity(0) == before)
+"""
+
+
+@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+def test_neighbors_see_nothing_of_each_others_locks_and_have_users_of_their_own():
+    with Sandbox(True, False) as one, Sandbox(True, False) as two:
+        assert abs(one.user - two.user) >= 256
+        with one.submission() as first, two.submission() as second:
+            seen = [neighbor.run(LOOK, 60)[0] for neighbor in (first, second)]
+    assert seen[0] == seen[1] == [{"text": "[True, True] -1 EPERM True\n"}]
+
+
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_a_server_that_is_gone_is_started_again_and_costs_nobody_a_point():
     with shared_sandbox(True, reviews=False) as (shared, _), Sandbox(True, False, shared) as sandbox:
