@@ -267,7 +267,7 @@ def the_seven_keys(case, outputs):
     found = outputs["comparison"]
     lacking = [key for key in KEYS if key not in found]
     if lacking:
-        return f"The dict lacks {', '.join(lacking)}."
+        return Fault(f"The dict lacks {', '.join(lacking)}.", "The dict lacks a key.")
     if len(found) > len(KEYS):
         others = ", ".join(str(key) for key in found if key not in KEYS)
         return Fault(f"The dict has other keys too: {others}.", "The dict has other keys too.")

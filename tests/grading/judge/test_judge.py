@@ -343,6 +343,37 @@ def test_nothing_of_an_answer_comes_back_through_the_message_on_a_hidden_case(na
     assert [part for part in (SECRET[:9], "54321", "5, 4, 3, 2") if part in str(verdict)] == []
 
 
+def wrong_head(head, context, weights):
+    weights = weights.copy()
+    weights[:, min(head, weights.shape[1] - 1)] *= 0.5
+    return context, weights
+
+
+def without_keys(first, comparison):
+    return ({key: value for i, (key, value) in enumerate(comparison.items()) if (i + first) % 3},)
+
+
+def cut_links(count, links):
+    return (set(list(links)[:count]),)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [("MultiHeadAttention", wrong_head), ("compare_systems", without_keys), ("hard_alignment", cut_links)],
+)
+def test_what_is_said_on_a_hidden_case_does_not_depend_on_what_is_wrong(name, change):
+    """A number of a head, a set of keys or a count would each be a few bits of the hidden input."""
+
+    def said(number):
+        def secretive(answer, case):
+            found = call(answer, case)
+            return found if case.visible else replace(found, outputs=change(number, *found.outputs))
+
+        return str(examine(name, CHECKS[name].reference, seed=3, call=secretive))
+
+    assert said(0) == said(1) != ""
+
+
 def test_inputs_are_drawn_anew_and_a_seed_draws_them_again():
     def drawn(seed):
         seen = []
