@@ -145,6 +145,8 @@ class Sandbox:
     """
 
     def __init__(self, require=False, reviews=True, shared=None):
+        if sys.platform == "win32":
+            raise SandboxError("grading needs Linux or macOS: on Windows, run this command in WSL")
         self.program = bubblewrap()
         if require and not self.program:
             raise SandboxError(

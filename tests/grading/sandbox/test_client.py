@@ -62,6 +62,13 @@ def test_a_run_that_began_with_a_sandbox_never_goes_on_without(monkeypatch):
         Sandbox(require=True)
 
 
+def test_windows_is_sent_to_linux(monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "win32")
+        assert main(["check", str(SOLUTION)]) == 2
+    assert "on Windows, run this command in WSL" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_a_bubblewrap_that_fails_once_is_asked_again(monkeypatch):
     failures, run = [OSError(11, "try again"), SimpleNamespace(returncode=1)], module.subprocess.run
