@@ -9,6 +9,8 @@ from grading.pipeline import executor
 from grading.pipeline.assignments import ROOT
 from grading.pipeline.result import GRADED
 
+PROVEN = ROOT / "build" / "proven"  # notes what was proven, for all course folders
+
 
 @dataclass(frozen=True)
 class Given:

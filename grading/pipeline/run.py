@@ -217,7 +217,7 @@ class Run:
 
     def _prove(self, client, how):
         """Raise RunError if a check is wrong, which would cost the whole class. Do it once per version."""
-        proven, made_of = self.folder / ".proven", proof.digest(self.assignment, self.version)
+        proven, made_of = proof.PROVEN / self.name, proof.digest(self.assignment, self.version)
         if _small_text(proven) == made_of:
             return
         if problem := proof.problem(client, self.assignment, *how):
@@ -225,7 +225,8 @@ class Run:
                 f"nobody was graded, because {problem.rstrip('.')}. Mend the check or the solution, and run "
                 f"the command again"
             )
-        result.write_text(proven, made_of)
+        with contextlib.suppress(OSError):  # the course's own folder may be read-only
+            result.write_text(proven, made_of)
 
     def _queue(self, students, bar):
         """The submissions to be graded, read one by one. What has vanished gets its verdict here."""

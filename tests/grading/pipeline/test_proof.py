@@ -76,6 +76,7 @@ def test_nobody_is_graded_with_a_wrong_check_and_a_right_one_is_proven_once(tmp_
         return iter(())
 
     hand_in(tmp_path, "ana", notebook())
+    monkeypatch.setattr(proof, "PROVEN", tmp_path / "proven")
     monkeypatch.setattr(executor, "grade_all", grade_all)
     monkeypatch.setattr(proof, "problem", lambda *args: "the check of attend refuses the solution: no.")
     with pytest.raises(RunError, match="nobody was graded, because the check of attend refuses the solution"):
