@@ -514,6 +514,7 @@ def tiny_runs(monkeypatch, tmp_path):
 
 
 def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
+    sizes = {"embed_dim": 8, "hidden_dim": 16, "batch_tokens": 300, "validate_every": 3, "patience": 0}
     for name, value in {
         "TEST": "test",
         "EDGES": (1, 10, 20, 200),
@@ -522,6 +523,7 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
         "DIRECTIONS": (("en", "fr"),),
         "BUDGET": TINY,
         "LONG": replace(TINY, updates=10),
+        "PRESETS": {"small": {"corpus": "reviews", "pairs": 300, **sizes, "updates": 6, "average": 2}},
     }.items():
         monkeypatch.setattr(translation, name, value)
     record, text = recorded(translation, "--only budget --seeds 2")
@@ -538,7 +540,8 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
     trained = replace(TINY, model="dot").folder / runs.CHECKPOINT
     before = trained.stat().st_mtime_ns
     record, _ = recorded(translation, "--seeds 1")
-    assert [run["settings"]["updates"] for run in record["runs"]] == [20, 20, 10, 10]
+    assert [run["settings"]["updates"] for run in record["runs"]] == [20, 20, 10, 10, 6]
+    assert record["runs"][-1]["other_tests"] == {}, "the reviews have no other"
     assert trained.stat().st_mtime_ns == before, "a finished training is not repeated"
 
 
@@ -549,6 +552,9 @@ def test_the_quick_translation_is_shorter_than_all_others():
     assert not {s.name for s in quick} & {s.name for part in whole.values() for s in part}
     assert len(whole["budget"]) == 18
     assert len(whole["long"]) == 6
+    presets = [(settings.src, settings.tgt, settings.seed) for settings in whole["presets"]]
+    assert len(presets) == 2 * (3 + 2)
+    assert presets.count(("en", "de", 2)) == 2
 
 
 def test_gold_links_are_read_from_their_files(tmp_path):

@@ -1,6 +1,7 @@
 """Train any translator of the course on any of its corpora, or resume a training that was stopped.
 
     python -m utils.cli_train --corpus multi30k --src de --tgt en --model additive
+    python -m utils.cli_train --corpus multi30k --src en --tgt de --preset tiny-transformer
     python -m utils.cli_train --help
 
 Ctrl-C, a kill, and `--limit` are safe: the same command resumes, with the same result. Several processes, on
@@ -16,7 +17,15 @@ import torch
 from torch import distributed
 
 from utils.data.download import DataError, disk_errors, replacing
-from utils.runs import RunConfig, default_device, encode_corpus, evaluate, setting_types, train_run
+from utils.runs import (
+    PRESETS,
+    RunConfig,
+    default_device,
+    encode_corpus,
+    evaluate,
+    setting_types,
+    train_run,
+)
 from utils.training import tune_process
 
 
@@ -24,11 +33,11 @@ def main():
     """Train from the command line. Once the training is finished, translate and print the scores."""
     parser = _parser()
     args = vars(parser.parse_args())
-    settings = {name: args.pop(name) for name in RunConfig.__dataclass_fields__}
+    settings = {name: args.pop(name) for name in RunConfig.__dataclass_fields__ if name in args}
     tune_process()
     try:
         _check_search(args)
-        config = RunConfig(**settings)
+        config = RunConfig(**_with_preset(args["preset"], settings))
         for split in args["split"]:
             _check_split(config, split)
         run = _train(config, args["limit"], args["bf16"])
@@ -44,11 +53,12 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m utils.cli_train",
         description="Train a translator, or resume its training, then translate with it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for setting, kind in setting_types().items():
-        option = f"--{setting.name.replace('_', '-')}"
-        parser.add_argument(option, type=kind, default=setting.default, help=setting.metadata["help"])
+        how = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
+        help_ = setting.metadata["help"] + (f" (default: {setting.default})" if setting.default else "")
+        parser.add_argument(_option(setting.name), **how, default=argparse.SUPPRESS, help=help_)
+    parser.add_argument("--preset", choices=PRESETS, help="settings that translate well for their cost")
     parser.add_argument("--limit", type=int, help="stop after this many updates; the same command resumes")
     parser.add_argument(
         "--bf16",
@@ -59,6 +69,22 @@ def _parser():
     parser.add_argument("--beam-size", nargs="+", type=int, default=[1, 5], help="beam sizes; 1 is greedy")
     parser.add_argument("--length-penalty", type=float, default=1.0, help="length penalty of the beam search")
     return parser
+
+
+def _option(name):
+    return f"--{name.replace('_', '-')}"
+
+
+def _with_preset(preset, settings):
+    """Return the settings that were given together with those of a preset, which must not contradict."""
+    chosen = PRESETS.get(preset, {})
+    for name, value in settings.items():
+        if value != chosen.get(name, value):
+            raise ValueError(
+                f"{_option(name)} {value} contradicts --preset {preset}, which sets {chosen[name]}: "
+                "leave out one of the two"
+            )
+    return chosen | settings
 
 
 def _check_search(args):

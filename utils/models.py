@@ -48,6 +48,28 @@ def _initialize_parameter(name, parameter, gates):
             nn.init.xavier_uniform_(matrix)
 
 
+class TiedEmbedding(nn.Embedding):
+    """One vector per token: for the source, for the target, and as the token's weights in the output layer.
+
+    As an embedding, a vector is multiplied by the square root of its size, `dim`. Raises `ValueError` unless
+    both languages have one vocabulary. Press and Wolf 2017; Vaswani et al. 2017, section 3.4.
+    """
+
+    def __init__(self, src_vocab_size, tgt_vocab_size, dim):
+        if src_vocab_size != tgt_vocab_size:
+            raise ValueError(
+                "tied embeddings need one vocabulary for both languages, but they have "
+                f"{src_vocab_size} and {tgt_vocab_size} tokens: encode the corpus with shared=True"
+            )
+        super().__init__(src_vocab_size, dim, padding_idx=PAD_ID)
+        nn.init.normal_(self.weight, std=dim**-0.5)
+        with torch.no_grad():
+            self.weight[PAD_ID] = 0.0
+
+    def forward(self, ids):
+        return super().forward(ids) * self.embedding_dim**0.5
+
+
 class Encoder(nn.Module):
     """Read a sentence in both directions with a GRU.
 
@@ -230,13 +252,28 @@ def last_states(encoder_states, src_mask):
 class Seq2Seq(Translator):
     """A recurrent translator: `Encoder`, and a decoder with one of `RECURRENT` as its context.
 
-    "bahdanau" makes a `BahdanauDecoder`, all others a `Decoder`. Raises `ValueError` for other names.
+    "bahdanau" makes a `BahdanauDecoder`, all others a `Decoder`. `tied` makes a `TiedEmbedding` of both
+    embeddings and the output layer, which have one size then. Raises `ValueError` for other names and sizes.
     """
 
-    def __init__(self, src_vocab_size, tgt_vocab_size, context, embed_dim=64, hidden_dim=64, dropout=0.0):
+    def __init__(
+        self,
+        src_vocab_size,
+        tgt_vocab_size,
+        context,
+        embed_dim=64,
+        hidden_dim=64,
+        dropout=0.0,
+        tied=False,
+    ):
         super().__init__()
         if context not in RECURRENT:
             raise ValueError(f"expected a context out of {', '.join(RECURRENT)}, got {context!r}")
+        if tied and embed_dim != hidden_dim:
+            raise ValueError(
+                f"tied embeddings have the size of the output layer: embed_dim {embed_dim} must equal "
+                f"hidden_dim {hidden_dim}"
+            )
         self.config = {
             "src_vocab_size": src_vocab_size,
             "tgt_vocab_size": tgt_vocab_size,
@@ -244,11 +281,16 @@ class Seq2Seq(Translator):
             "embed_dim": embed_dim,
             "hidden_dim": hidden_dim,
             "dropout": dropout,
+            "tied": tied,
         }
         self.encoder = Encoder(src_vocab_size, embed_dim, hidden_dim, PAD_ID, dropout)
         sizes = (tgt_vocab_size, embed_dim, hidden_dim, PAD_ID, dropout)
         self.decoder = BahdanauDecoder(*sizes) if context == "bahdanau" else Decoder(*sizes, context)
         initialize(self)
+        if tied:
+            embedding = TiedEmbedding(src_vocab_size, tgt_vocab_size, embed_dim)
+            self.encoder.embedding = self.decoder.embedding = embedding
+            self.decoder.out.weight = embedding.weight
 
     def encode(self, src, src_lengths):
         """Read the source: encoder_states, decoder_state, and src_mask (batch, src_len)."""

@@ -28,7 +28,7 @@ from utils.data.download import cache_folder, disk_errors, replacing
 from utils.metrics import Score, bleu
 from utils.models import RECURRENT, Seq2Seq, translate
 from utils.text import EncodedCorpus
-from utils.training import History, load_checkpoint, seed_everything, train
+from utils.training import SCHEDULES, History, load_checkpoint, seed_everything, train
 from utils.transformer import Transformer
 
 MODELS = (*RECURRENT, "transformer")
@@ -37,6 +37,43 @@ CORPORA = {
     "multi30k": ("de", "en"),
     "wmt14": ("de", "en"),
     "opensubtitles": ("de", "en"),
+}
+# Settings that translate well for their cost. The Transformer's are near those of Wu et al. 2021, table 1.
+PRESETS = {
+    "tiny-transformer": {
+        "model": "transformer",
+        "hidden_dim": 128,
+        "ff_dim": 256,
+        "layers": 4,
+        "heads": 4,
+        "dropout": 0.3,
+        "label_smoothing": 0.1,
+        "subwords": 8_000,
+        "shared": True,
+        "updates": 12_000,
+        "batch_tokens": 2_000,
+        "schedule": "inverse_sqrt",
+        "learning_rate": 4e-3,
+        "warm_up": 1_000,
+        "validate_every": 250,
+        "average": 10,
+        "patience": 12,
+    },
+    "attention-rnn": {
+        "model": "additive",
+        "embed_dim": 384,
+        "hidden_dim": 384,
+        "dropout": 0.4,
+        "label_smoothing": 0.1,
+        "subwords": 8_000,
+        "shared": True,
+        "updates": 8_000,
+        "batch_tokens": 1_200,
+        "learning_rate": 2e-3,
+        "validate_every": 400,
+        "average": 5,
+        "patience": 8,
+    },
 }
 CHECKPOINT, LOG, CONFIG = "checkpoint.pt", "log.jsonl", "config.json"
 
@@ -56,7 +93,8 @@ class RunConfig:
     src: str | None = _setting(None, "source language (default: en for the reviews, de for the others)")
     tgt: str | None = _setting(None, "target language (default: fr for the reviews, en for the others)")
     pairs: int | None = _setting(None, "number of training pairs (default: the corpus's own)", 1)
-    subwords: int | None = _setting(None, "size of the subword vocabulary per language (default: words)", 1)
+    subwords: int | None = _setting(None, "size of a subword vocabulary (default: words)", 1)
+    shared: bool = _setting(False, "one vocabulary and one embedding for both languages, tied to the output")
     min_count: int = _setting(2, "words that occur less often in training become unknown", 1)
     max_tokens: int | None = _setting(None, "leave out training pairs with a longer side", 1)
     model: str = _setting("additive", f"one of {', '.join(MODELS)}")
@@ -71,28 +109,39 @@ class RunConfig:
     )
     updates: int = _setting(5000, "number of updates; the learning-rate schedule spans all of them", 1)
     batch_tokens: int = _setting(900, "target tokens per batch, padding included", 1)
-    learning_rate: float = _setting(2e-3, "peak learning rate, reached after a fifth of the updates", above=0)
+    learning_rate: float = _setting(2e-3, "peak learning rate", above=0)
+    schedule: str = _setting("one_cycle", f"schedule of the learning rate, one of {', '.join(SCHEDULES)}")
+    warm_up: int = _setting(1000, "updates until the peak learning rate of inverse_sqrt", 1)
+    average: int = _setting(1, "average the weights of the last so many validations", 1)
     max_norm: float = _setting(1.0, "clip the gradient norm to this value", above=0)
-    validate_every: int = _setting(500, "updates between two validations (may change when resuming)", 1)
+    validate_every: int = _setting(
+        500, "updates between two validations (may change when resuming, unless weights are averaged)", 1
+    )
     patience: int = _setting(
         5, "stop after this many validations without a better BLEU; 0 never stops early (may change)", 0
     )
     seed: int = _setting(0, "random seed of weights, batches, and dropout", 0, below=2**32)
 
     def __post_init__(self):
-        for name, choices in (("corpus", tuple(CORPORA)), ("model", MODELS)):
+        for name, choices in (("corpus", tuple(CORPORA)), ("model", MODELS), ("schedule", SCHEDULES)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}")
         self._complete_languages()
         for field_, kind in setting_types().items():
             value = getattr(self, field_.name)
-            if kind is not str and not (value is None and field_.default is None):
+            if kind is bool and not isinstance(value, bool):
+                raise ValueError(f"{field_.name}: expected True or False, got {value!r}")
+            if kind not in (str, bool) and not (value is None and field_.default is None):
                 _check_number(field_, kind, value)
                 object.__setattr__(self, field_.name, kind(value))  # 0 and 0.0 are the same setting
         if self.hidden_dim % 2:
             raise ValueError(f"hidden_dim: expected an even number, got {self.hidden_dim}")
         if self.model == "transformer" and self.hidden_dim % self.heads:
             raise ValueError(f"hidden_dim: expected a multiple of {self.heads} heads, got {self.hidden_dim}")
+        if self.shared and self.model != "transformer" and self.embed_dim != self.hidden_dim:
+            raise ValueError(
+                f"embed_dim: with shared it must equal hidden_dim, {self.hidden_dim}, got {self.embed_dim}"
+            )
 
     def _complete_languages(self):
         """Fill in the corpus's default languages and check them."""
@@ -109,9 +158,8 @@ class RunConfig:
     @property
     def identity(self):
         """The settings that may not change when a run is resumed, as a dict."""
-        return {
-            name: value for name, value in asdict(self).items() if name not in ("validate_every", "patience")
-        }
+        free = ("patience",) if self.average > 1 else ("patience", "validate_every")
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
     @property
     def name(self):
@@ -152,12 +200,12 @@ def encode_corpus(config):
 
     Raises `DataError` if the data isn't available.
     """
-    names = ("corpus", "src", "tgt", "pairs", "subwords", "min_count", "max_tokens")
+    names = ("corpus", "src", "tgt", "pairs", "subwords", "shared", "min_count", "max_tokens")
     return _encode(str(cache_folder()), *(getattr(config, name) for name in names))
 
 
 @lru_cache(maxsize=2)
-def _encode(_, name, src, tgt, pairs, subwords, min_count, max_tokens):
+def _encode(_, name, src, tgt, pairs, subwords, shared, min_count, max_tokens):
     pairs_or_default = {} if pairs is None else {"pairs": pairs}
     if name == "reviews":
         corpus = load_reviews() if pairs is None else load_reviews(train=pairs)
@@ -168,7 +216,7 @@ def _encode(_, name, src, tgt, pairs, subwords, min_count, max_tokens):
         corpus = load_wmt14(src, tgt, **pairs_or_default)
     else:
         corpus = load_opensubtitles(src, tgt, **pairs_or_default)
-    return EncodedCorpus(corpus, min_count, max_tokens, subwords=subwords)
+    return EncodedCorpus(corpus, min_count, max_tokens, subwords=subwords, shared=shared)
 
 
 def make_model(config, encoded):
@@ -177,8 +225,10 @@ def make_model(config, encoded):
     sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
     if config.model == "transformer":
         shape = config.hidden_dim, config.heads, config.ff_dim, config.layers
-        return Transformer(*sizes, *shape, config.dropout)
-    return Seq2Seq(*sizes, config.model, config.embed_dim, config.hidden_dim, config.dropout)
+        return Transformer(*sizes, *shape, config.dropout, config.shared)
+    return Seq2Seq(
+        *sizes, config.model, config.embed_dim, config.hidden_dim, config.dropout, tied=config.shared
+    )
 
 
 def validation_bleu(model, encoded, split="valid"):
@@ -310,6 +360,9 @@ def train_run(config, limit=None, progress=True, device=None, bf16=None):
             validate_every=config.validate_every,
             patience=config.patience or None,
             label_smoothing=config.label_smoothing,
+            schedule=config.schedule,
+            warm_up=config.warm_up,
+            average=config.average,
             autocast="bfloat16" if bf16 else None,
             evaluate=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
             checkpoint=config.folder / CHECKPOINT,

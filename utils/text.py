@@ -169,21 +169,26 @@ class EncodedCorpus:
     pairs with more than `max_tokens` tokens on either side are left out. Other splits stay complete.
 
     With `subwords`, an int, words are cut into subwords, and these are the tokens. Each side learns at most
-    that many from its half of the training split, and they are its vocabulary, whatever `min_count`. The
-    sides do not share subwords because they do not share embeddings: each would keep many it never needs.
+    that many from its half of the training split, and they are its vocabulary, whatever `min_count`.
+
+    With `shared`, both sides have one vocabulary, of the words or subwords of both, for models with tied
+    embeddings. Without, each side's vocabulary has only what it needs.
 
     With `prompt_end`, a token that occurs once in each target, the target up to and including this token is
     given to the model and not predicted, like the question before an answer. It is padding in `tgt_out`.
     """
 
-    def __init__(self, corpus: Corpus, min_count=1, max_tokens=None, subwords=None, prompt_end=None):
+    def __init__(
+        self, corpus: Corpus, min_count=1, max_tokens=None, subwords=None, prompt_end=None, shared=False
+    ):
         self.corpus, self.prompt_end = corpus, prompt_end
         self._subwords, self._tokens, self._ids = {}, {}, {}
         src, tgt = self.tokens("train", "src"), self.tokens("train", "tgt")
         if not src:
             raise ValueError("expected training pairs, got an empty training split: add sentence pairs to it")
         if subwords is not None:
-            self._subwords = {"src": learn_subwords(src, subwords), "tgt": learn_subwords(tgt, subwords)}
+            learned = [learn_subwords(half, subwords) for half in ([src + tgt] if shared else [src, tgt])]
+            self._subwords = {"src": learned[0], "tgt": learned[-1]}
             src, tgt = ([self.cut(words, side) for words in self.tokens("train", side)] for side in SIDES)
             self._tokens = {("train", "src"): src, ("train", "tgt"): tgt}
         lengths = [max(map(len, pair)) for pair in zip(src, tgt, strict=True)]
@@ -193,11 +198,12 @@ class EncodedCorpus:
                 f"expected training pairs of at most {max_tokens} tokens, but the shortest has "
                 f"{min(lengths)}: raise max_tokens"
             )
+        halves = [[sentences[row] for row in self.train_rows] for sentences in (src, tgt)]
         self.src_vocab, self.tgt_vocab = (
             Vocabulary(self._subwords[side].pieces)
             if self._subwords
-            else Vocabulary.from_sentences((sentences[row] for row in self.train_rows), min_count)
-            for side, sentences in zip(SIDES, (src, tgt), strict=True)
+            else Vocabulary.from_sentences(half, min_count)
+            for side, half in zip(SIDES, [sum(halves, [])] * 2 if shared else halves, strict=True)
         )
 
     def _language(self, side):

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,8 @@ from utils.data.download import replacing
 from utils.models import evaluating
 from utils.text import PAD_ID, Batch
 
-WARM_UP = 0.2  # share of the updates in which the learning rate rises
+SCHEDULES = ("one_cycle", "inverse_sqrt")
+WARM_UP = 0.2  # share of the updates in which the learning rate of "one_cycle" rises
 
 
 def seed_everything(seed):
@@ -65,15 +66,19 @@ def validation_loss(model, encoded, split="valid"):
 class TrainConfig:
     """The settings of a training.
 
-    Adam (Kingma and Ba 2015) follows a one-cycle schedule (Smith and Topin 2019): the learning rate rises to
-    `learning_rate` in the first fifth of the `updates`, then falls. `batch_tokens` limits the padded target
+    Adam (Kingma and Ba 2015) follows a `schedule`. With "one_cycle" (Smith and Topin 2019), the learning rate
+    rises to `learning_rate` in the first fifth of the `updates`, then falls. With "inverse_sqrt" (Vaswani et
+    al. 2017, equation 3) it rises for `warm_up` updates, then falls with the square root of the update, and
+    Adam averages gradients over a shorter time, as in that paper. `batch_tokens` limits the padded target
     tokens of a batch. For the first `curriculum` share of the updates, batches have short sentences only: see
     `Batches`. Gradients are clipped to a norm of `max_norm`. `autocast` names a type to compute in where that
     is safe, such as "bfloat16". `seed` draws batches and dropout.
 
-    The model is validated every `validate_every` updates (default: five times). With `patience`, training
-    stops after that many validations without a better one. These two may change between a stop and a resume;
-    a change of any other setting raises `ValueError`, because it would change the result.
+    The model is validated every `validate_every` updates (default: five times). With `average`, what is
+    validated and kept is the mean of the weights at the last `average` validations (Vaswani et al. 2017,
+    section 6.1). With `patience`, training stops after that many validations without a better one. `patience`
+    may change between a stop and a resume, and so may `validate_every` without `average`. A change of any
+    other setting raises `ValueError`, because it would change the result.
     """
 
     updates: int
@@ -83,25 +88,40 @@ class TrainConfig:
     curriculum: float = 0.0
     seed: int = 0
     label_smoothing: float = 0.0
+    schedule: str = "one_cycle"
+    warm_up: int = 1_000
+    average: int = 1
     autocast: str | None = None
     validate_every: int | None = None
     patience: int | None = None
 
     def __post_init__(self):
-        for name in ("updates", "batch_tokens", "learning_rate", "max_norm", "validate_every", "patience"):
+        for name in (
+            "updates",
+            "batch_tokens",
+            "learning_rate",
+            "max_norm",
+            "warm_up",
+            "average",
+            "validate_every",
+            "patience",
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0, got {value!r}")
         for name in ("curriculum", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)!r}")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, got {self.schedule!r}")
         if self.autocast and not isinstance(getattr(torch, self.autocast, None), torch.dtype):
             raise ValueError(f"autocast must be a type of torch, such as 'bfloat16', got {self.autocast!r}")
 
     @property
     def identity(self):
         """The settings that change the result, as a dict."""
-        return {k: v for k, v in asdict(self).items() if k not in ("validate_every", "patience")}
+        free = ("patience",) if self.average > 1 else ("patience", "validate_every")
+        return {name: value for name, value in asdict(self).items() if name not in free}
 
     @property
     def validation_interval(self):
@@ -333,8 +353,8 @@ class Trainer:
     `attention_loss(batch, weights)` is added to the loss (see `train_step`). `evaluate(model)` returns a dict
     that is added to each row of the history. If it has "valid_bleu", the best model is the one with the
     highest BLEU, otherwise the one with the lowest validation loss. After training, the model has the best
-    weights if `patience` is set or "valid_bleu" is there, otherwise the last ones. Each `Callback` is called,
-    in the order given.
+    weights if `patience` or `average` is set or "valid_bleu" is there, otherwise the last ones. Each
+    `Callback` is called, in the order given.
 
     With `torch.distributed`, all processes make the same trainer and train one model together; only rank 0
     validates and writes files.
@@ -344,12 +364,9 @@ class Trainer:
         self.model, self.encoded, self.config = model, encoded, config
         self.attention_loss, self.evaluate, self.callbacks = attention_loss, evaluate, tuple(callbacks)
         self.device = next(model.parameters()).device
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
-        warm_up = WARM_UP if config.updates != 5 else 0.21  # torch divides by WARM_UP * updates - 1
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, config.learning_rate, config.updates, pct_start=warm_up
-        )
+        self.optimizer, self.schedule = _optimizer(model, config)
         self.history, self.best, self.stale = History(), None, 0
+        self.recent = []  # the weights at the last validations, if they are averaged
         self.update = 0  # updates done so far
         self.seconds = self.cpu_seconds = 0.0  # spent in updates
         self.losses, self.tokens = [], 0  # of the updates since the last validation
@@ -422,6 +439,23 @@ class Trainer:
         self._start_clock()
 
     def _validate(self):
+        with self._averaged():
+            self._validate_model()
+        self._call("on_validation")
+
+    @contextmanager
+    def _averaged(self):
+        """Give the model the mean of its weights at the last validations, and then its own weights again."""
+        if self.config.average == 1:
+            yield
+            return
+        own = copy.deepcopy(self.model.state_dict())
+        self.recent = [*self.recent, own][-self.config.average :]
+        self.model.load_state_dict({n: torch.stack([w[n] for w in self.recent]).mean(0) for n in own})
+        yield
+        self.model.load_state_dict(own)
+
+    def _validate_model(self):
         row = {
             "update": self.update,
             "train_loss": float(torch.stack(self.losses).mean()),
@@ -439,9 +473,8 @@ class Trainer:
         self.stale += 1
         if self.best is None or _quality(row) > _quality(self.best):
             self.stale, self.best = 0, dict(row)
-            if self.config.patience or "valid_bleu" in row:
+            if self.config.patience or self.config.average > 1 or "valid_bleu" in row:
                 self.best["model"] = copy.deepcopy(self.model.state_dict())
-        self._call("on_validation")
 
     def _check_loss(self, loss):
         if not math.isfinite(loss):
@@ -477,7 +510,7 @@ class Trainer:
         It shares tensors with the training, as in torch: to keep it while training continues, copy it with
         `copy.deepcopy`.
         """
-        names = ("best", "stale", "update", "seconds", "cpu_seconds", "tokens")
+        names = ("best", "recent", "stale", "update", "seconds", "cpu_seconds", "tokens")
         return {
             "identity": self._identity(),
             "model": self.model.state_dict(),
@@ -515,9 +548,24 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.history = History(list(state["history"]))
         self.losses = [torch.tensor(loss, device=self.device) for loss in state["losses"]]
-        for name in ("best", "stale", "update", "seconds", "cpu_seconds", "tokens"):
+        for name in ("best", "recent", "stale", "update", "seconds", "cpu_seconds", "tokens"):
             setattr(self, name, state[name])
         _set_random_state(state["random"], self.device)
+
+
+def _optimizer(model, config):
+    """Return Adam and its schedule of learning rates."""
+    if config.schedule == "one_cycle":
+        optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, fused=True)
+        warm_up = WARM_UP if config.updates != 5 else 0.21  # torch divides by WARM_UP * updates - 1
+        rates = torch.optim.lr_scheduler.OneCycleLR
+        return optimizer, rates(optimizer, config.learning_rate, config.updates, pct_start=warm_up)
+    optimizer = torch.optim.Adam(model.parameters(), config.learning_rate, (0.9, 0.98), 1e-9, fused=True)
+
+    def share_of_peak(update):
+        return min((update + 1) / config.warm_up, (config.warm_up / (update + 1)) ** 0.5)
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share_of_peak)
 
 
 def _quality(row):

@@ -13,7 +13,7 @@ from torch import nn
 
 from utils.attention import attend, scaled_dot_score
 from utils.decoding import DecodingState, Translator
-from utils.models import initialize
+from utils.models import TiedEmbedding, initialize
 from utils.text import PAD_ID, lengths_to_mask
 
 
@@ -191,12 +191,20 @@ class Transformer(Translator):
 
     `layers` blocks read the source and as many write the target; positions are sines and cosines. All vectors
     have the size `hidden_dim`. The weights it returns are those of the last decoder block on the source,
-    averaged over its heads. It departs from the paper: norms stand before the parts, embeddings aren't
-    multiplied by √hidden_dim, and the embeddings and the output layer don't share their weights.
+    averaged over its heads. It departs from the paper: norms stand before the parts, and only with `tied` are
+    embeddings multiplied by √hidden_dim and shared with the output layer; see `utils.models.TiedEmbedding`.
     """
 
     def __init__(
-        self, src_vocab_size, tgt_vocab_size, hidden_dim=64, heads=4, ff_dim=128, layers=2, dropout=0.0
+        self,
+        src_vocab_size,
+        tgt_vocab_size,
+        hidden_dim=64,
+        heads=4,
+        ff_dim=128,
+        layers=2,
+        dropout=0.0,
+        tied=False,
     ):
         super().__init__()
         self.config = {
@@ -207,6 +215,7 @@ class Transformer(Translator):
             "ff_dim": ff_dim,
             "layers": layers,
             "dropout": dropout,
+            "tied": tied,
         }
         self.src_embedding = nn.Embedding(src_vocab_size, hidden_dim, padding_idx=PAD_ID)
         self.tgt_embedding = nn.Embedding(tgt_vocab_size, hidden_dim, padding_idx=PAD_ID)
@@ -218,6 +227,9 @@ class Transformer(Translator):
         self.out = nn.Linear(hidden_dim, tgt_vocab_size)
         self.dropout = nn.Dropout(dropout)
         initialize(self)
+        if tied:
+            self.src_embedding = TiedEmbedding(src_vocab_size, tgt_vocab_size, hidden_dim)
+            self.tgt_embedding, self.out.weight = self.src_embedding, self.src_embedding.weight
 
     def _embed(self, embedding, ids):
         """Embed ids (batch, length) and add their positions."""

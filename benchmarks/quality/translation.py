@@ -1,14 +1,17 @@
 """How well each model of the course translates Multi30K, and what it costs.
 
-    python -m benchmarks.quality.translation [--quick] [--only budget|long]
+    python -m benchmarks.quality.translation [--quick] [--only budget long presets]
 
 "budget": five recurrent models and a small Transformer, German to English, trained on the same batches, with
 three seeds. "long": one long run each of the best attention and of no attention, German to English, English
-to German and English to French. Every run is a training of `utils.cli_train`; an interrupted training resumes
-in the middle. Models train side by side, each on one thread, in bfloat16 if the processor multiplies such
-matrices (AMX); with a GPU, one after the other on it. With --quick, ten minutes: one seed of smaller models.
+to German and English to French. "presets": the Transformer and the attention RNN of `utils.runs.PRESETS`,
+each trained until validation BLEU stops rising, in the same directions, English to German with three seeds.
+Every run is a training of `utils.cli_train`; an interrupted training resumes in the middle. Models train side
+by side, each on one thread, in bfloat16 if the processor multiplies such matrices (AMX); with a GPU, one
+after the other on it. With --quick, ten minutes: one seed of smaller models.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from statistics import mean
 
@@ -17,9 +20,11 @@ import torch
 from benchmarks import harness
 from benchmarks.profiling import multiplies_bf16
 from benchmarks.quality.pretrained import minutes_to
+from utils.data import load_multi30k
+from utils.data.download import DataError
 from utils.metrics import bleu_by_length, mean_interval
 from utils.plotting import NAMES
-from utils.runs import RunConfig, evaluate, train_run
+from utils.runs import PRESETS, RunConfig, evaluate, train_run
 
 TEST = "test_2016_flickr"
 EDGES = (1, 10, 15, 20, 100)
@@ -32,6 +37,8 @@ BUDGET = RunConfig(updates=1_200, dropout=0.3, validate_every=300, patience=0)
 LONG = RunConfig(label_smoothing=0.1)
 TRANSFORMER = {"hidden_dim": 256, "learning_rate": 1e-3}
 DIRECTIONS = (("de", "en"), ("en", "de"), ("en", "fr"))
+SEEDED = ("en", "de")  # the direction of "presets" that is trained with all seeds
+OTHER_TESTS = ("test_2017_flickr", "test_2017_mscoco", "test_2018_flickr")
 SHOWN = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "updates", "batch_tokens")
 QUICK = {"embed_dim": 64, "hidden_dim": 128, "updates": 800, "validate_every": 200}
 
@@ -50,7 +57,14 @@ def plan(seeds=SEEDS, quick=False):
         for src, tgt in DIRECTIONS
         for model in ("additive", BASELINE)
     ]
-    return {"budget": budget, "long": long}
+    presets = [
+        RunConfig(**settings, src=src, tgt=tgt, seed=seed)
+        for seed in range(seeds)
+        for src, tgt in DIRECTIONS
+        if seed == 0 or (src, tgt) == SEEDED
+        for settings in PRESETS.values()
+    ]
+    return {"budget": budget, "long": long, "presets": presets}
 
 
 def measure(table, settings):
@@ -74,7 +88,19 @@ def measure(table, settings):
         **{key: last[key] for key in ("seconds", "cpu_seconds", "target_tokens")},
         "curve": [[row["update"], row["cpu_seconds"], row["valid_bleu"]] for row in run.history.rows],
         "scores": scores,
+        "other_tests": _other_tests(run) if table == "presets" and run.config.corpus == "multi30k" else {},
     }
+
+
+def _other_tests(run):
+    """Return the BLEU of the text, with a beam, of the other test sets that can be loaded."""
+    found = {}
+    for split in OTHER_TESTS:
+        with suppress(DataError):
+            corpus = load_multi30k(run.config.src, run.config.tgt, (split,), progress=False)
+            run.encoded.corpus.splits[split] = corpus[split]
+            found[split] = evaluate(run.model, run.encoded, split, BEAM).bleu.score
+    return found
 
 
 def label(settings):
@@ -106,6 +132,8 @@ def _line(name, runs):
     greedy, beam = ([run["scores"][search] for run in runs] for search in ("greedy", "beam"))
     scores = [_interval([of["text"]["score"] for of in search]) for search in (greedy, beam)]
     scores.append(_interval([of["tokens"]["score"] for of in beam]))
+    others = [run["other_tests"] for run in runs if run.get("other_tests")]
+    more = "".join(f"  {split}: {_interval([of[split] for of in others])}" for split in (others or [()])[0])
     lengths = "".join(
         f"{mean(of['by_length'][i]['score'] for of in beam):7.1f}" for i in range(len(beam[0]["by_length"]))
     )
@@ -115,7 +143,7 @@ def _line(name, runs):
     cost += f"{mean(run['cpu_seconds'] for run in runs) / 60:6.1f}"
     until = "–" if None in reached else f"{mean(reached):.1f}"
     return (
-        f"{name:<38}{len(runs)}" + "".join(f"{score:>12}" for score in scores) + f"{lengths}{cost}{until:>6}"
+        f"{name:<38}{len(runs)}{''.join(f'{score:>12}' for score in scores)}{lengths}{cost}{until:>6}{more}"
     )
 
 
@@ -155,7 +183,7 @@ def main():
     """Run the command line."""
     parser = harness.parser(__spec__.name, __doc__, seeds=SEEDS)
     parser.add_argument("--quick", action="store_true", help="ten minutes: small models, one seed")
-    parser.add_argument("--only", choices=("budget", "long"), help="train for one table only")
+    parser.add_argument("--only", nargs="+", choices=("budget", "long", "presets"), help="only these tables")
     args = parser.parse_args()
     jobs = [
         {
@@ -164,7 +192,7 @@ def main():
             | {"validate_every": settings.validate_every, "patience": settings.patience},
         }
         for name, runs in plan(args.seeds, args.quick).items()
-        if args.only in (None, name)
+        if args.only is None or name in args.only
         for settings in runs
     ]
     args.workers = 1 if torch.cuda.is_available() else args.workers

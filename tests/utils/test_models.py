@@ -1,12 +1,22 @@
 """What holds for every translator, recurrent or not."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from utils.data import load_questions
-from utils.models import CONTEXTS, EMBEDDING_STD, RECURRENT, Encoder, Seq2Seq, forced_weights, translate
+from utils.models import (
+    CONTEXTS,
+    EMBEDDING_STD,
+    RECURRENT,
+    Encoder,
+    Seq2Seq,
+    TiedEmbedding,
+    forced_weights,
+    translate,
+)
 from utils.text import BOS_ID, EOS_ID, PAD_ID, EncodedCorpus
 from utils.training import sequence_loss, validation_loss
 from utils.transformer import Transformer
@@ -123,6 +133,30 @@ def test_contexts_differ_only_in_the_parameters_of_their_score(encoded):
         for context in CONTEXTS
     ]
     assert len(set(counts)) == 1
+
+
+@pytest.mark.parametrize("kind", ["additive", "bahdanau", "transformer"])
+def test_tied_embeddings_are_one_matrix(encoded, batch, kind):
+    """The tokens of this corpus have no common vocabulary, so its ids stand for those of one."""
+    size = max(len(encoded.src_vocab), len(encoded.tgt_vocab))
+    recurrent = partial(Seq2Seq, context=kind, embed_dim=8)
+    make = partial(Transformer, heads=2) if kind == "transformer" else recurrent
+    tied, free = (make(size, size, hidden_dim=8, tied=tied) for tied in (True, False))
+    saved = sum(p.numel() for p in free.parameters()) - sum(p.numel() for p in tied.parameters())
+    assert saved == 2 * size * 8
+    embedding = next(part for part in tied.modules() if isinstance(part, TiedEmbedding))
+    assert output_layer(tied).weight is embedding.weight
+    ids = torch.tensor([[5, PAD_ID]])
+    assert torch.equal(embedding(ids), embedding.weight[ids] * 8**0.5)
+    logits, _ = tied(batch.src, batch.src_lengths, batch.tgt_in)
+    assert 0.1 < logits.std() < 3, "neither blind nor sure before training"
+    with pytest.raises(ValueError, match="encode the corpus with shared=True"):
+        make(size, size + 1, hidden_dim=8, tied=True)
+
+
+def test_a_tied_recurrent_model_has_one_size():
+    with pytest.raises(ValueError, match="embed_dim 4 must equal hidden_dim 8"):
+        Seq2Seq(9, 9, "dot", embed_dim=4, hidden_dim=8, tied=True)
 
 
 @KINDS

@@ -21,7 +21,8 @@ from tests.utils.test_training import check_same
 from utils import cli_train, runs, training
 from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
-from utils.runs import MODELS, RunConfig, encode_corpus, evaluate, find_run, train_run
+from utils.models import TiedEmbedding
+from utils.runs import MODELS, PRESETS, RunConfig, encode_corpus, evaluate, find_run, train_run
 from utils.training import History, load_checkpoint, validation_loss
 
 SMALL = RunConfig(
@@ -83,8 +84,15 @@ def finish(config, undisturbed):
 
 def arguments(config):
     """Return the options of the command line for a configuration."""
-    given = {name: value for name, value in asdict(config).items() if value is not None}
-    return [part for name, value in given.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    given = {name.replace("_", "-"): value for name, value in asdict(config).items() if value is not None}
+    switches = {True: "--{}", False: "--no-{}"}
+    return [
+        part
+        for name, value in given.items()
+        for part in (
+            [switches[value].format(name)] if isinstance(value, bool) else [f"--{name}", str(value)]
+        )
+    ]
 
 
 def call_main(monkeypatch, *options, **changes):
@@ -202,6 +210,28 @@ def test_every_model_trains_and_translates(model):
     assert len(result.translations) == result.bleu.sentences == result.tokenized_bleu.sentences == 12
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_trains_and_resumes_smaller(preset, undisturbed):
+    """Tied embeddings, its schedule and averaged weights, with the sizes of a test."""
+    small = {"embed_dim": 16, "hidden_dim": 16, "ff_dim": 8, "layers": 1, "subwords": 60, "pairs": 60}
+    few = {"updates": 12, "batch_tokens": 80, "validate_every": 3, "average": 3}
+    config = RunConfig(**PRESETS[preset] | small | few | {"corpus": "reviews"})
+    run = train_run(config, limit=7, progress=False)
+    embedding = next(part for part in run.model.modules() if isinstance(part, TiedEmbedding))
+    assert sum(embedding.weight is weights for weights in run.model.parameters()) == 1
+    assert run.encoded.src_vocab.tokens == run.encoded.tgt_vocab.tokens
+    assert len(load_checkpoint(config.folder / "checkpoint.pt")["recent"]) == 2
+    finish(config, undisturbed)
+
+
+def test_the_command_refuses_what_contradicts_a_preset(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["cli_train", "--preset", "tiny-transformer", "--layers", "6"])
+    with pytest.raises(SystemExit) as stop:
+        cli_train.main()
+    assert stop.value.code == 2
+    assert "--layers 6 contradicts --preset tiny-transformer, which sets 4: leave" in capsys.readouterr().err
+
+
 def test_every_setting_that_changes_the_result_has_its_own_folder():
     changes = ({"seed": 1}, {"dropout": 0.1}, {"model": "additive"}, {"subwords": 80}, {"updates": 31})
     assert len({SMALL.folder} | {replace(SMALL, **change).folder for change in changes}) == 6
@@ -315,6 +345,9 @@ def test_two_programs_do_not_train_one_run():
         ({"seed": 2**32}, "seed: expected an integer of at least 0 and below 4294967296, got 4294967296"),
         ({"seed": np.bool_(True)}, "seed: expected an integer .* got"),
         ({"corpus": ["reviews"]}, r"corpus: expected one of .*, got \['reviews'\]"),
+        ({"schedule": "flat"}, "schedule: expected one of one_cycle, inverse_sqrt, got 'flat'"),
+        ({"shared": 1}, "shared: expected True or False, got 1"),
+        ({"shared": True, "embed_dim": 8}, "embed_dim: with shared it must equal hidden_dim, 16, got 8"),
         ({"src": 5}, "src: expected a language code such as 'en', got 5"),
         ({"tgt": 0}, "tgt: expected a language code such as 'fr', got 0"),
     ],

@@ -6,6 +6,7 @@ from utils.text import (
     BOS_ID,
     EOS_ID,
     PAD_ID,
+    SIDES,
     UNK_ID,
     EncodedCorpus,
     Vocabulary,
@@ -117,6 +118,15 @@ def test_max_tokens_must_leave_a_training_pair():
 def test_training_split_must_not_be_empty(options):
     with pytest.raises(ValueError, match="got an empty training split"):
         EncodedCorpus(make_corpus([]), **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"subwords": 30}])
+def test_both_languages_can_share_one_vocabulary(options):
+    encoded = EncodedCorpus(make_corpus([2, 9, 3]), shared=True, **options)
+    assert encoded.src_vocab.tokens == encoded.tgt_vocab.tokens
+    for side in SIDES:
+        for tokens in encoded.tokens("train", side):
+            assert UNK_ID not in encoded.src_vocab.encode(tokens)
 
 
 def test_encoded_reviews_are_cached():

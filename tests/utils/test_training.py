@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+import itertools
 import math
 import os
 import random
@@ -348,12 +349,49 @@ def test_a_state_resumes_to_the_last_bit(encoded):
         assert trainer.best["update"] == 10 and len(state["history"]) == 2
 
 
+def test_inverse_square_root_schedule_by_hand(encoded):
+    config = TrainConfig(updates=100, learning_rate=0.1, schedule="inverse_sqrt", warm_up=4)
+    trainer = Trainer(make(encoded), encoded, config)
+    rates = []
+    for _ in range(16):
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
+        trainer.optimizer.step()
+        trainer.schedule.step()
+    assert rates[:4] == pytest.approx([0.025, 0.05, 0.075, 0.1])
+    assert rates[15] == pytest.approx(0.05), "half the peak after four times the warm-up"
+
+
+def test_averaged_weights_are_validated_and_kept(encoded):
+    """And the training itself goes on with its own weights, as without averaging."""
+    plain, averaged = (Trainer(make(encoded), encoded, replace(SHORT, average=n)) for n in (1, 2))
+    own = Keep()
+    for trainer in (plain, averaged):
+        trainer.callbacks = (own,) if trainer is plain else ()
+        trainer.fit()
+    means = [own.weights[0], *((a + b) / 2 for a, b in itertools.pairwise(own.weights))]
+    best = averaged.best["update"] // SHORT.validate_every - 1
+    torch.testing.assert_close(parameters(averaged.model), means[best])
+    assert averaged.best["valid_loss"] == pytest.approx(validation_loss(averaged.model, encoded))
+    assert averaged.history.column("train_loss") == plain.history.column("train_loss")
+
+
+class Keep(Callback):
+    """Keep the weights at every validation."""
+
+    def __init__(self):
+        self.weights = []
+
+    def on_validation(self, trainer):
+        self.weights.append(parameters(trainer.model).clone())
+
+
 OTHER_RUNS = {
     "updates: saved 20, now 21": {"updates": 21},
     "seed: saved 0, now 1": {"seed": 1},
     "learning_rate: saved 0.01, now 0.02": {"learning_rate": 0.02},
     r"attention_loss: saved None, now 'peaked'": {"attention_loss": peaked},
     "dropout: saved 0.2, now 0.1": {"dropout": 0.1},
+    "average: saved 1, now 2": {"average": 2},
     "context: saved 'dot', now 'scaled'": {"context": "scaled"},
     "class: saved 'Seq2Seq', now 'Transformer'": {"context": "transformer"},
     "heads: saved 2, now 4": {"context": "transformer", "heads": 4},
