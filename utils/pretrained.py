@@ -26,9 +26,18 @@ def load(context, seed=0, update=None, folder=FOLDER):
     finished model; `snapshots` lists them. Vocabularies are those of `utils.text.encoded_reviews()`. Raises
     `ValueError` if there is no such model, and says which there are.
     """
-    config, arrays = read(context, seed, update, folder)
-    model = Transformer(**config) if context == "transformer" else Seq2Seq(**config)
-    model.load_state_dict({name: _restore(name, arrays) for name in arrays if not name.endswith(".scale")})
+    return restore(*read(context, seed, update, folder))
+
+
+def restore(config, arrays):
+    """Return the model with these arguments and the arrays of `quantize`, in evaluation mode."""
+    model = Transformer(**config) if "heads" in config else Seq2Seq(**config)
+    weights = {}
+    for name in (name for name in arrays if not name.endswith(".scale")):
+        weights[name] = torch.from_numpy(arrays[name].astype(np.float32))
+        if f"{name}.scale" in arrays:
+            weights[name] *= torch.from_numpy(arrays[f"{name}.scale"])[:, None]
+    model.load_state_dict(weights)
     return model.eval()
 
 
@@ -57,11 +66,11 @@ def save(model, context, seed, update=None, folder=FOLDER):
         np.savez_compressed(file, **arrays)
 
 
-def quantize(model):
+def quantize(model, largest=127):
     """Return the weights of a model as arrays by name.
 
-    A matrix becomes 8-bit integers, and an array named `.scale` after it holds one scale per row: the largest
-    absolute value of the row divided by 127. Vectors become 16-bit floats.
+    A matrix becomes 8-bit integers up to `largest`, and an array named `.scale` after it holds one scale per
+    row: the largest absolute value of the row divided by `largest`. Vectors become 16-bit floats.
     """
     arrays = {}
     for name, weights in model.state_dict().items():
@@ -69,7 +78,7 @@ def quantize(model):
         if weights.ndim == 1:
             arrays[name] = weights.astype(np.float16)
         else:
-            scale = np.maximum(np.abs(weights).max(1), 1e-12).astype(np.float32) / 127
+            scale = np.maximum(np.abs(weights).max(1), 1e-12).astype(np.float32) / largest
             arrays[name] = np.rint(weights / scale[:, None]).astype(np.int8)
             arrays[f"{name}.scale"] = scale
     return arrays
@@ -77,10 +86,3 @@ def quantize(model):
 
 def _name(context, seed, update):
     return f"{context}-seed-{seed}" + ("" if update is None else f"-update-{update}") + ".npz"
-
-
-def _restore(name, stored):
-    weights = stored[name].astype(np.float32)
-    if f"{name}.scale" in stored:
-        weights *= stored[f"{name}.scale"][:, None]
-    return torch.from_numpy(weights)

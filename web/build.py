@@ -23,6 +23,7 @@ ROOT = WEB.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import harness  # noqa: E402
+from benchmarks.quality.pretrained import judge  # noqa: E402
 from utils import pretrained  # noqa: E402
 from utils.explorer import export, playground  # noqa: E402
 from utils.plotting import NAMES, plot_curves  # noqa: E402
@@ -84,9 +85,11 @@ def draw_bottleneck(file):
 @cache
 def playground_html():
     """Return the playground with all pretrained models, which it loads from files of the site."""
-    runs = harness.read("pretrained")["runs"]
-    (trained,) = (run for run in runs if run["seed"] == export.SEED and run["snapshots"])
-    data = {"files": f"{MODELS}/", "share": True, "snapshots": trained["snapshots"]}
+    snapshots = [
+        {"update": update} | judge(pretrained.restore(*export.read("additive", update)))
+        for update in export.SNAPSHOTS
+    ]
+    data = {"files": f"{MODELS}/", "share": True, "snapshots": snapshots}
     shown = playground(pretrained.MODELS, alt=ALT, **data)
     return re.sub(r"\n\s*\n", "\n", shown._repr_html_())
 

@@ -525,13 +525,9 @@ def test_live_translates_in_the_page_what_the_models_write_in_python(letters, of
     shown.get_by_label("Sentence").fill("b a zebra d zebra")
     shown.locator(".word", has_text="zebra").first.wait_for()
     assert "zebra is not in the vocabulary" in shown.locator(".message").inner_text()
-    rounded = {}
-    for name, model in models.items():
-        rounded[name] = Seq2Seq(**model.config)
-        arrays = pretrained.quantize(model)
-        rounded[name].load_state_dict(
-            {key: pretrained._restore(key, arrays) for key in arrays if not key.endswith(".scale")}
-        )
+    rounded = {
+        name: pretrained.restore(model.config, pretrained.quantize(model)) for name, model in models.items()
+    }
     sentence = [["b", "a", "zebra", "d", "zebra"]]
     expected = {name: translate(model, encoded, sentence)[0] for name, model in rounded.items()}
     for name, tokens in panels_of(shown).items():

@@ -14,7 +14,7 @@ from utils.text import encoded_reviews
 
 OPENING = "the restaurant was amazing but the service was slow"
 FRENCH = ["le", "restaurant", "était", "incroyable", "mais", "le", "service", "était", "lent"]
-SNAPSHOTS = [{"update": update, "loss": 5 - i, "error": 0.9} for i, update in enumerate((0, 200))]
+SNAPSHOTS = [{"update": update, "loss": 5 - i, "error": 0.9} for i, update in enumerate(export.SNAPSHOTS)]
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +210,10 @@ def test_models_are_compared_side_by_side_on_one_grid(opened):
 def test_the_training_slider_shows_snapshots(opened):
     opened.locator(".more summary").click()
     slider = opened.get_by_label("training of the additive model")
-    slider.press("ArrowLeft")
-    opened.get_by_text("loss 4.00 nats per token").wait_for()
-    encoded = encoded_reviews()
-    early = translate(pretrained.load("additive", update=200), encoded, [OPENING.split()])[0]
+    slider.press("Home")
+    opened.get_by_text("loss 5.00 nats per token").wait_for()
+    model = pretrained.restore(*export.read("additive", export.SNAPSHOTS[0]))
+    early = translate(model, encoded_reviews(), [OPENING.split()])[0]
     opened.wait_for_function(
         f"document.querySelector('{TAG}').shadowRoot.querySelectorAll('.tgt [role=option]').length"
         f" == {len(early.weights)}"

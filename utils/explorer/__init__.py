@@ -93,15 +93,20 @@ def playground(contexts=("initial", "fixed", "additive"), shown=("additive",), *
     """
     encoded, reviews, parts = encoded_reviews(), export.reviews(20), export.clauses()
     words = " ".join(en for en, _, _ in parts[:2]).split()
-    weights = {} if "files" in data else {context: export.pack_pretrained(context) for context in contexts}
+    weights = {} if "files" in data else {context: export.pack(*export.read(context)) for context in contexts}
     panels = {NAMES[c]: translate(pretrained.load(c), encoded, [words])[0] for c in shown}
     found = explore(panels, alt=data.pop("alt", None))
-    found.data = {"reviews": reviews, "clauses": parts, "play": True, "tour": True} | data
+    found.data = {"reviews": reviews, "clauses": parts, "play": True, "tour": True, **data}
+    found.data["vocabularies"] = _vocabularies(encoded)
     found.models = {context: {"title": NAMES[context], "about": ABOUT[context]} for context in contexts}
     for context, packed in weights.items():
         found.models[context]["weights"] = b64encode(packed).decode()
     found.shown = list(shown)
     return found
+
+
+def _vocabularies(encoded):
+    return {"src": encoded.src_vocab.tokens, "tgt": encoded.tgt_vocab.tokens}
 
 
 @dataclass
@@ -340,9 +345,9 @@ class Explorer:
                 )
         found = Explorer(self.panels, self.labels, self.epochs, self.alt)
         for name, model in models.items():
-            data = export.pack(model.config, pretrained.quantize(model), encoded)
-            found.models[name] = {"title": name, "about": name, "weights": b64encode(data).decode()}
-        found.shown = list(models)
+            packed = export.pack(model.config, pretrained.quantize(model))
+            found.models[name] = {"title": name, "about": name, "weights": b64encode(packed).decode()}
+        found.shown, found.data = list(models), {"vocabularies": _vocabularies(encoded)}
         return found
 
     def live(self, models, encoded):

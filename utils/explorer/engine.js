@@ -22,14 +22,18 @@ const fromLetters = (text, length) => {
   return bytes.subarray(0, length);
 };
 
+const inflated = async (bytes) =>
+  new Uint8Array(await new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer());
+
 const half = (bits) => {
   const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
   return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -24 * fraction);
 };
 
 // Read a model that utils.explorer.export.pack wrote: a header, then for each matrix its 8-bit numbers and the
-// scale of each row, and for each vector its 16-bit floats.
-const readModel = (bytes) => {
+// scale of each row, and for each vector its 16-bit floats. The vocabularies are { src, tgt }.
+const readModel = async (compressed, vocabularies) => {
+  const bytes = await inflated(compressed);
   const size = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + size)));
   let at = 4 + size;
@@ -46,7 +50,7 @@ const readModel = (bytes) => {
     const [levels, scale] = [take(Int8Array, rows * columns), take(Float32Array, rows)];
     weights[name] = { rows, columns, data: Float32Array.from(levels, (q, i) => q * scale[(i / columns) | 0]) };
   }
-  return new (header.config.heads ? Transformer : Recurrent)(header, weights);
+  return new (header.config.heads ? Transformer : Recurrent)(header.config, vocabularies, weights);
 };
 
 // ---- Arithmetic ----
@@ -101,7 +105,7 @@ const layerNorm = (vector, gain, bias) => {
 // the one head that `weights` replace, if not all.
 
 class Model {
-  constructor({ config, src, tgt }, weights) {
+  constructor(config, { src, tgt }, weights) {
     Object.assign(this, { config, src, tgt, weights });
     this.ids = new Map(src.map((token, id) => [token, id]));
   }

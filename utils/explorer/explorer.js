@@ -79,10 +79,10 @@ const random = (seed) => () => { // mulberry32
   return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
 };
 
-// Models that scripts bring are shared by all elements of a page.
+// Scripts bring the bytes of a model once for all elements of a page.
 const library = (globalThis.translators ||= { loading: {}, arrive: {} });
-globalThis.translatorArrived = (name, text, length) => library.arrive[name](readModel(fromLetters(text, length)));
-const fetchModel = (files, name) =>
+globalThis.translatorArrived = (name, text, length) => library.arrive[name](fromLetters(text, length));
+const fetchBytes = (files, name) =>
   (library.loading[files + name] ||= new Promise((arrive, fail) => {
     library.arrive[name] = arrive;
     document.head.append(el("script", { src: `${files}${name}.js`, onerror: () => fail(Error(`${name}.js is missing`)) }));
@@ -121,6 +121,8 @@ class AttentionExplorer extends HTMLElement {
     const data = (this.data = JSON.parse(this.dataset.explorer));
     this.palette = fromBase64(data.palette);
     this.models = data.models || {};
+    this.vocabulary = new Set(data.vocabularies?.src);
+    this.ready = {};
     this.live = Object.keys(this.models).length > 0;
     Object.assign(this, { step: 0, peek: null, epoch: data.epochs.length - 1, temperature: 1, output: 1, seed: 0, head: "",
       view: data.view, shown: data.shown || [], words: data.sentence || [], edits: {}, forced: {}, marked: null });
@@ -183,8 +185,7 @@ class AttentionExplorer extends HTMLElement {
     this.slide = el("input", { type: "range", min: 0, max: 0, value: 0, "aria-label": "Step" });
     this.slide.addEventListener("input", () => this.move(Number(this.slide.value)));
     this.where = el("span", { class: "value", "aria-hidden": true });
-    this.views = ["lines", "map"].map((view) => this.button(view === "map" ? "Heat map" : "Lines", () => this.look(view),
-      { "aria-pressed": String(view === this.view) }));
+    this.views = ["lines", "map"].map((view) => this.button(view === "map" ? "Heat map" : "Lines", () => this.look(view)));
     this.stops = TOUR.filter(([, , { shown }]) => shown.every((key) => this.models[key]));
     const tour = this.data.tour && this.stops.length ? [this.button("Take the tour", () => this.tour(0), { class: "plain" })] : [];
     return el("div", { class: "bar" }, this.player, this.slide, this.where,
@@ -192,7 +193,7 @@ class AttentionExplorer extends HTMLElement {
   }
 
   legend() {
-    const stops = [0, 50, 100, 150, 200, 255].map((level) => `rgb(${this.palette.slice(3 * level, 3 * level + 3)})`);
+    const stops = [0, 0.2, 0.4, 0.6, 0.8, 1].map((weight) => `rgb(${this.color(weight)})`);
     return el("span", { class: "legend", "aria-hidden": true }, "weight 0",
       el("i", { style: `background: linear-gradient(to right, ${stops})` }), "1");
   }
@@ -249,7 +250,7 @@ class AttentionExplorer extends HTMLElement {
     if (snapshots.length) parts.push(this.training(snapshots));
     const words = el("details", {}, el("summary", {}, "The words it knows"), el("p", {}));
     words.addEventListener("toggle", () => {
-      words.lastChild.textContent = [...this.vocabulary().keys()].slice(UNK + 1).sort().join(" · ");
+      words.lastChild.textContent = [...this.vocabulary].slice(UNK + 1).sort().join(" · ");
     });
     const save = (kind) => this.button(kind.toUpperCase(), () => this.export(kind));
     parts.push(el("div", { class: "controls" }, el("span", {}, "Save the picture as"), save("png"), save("svg"),
@@ -296,16 +297,12 @@ class AttentionExplorer extends HTMLElement {
     this.translate(true);
   }
 
-  look(view) {
+  look(view = this.view) {
     this.view = view;
     this.views.forEach((button, i) => button.setAttribute("aria-pressed", String(i === (view === "map" ? 1 : 0))));
     this.toggleAttribute("map", view === "map");
-    this.panels.forEach((panel) => panel.node.classList.toggle("mapped", this.mapped(panel)));
+    this.panels.forEach((panel) => panel.node.classList.toggle("mapped", view === "map" && panel.weights !== null));
     this.refresh();
-  }
-
-  mapped(panel) {
-    return this.view === "map" && panel.weights !== null;
   }
 
   play(on) {
@@ -323,16 +320,12 @@ class AttentionExplorer extends HTMLElement {
 
   // The words of a text: known ones as they are, others in lower case, with punctuation apart.
   tokens(text) {
-    const known = this.vocabulary();
+    const known = this.vocabulary;
     return text.trim().split(/\s+/).flatMap((word) => {
       if (!word || known.has(word)) return word || [];
       const parts = word.toLowerCase().replace(/[’`]/g, "'").replace(/n't\b/g, " not").replace(/([^\p{L}\p{N}'\s]+)/gu, " $1 ");
       return parts.trim().split(/\s+/).filter((part) => known.has(part) || /[\p{L}\p{N}]/u.test(part));
     }).slice(0, MAX_WORDS);
-  }
-
-  vocabulary() {
-    return this.loaded ? this.loaded.ids : new Map();
   }
 
   read() {
@@ -381,10 +374,9 @@ class AttentionExplorer extends HTMLElement {
 
   // Say which words no model knows, and offer the nearest one that they know.
   explain() {
-    const known = this.vocabulary();
-    const unknown = [...new Set(this.words.filter((word) => !known.has(word)))];
+    const unknown = [...new Set(this.words.filter((word) => !this.vocabulary.has(word)))];
     const parts = unknown.slice(0, 4).map((word) => {
-      const near = [...known.keys()].slice(4).map((each) => [distance(word, each), each]).sort((a, b) => a[0] - b[0])[0];
+      const near = [...this.vocabulary].slice(UNK + 1).map((each) => [distance(word, each), each]).sort((a, b) => a[0] - b[0])[0];
       const offer = near && near[0] <= Math.max(1, word.length / 3);
       return el("span", {}, el("b", {}, word), " is not in the vocabulary", ...(offer ? [". Did you mean ",
         this.button(near[1], () => this.say(this.words.map((each) => (each === word ? near[1] : each)))), "?"] : ["."]));
@@ -395,11 +387,14 @@ class AttentionExplorer extends HTMLElement {
 
   // ---- Panels ----
 
-  async model(key) {
-    const { weights } = this.models[key];
+  model(key) {
     const name = key === "additive" && this.snapshot != null ? `additive-${this.data.snapshots[this.snapshot].update}` : key;
-    if (!weights) return fetchModel(this.data.files, name);
-    return (this.models[key].model ||= readModel(fromBase64(weights)));
+    const load = async () => {
+      const { weights } = this.models[key];
+      const bytes = weights ? fromBase64(weights) : await fetchBytes(this.data.files, name);
+      return readModel(bytes, this.data.vocabularies);
+    };
+    return (this.ready[name] ||= load());
   }
 
   async translate(keep = false) {
@@ -411,7 +406,6 @@ class AttentionExplorer extends HTMLElement {
       return this.message.replaceChildren(`This model could not be loaded: ${error.message}.`);
     }
     if (turn !== this.turn) return; // the reader was faster
-    this.loaded = models[0];
     this.explain();
     if (!this.words.length) return;
     const gold = this.known();
@@ -462,7 +456,6 @@ class AttentionExplorer extends HTMLElement {
     this.steps = Math.max(...this.panels.map((panel) => panel.tgt.length));
     this.slide.max = this.steps - 1;
     this.panelBox.replaceChildren(...this.panels.map((panel, i) => this.node(panel, i)));
-    this.toggleAttribute("map", this.view === "map");
     this.panelBox.classList.toggle("several", this.panels.length > 1);
     for (const chip of this.chips || []) chip.setAttribute("aria-pressed", String(this.shown.includes(chip.dataset.key)));
     const chosen = this.chips?.find((chip) => chip.dataset.key === this.shown[0]);
@@ -481,7 +474,7 @@ class AttentionExplorer extends HTMLElement {
     if (this.outputHeat) this.outputHeat.update(Math.log2(this.output));
     if (this.sample) this.sample.checked = this.seed > 0;
     if (this.heads) this.heads.value = this.head;
-    this.refresh();
+    this.look();
     if (focus) this.shadowRoot.querySelector(`[data-focus="${focus}"]`)?.focus();
     clearTimeout(this.waiting); // nothing is spoken before somebody moves
   }
@@ -494,8 +487,7 @@ class AttentionExplorer extends HTMLElement {
         "aria-label": `weight on ${token}` } : { role: "option", "aria-selected": "false" }) },
       ...(weights ? [el("span", { class: "track" }, el("i"))] : []), el("span", { class: "text" }, token)));
     panel.options = tgt.map((token, i) => el("div", { role: "option", "data-focus": `${place}t${i}` }, token));
-    const known = this.live && this.vocabulary();
-    if (known) panel.words.forEach((word, i) => word.classList.toggle("unknown", src[i] !== "(end)" && !known.has(src[i])));
+    if (this.live) panel.words.forEach((word, i) => word.classList.toggle("unknown", src[i] !== "(end)" && !this.vocabulary.has(src[i])));
     panel.source = el("div", { class: "src", role: editable ? "group" : "listbox",
       "aria-label": editable ? "Source words: left and right choose one, plus and minus change its weight" : "source words" }, ...panel.words);
     panel.target = el("div", { class: "tgt", role: "listbox", "aria-label": `written by ${name || "the model"}` }, ...panel.options);
@@ -510,7 +502,7 @@ class AttentionExplorer extends HTMLElement {
     if (panel.model) panel.side.append(...this.tools(panel));
     panel.picture = el("div", { class: "picture" }, panel.lines, panel.source, panel.target, weights ? panel.map : null);
     const longest = clamp(Math.max(...src.map((token) => token.length)), 3, 16);
-    panel.node = el("section", { "aria-label": name || "attention", class: this.mapped(panel) ? "mapped" : "",
+    panel.node = el("section", { "aria-label": name || "attention",
       style: `--rows: ${tgt.length}; --columns: ${src.length}; --longest: ${longest}` });
     panel.node.classList.toggle("long", Math.max(src.length, tgt.length) > 25);
     panel.node.classList.toggle("blind", !weights);
@@ -594,6 +586,11 @@ class AttentionExplorer extends HTMLElement {
     return Math.min(this.step, panel.tgt.length - 1);
   }
 
+  color(weight) {
+    const level = Math.round(255 * clamp(weight, 0, 1));
+    return this.palette.subarray(3 * level, 3 * level + 3);
+  }
+
   // The colors and numbers of all steps, for other weights or another temperature.
   refresh(panels = this.panels) {
     for (const panel of panels) {
@@ -602,8 +599,7 @@ class AttentionExplorer extends HTMLElement {
       panel.rows = panel.maps ? map.map((row) => sharpen(row, this.temperature)) : map;
       const pixels = new ImageData(panel.src.length, panel.tgt.length);
       panel.rows.flat().forEach((weight, place) => {
-        const color = 3 * Math.round(255 * clamp(weight, 0, 1));
-        pixels.data.set([...this.palette.slice(color, color + 3), 255], 4 * place);
+        pixels.data.set([...this.color(weight), 255], 4 * place);
       });
       panel.canvas.getContext("2d").putImageData(pixels, 0, 0);
       panel.total = panel.src.map((_, i) => sum(panel.rows.map((row) => row[i])));
@@ -890,7 +886,6 @@ class AttentionExplorer extends HTMLElement {
       for (const [step, id] of Object.entries(ids)) if (Number.isInteger(id) && id > 1) (this.forced[key] ||= {})[step] = id;
     this.input.value = words.join(" ");
     this.view = state.get("v") === "map" ? "map" : "lines";
-    this.views.forEach((button, i) => button.setAttribute("aria-pressed", String(i === (this.view === "map" ? 1 : 0))));
     return true;
   }
 
@@ -916,8 +911,7 @@ class AttentionExplorer extends HTMLElement {
         panel.rows.forEach((row, t) => {
           parts.push(text(left - 6, top + t * cell + 15, panel.tgt[t], 'text-anchor="end"'));
           row.forEach((weight, s) => {
-            const color = 3 * Math.round(255 * clamp(weight, 0, 1));
-            parts.push(`<rect x="${left + s * cell}" y="${top + t * cell}" width="${cell}" height="${cell}" fill="rgb(${this.palette.slice(color, color + 3)})"/>`);
+            parts.push(`<rect x="${left + s * cell}" y="${top + t * cell}" width="${cell}" height="${cell}" fill="rgb(${this.color(weight)})"/>`);
           });
         });
         for (const [s, t] of panel.links) parts.push(`<rect x="${left + s * cell + 2}" y="${top + t * cell + 2}" width="16" height="16" fill="none" stroke="#fff" stroke-width="3"/><rect x="${left + s * cell + 2}" y="${top + t * cell + 2}" width="16" height="16" fill="none" stroke="#000"/>`);

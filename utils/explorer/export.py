@@ -3,21 +3,23 @@
     python -m utils.explorer.export build/playground
 
 writes one script per model of `utils.pretrained`, which pages load when they need the model, from a server or
-from a folder. The same checkpoints give the same bytes.
+from a folder. The same checkpoints and the same zlib give the same bytes.
 """
 
 import argparse
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from utils import pretrained
 from utils.data.reviews import CONNECTIVE, LEXICON, NOUN, STATE, WAS, join, load_reviews, noun_phrase, rule
-from utils.text import encoded_reviews
 
 DIGITS, FIRST = 46_341, 0x100  # two digits to this base hold 31 bits; engine.js explains the alphabet
 SEED = 0  # of the models in the page
+SNAPSHOTS = (200, 400, 800)  # updates of the additive model at which the page shows its training
+LARGEST = 3  # with levels from -3 to 3, a snapshot has less than 3 bits per weight
 CLAUSES = [  # connective, noun, adjective: the page begins with two of them and offers the others
     ("", "restaurant", "amazing"),
     ("but", "service", "slow"),
@@ -30,31 +32,35 @@ CLAUSES = [  # connective, noun, adjective: the page begins with two of them and
 ]
 
 
-def pack(config, arrays, encoded):
-    """Return a model as bytes, with its vocabularies. `arrays` are those of `pretrained.quantize`.
+def pack(config, arrays):
+    """Return a model as compressed bytes. `arrays` are those of `pretrained.quantize`.
 
-    The bytes are a length, a header in JSON, and the weights in the order of `shapes`: a matrix is its 8-bit
-    integers and one float32 scale per row, a vector its float16 numbers.
+    Inside are a length, a header in JSON, and the weights in the order of `shapes`: a matrix is its 8-bit
+    integers and one float32 scale per row, a vector its float16 numbers. Each array is a block of its own,
+    whose codes suit its numbers.
     """
     names = [name for name in arrays if not name.endswith(".scale")]
-    header = {
-        "config": config,
-        "src": encoded.src_vocab.tokens,
-        "tgt": encoded.tgt_vocab.tokens,
-        "shapes": [[name, *arrays[name].shape] for name in names],
-    }
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
-    parts = [len(text).to_bytes(4, "little"), text]
+    header = {"config": config, "shapes": [[name, *arrays[name].shape] for name in names]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    parts = [len(text).to_bytes(4, "little") + text]
     for name in names:
         parts.append(arrays[name].tobytes())
         if arrays[name].ndim == 2:
             parts.append(arrays[f"{name}.scale"].tobytes())
-    return b"".join(parts)
+    squeeze = zlib.compressobj(memLevel=9, strategy=zlib.Z_HUFFMAN_ONLY)
+    return b"".join(squeeze.compress(part) + squeeze.flush(zlib.Z_BLOCK) for part in parts) + squeeze.flush()
 
 
-def pack_pretrained(context, update=None):
-    """Return a model of `utils.pretrained` as bytes, with exactly the numbers of its checkpoint."""
-    return pack(*pretrained.read(context, SEED, update), encoded_reviews())
+def read(context, update=None):
+    """Return a model of the page, as the arguments of `pretrained.restore`.
+
+    A finished model has exactly the numbers of its checkpoint. A snapshot is rounded to `LARGEST` levels on
+    each side of 0, so that its file is less than half as large.
+    """
+    if update is None:
+        return pretrained.read(context, SEED)
+    model = pretrained.load(context, SEED, update)
+    return model.config, pretrained.quantize(model, LARGEST)
 
 
 def letters(data):
@@ -73,12 +79,11 @@ def write_models(folder):
     """Write a script for each model and each snapshot into `folder`. Returns their paths."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = [(context, None) for context in pretrained.MODELS]
-    wanted += [(context, update) for context, _ in wanted for update in pretrained.snapshots(context, SEED)]
+    wanted = {context: (context, None) for context in pretrained.MODELS}
+    wanted |= {f"additive-{update}": ("additive", update) for update in SNAPSHOTS}
     files = []
-    for context, update in wanted:
-        name = context if update is None else f"{context}-{update}"
-        data = pack_pretrained(context, update)
+    for name, model in wanted.items():
+        data = pack(*read(*model))
         script = f'translatorArrived("{name}", "{letters(data)}", {len(data)});\n'
         files.append(folder / f"{name}.js")
         files[-1].write_bytes(
