@@ -4,6 +4,7 @@ With --slow, axe checks every page; without it, one of each kind.
 """
 
 import html
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -14,8 +15,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 
-from web.build import ROOT, relinked
+from web.build import ROOT, drawn, relinked
+from web.charts import CHARTS
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -200,6 +203,10 @@ STICKING_OUT = """() => [...document.querySelectorAll(".main *")].filter(one => 
     return true;
 }).map(one => one.outerHTML.slice(0, 120))"""
 # Axe needs seconds for the contrast of a page of code: keep each color of code once, and one formula.
+# Listings whose code is cut off. What a cell prints may be wider.
+CUT = """() => [...document.querySelectorAll(".cell_input pre")]
+    .filter(listing => listing.scrollWidth > listing.clientWidth)
+    .map(listing => listing.innerText.split("\\n").sort((a, b) => b.length - a.length)[0])"""
 FEWER = """() => { const seen = new Set();
 for (const listing of document.querySelectorAll(".highlight pre")) {
     const where = !!listing.closest(".cell_output") + "" + !!listing.closest("details");
@@ -249,8 +256,8 @@ def go(page, name, scheme="light", size=WIDE):
 
 @pytest.fixture(scope="module")
 def walk(reader, pages, request):
-    """What is wrong on each page: elements cut off by a narrow window, and violations that axe finds."""
-    axe, page, found = Axe(), reader.page, {"sticks out": [], "axe": [], "light": [], "dark": []}
+    """What is wrong on each page: elements and code that a window cuts off, and violations that axe finds."""
+    axe, page, found = Axe(), reader.page, {"sticks out": [], "cut": [], "axe": [], "light": [], "dark": []}
     checked = pages if request.config.getoption("slow") else SAMPLE
 
     def run_axe(name, kind, options, frame=True):
@@ -262,8 +269,12 @@ def walk(reader, pages, request):
         found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
         page.evaluate(OPEN)
         found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
+        for width in (1280, 1440):
+            page.set_viewport_size({"width": width, "height": 900})
+            found["cut"] += [(name, width, line) for line in page.evaluate(CUT)]
         if name not in checked:
             continue
+        page.set_viewport_size(NARROW)
         run_axe(name, "axe", ALL_ELSE)
         page.evaluate(FEWER)
         page.set_viewport_size(WIDE)
@@ -282,6 +293,10 @@ def test_nothing_is_cut_off_on_a_phone(walk):
     assert walk["sticks out"] == []
 
 
+def test_code_fits_into_the_window_of_a_laptop(walk):
+    assert walk["cut"] == []
+
+
 @pytest.mark.parametrize("kind", ["axe", "light", "dark"])
 def test_axe_finds_no_violation(walk, kind):
     assert walk[kind] == []
@@ -297,9 +312,10 @@ def test_a_folded_solution_opens_on_click(reader):
     assert listing.is_visible() and "return query @ keys.transpose(1, 2)" in listing.inner_text()
 
 
-def test_search_finds_a_lesson_and_a_function(reader):
+def test_search_finds_a_lesson_and_a_function_and_forgives_a_typo(reader):
     page = reader.page
-    for word, title in (("highlighter", "02 · The spotlight"), ("masked_softmax", "utils.attention")):
+    pages = (("highlighter", "02 · The spotlight"), ("masked_softmax", "utils.attention"))
+    for word, title in pages:
         go(page, "index.html")
         page.locator(".sidebar-drawer input[name=q]").fill(word)
         page.keyboard.press("Enter")
@@ -307,6 +323,9 @@ def test_search_finds_a_lesson_and_a_function(reader):
         found.click()
         page.get_by_role("heading", name=title).first.wait_for()
         assert word in page.locator("article").inner_text()
+        go(page, f"search.html?q={word[:4]}{word[5:]}")
+        page.get_by_text(f"No page has “{word[:4]}{word[5:]}”").wait_for()
+        page.locator("#search-results a").filter(has_text=title).first.wait_for()
 
 
 COLORS = """() => [...document.querySelectorAll("body, article *")].map(element =>
@@ -366,19 +385,37 @@ def test_a_listing_can_be_copied(reader):
     listing.get_by_role("button", name="Copied").wait_for()
 
 
-def test_a_page_describes_itself(site, pages):
+def test_a_page_describes_itself_and_has_a_card(site):
     for name in ("index.html", "playground.html", "lessons/01_bottleneck.html"):
         text = (site / name).read_text("utf-8")
         assert '<meta name="description" content="' in text
         assert '<meta property="og:title" content="' in text
+        (card,) = re.findall(r'<meta property="og:image" content="(.+?)">', text)
+        assert Image.open((site / name).parent / card).size == (1200, 630)
 
 
-def test_most_listings_fit_into_a_wide_window(reader, pages):
-    fits = []
-    for name in (name for name in pages if name.startswith(("lessons/", "exercises/"))):
-        go(reader.page, name)
-        fits += reader.page.locator(".cell_input pre").evaluate_all(
-            "all => all.map(listing => listing.scrollWidth <= listing.clientWidth)"
-        )
-    assert len(fits) > 200
-    assert sum(fits) > 0.8 * len(fits), f"{len(fits) - sum(fits)} of {len(fits)} listings scroll sideways"
+def test_paper_shows_all_of_the_code(reader):
+    go(reader.page, "lessons/02_attention.html", size={"width": 700, "height": 900})
+    assert reader.page.evaluate(CUT) != []
+    reader.page.emulate_media(media="print")
+    assert reader.page.evaluate(CUT) == []
+    reader.page.emulate_media(media="screen")
+
+
+def test_tables_and_sidebar_name_lessons_alike(reader):
+    go(reader.page, "index.html")
+    beside = reader.page.locator(".sidebar-tree a[href^=lessons], .sidebar-tree a[href^=exercises]")
+    names = [name.partition(" · ")[2] for name in beside.all_inner_texts()]
+    assert set(reader.page.locator("#the-lessons td a").all_inner_texts()) == set(names)
+    assert len(names) == len(LESSONS + EXERCISES)
+
+
+def test_records_are_charts_with_their_numbers_folded(reader):
+    go(reader.page, "measured.html")
+    reader.page.locator("figure img").first.wait_for()
+    for name in filter(drawn, CHARTS):
+        picture = reader.page.locator(f"img[src$='/{name}.svg']")
+        assert picture.get_attribute("alt") == CHARTS[name].__doc__
+        folded = picture.locator("xpath=following::details[1]")
+        assert not folded.locator("pre").is_visible()
+        assert folded.locator("pre").text_content().startswith("python -m benchmarks")

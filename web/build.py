@@ -26,7 +26,7 @@ from benchmarks import harness  # noqa: E402
 from benchmarks.quality.pretrained import judge  # noqa: E402
 from utils import pretrained  # noqa: E402
 from utils.explorer import export, playground  # noqa: E402
-from utils.plotting import NAMES, plot_curves  # noqa: E402
+from web.charts import CHARTS  # noqa: E402
 
 PLAYGROUND = "<!-- playground -->"  # stands where a page shows the playground
 MODELS = "_static/models"  # where the site has their weights
@@ -34,6 +34,9 @@ ALT = (
     "Attention weights of “the restaurant was amazing but the service was slow”, translated to French: each "
     "French word attends almost only to the English word that it translates."
 )
+RECORD = re.compile(r"^```\{literalinclude\} results/(\w+)\.txt\n```\n", re.M)
+NAMED = re.compile(r"\[(demo/)?(\d\d_\w+)\](?=\()")  # a lesson or an exercise by its file
+EXPLAINED = re.compile(r"\| (demo|exercise) (\d\d) \|$", re.M)  # where the glossary says a term is explained
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(#[^)]*)?\)")
 MARKER = re.compile(r"^.*### (BEGIN|END) SOLUTION.*\n?", re.MULTILINE)
 
@@ -59,27 +62,47 @@ def write_pages(pages):
         place.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".md":
             text = file.read_text("utf-8").replace("- [ ] ", "- ")  # a page cannot save a ticked box
-            text = relinked(text, file, places)
+            text = EXPLAINED.sub(link_lesson, NAMED.sub(lambda match: f"[{title(*match.groups())}]", text))
+            text = relinked(RECORD.sub(charted, text), file, places)
             if PLAYGROUND in text:
                 text = text.replace(PLAYGROUND, f"````{{raw}} html\n{playground_html()}\n````")
             place.write_text(text, "utf-8")
         elif "starter" not in file.parts:
             nbformat.write(notebook_page(file, places, exercises), place)
     shutil.copytree(ROOT / "benchmarks" / "results", pages / "results")  # pages include parts of these
-    draw_bottleneck(pages / "results" / "pretrained.svg")
+    for name in filter(drawn, CHARTS):
+        figure = CHARTS[name](harness.read(name)).figure
+        figure.savefig(pages / "results" / f"{name}.svg", metadata={"Date": None}, bbox_inches="tight")
     write_api(pages)
 
 
-def draw_bottleneck(file):
-    """Draw the BLEU of the pretrained models by clauses, means of the seeds."""
-    record, curves = harness.read("pretrained"), {}
-    for run in record["runs"]:
-        scores = run["bleu"] | run["long"]
-        curves.setdefault(NAMES[run["context"]], []).append(list(scores.values()))
-    means = {name: [sum(row) / len(row) for row in zip(*runs, strict=True)] for name, runs in curves.items()}
-    ax = plot_curves(means, list(map(int, scores)), "clauses per review", "BLEU", legend="above")
-    ax.axvline(5, color="gray", linestyle=":")
-    ax.figure.savefig(file, metadata={"Date": None}, bbox_inches="tight")
+def drawn(name):
+    """Return whether a record has a chart. Records of old benchmarks keep only their text."""
+    return name in CHARTS and "runs" in harness.read(name)
+
+
+def charted(match):
+    """Return the chart of a record, if it has one, and its text, folded."""
+    name, chart = match[1], ""
+    if drawn(name):
+        chart = f"```{{figure}} results/{name}.svg\n:alt: {CHARTS[name].__doc__}\n```\n\n"
+    return f"{chart}<details><summary>The numbers</summary>\n\n{match[0]}\n</details>\n"
+
+
+def title(lesson, stem):
+    """Return the title of a lesson, or else of an exercise, without its number."""
+    folder = ROOT / ("demo" if lesson else f"exercises/solution/{stem}")
+    heading = nbformat.read(folder / f"{stem}.ipynb", 4).cells[0].source.splitlines()[0]
+    return heading.partition(" · ")[2]
+
+
+def link_lesson(match):
+    """Return the last cell of a row of the glossary, as a link."""
+    kind, number = match.groups()
+    pattern = "demo/{}_*.ipynb" if kind == "demo" else "exercises/starter/{0}_*/{0}_*.ipynb"
+    (file,) = ROOT.glob(pattern.format(number))
+    name = f"{'lesson' if kind == 'demo' else kind} {number}"
+    return f"| [{name}]({os.path.relpath(file, WEB)}) |"
 
 
 @cache

@@ -1,5 +1,6 @@
 """Sphinx's settings for the web edition. Its pages come from web/build.py."""
 
+import os
 import re
 from html import escape
 from pathlib import Path
@@ -34,6 +35,7 @@ html_static_path, templates_path = ["_static"], ["_templates"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 html_logo = html_favicon = "_static/logo.svg"
+html_baseurl = os.environ.get("SITE_URL", "")  # messengers need it to find the picture of a page
 html_copy_source = html_show_sourcelink = False
 html_use_index = html_domain_indices = False  # the search covers more
 html_math_renderer = "mathml"
@@ -117,8 +119,11 @@ def describe(app, pagename, templatename, context, doctree):
     about = next((text for text in texts if len(text) > 60), html_title)
     tags = {"description": about[:200], "og:title": context["title"], "og:type": "website"}
     tags |= {"og:description": about[:200], "og:site_name": html_title}
+    card = "_static/card.png"
+    tags["og:image"] = f"{html_baseurl.rstrip('/')}/{card}" if html_baseurl else context["pathto"](card, 1)
+    tags["twitter:card"] = "summary_large_image"
     context["metatags"] += "".join(
-        f'\n<meta {"property" if ":" in name else "name"}="{name}" content="{escape(striptags(text))}">'
+        f'\n<meta {"property" if name[:3] == "og:" else "name"}="{name}" content="{escape(striptags(text))}">'
         for name, text in tags.items()
     )
 

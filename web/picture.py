@@ -1,8 +1,9 @@
-"""Draw the picture of README: the playground, step by step, then with another spotlight.
+"""Draw the picture of README, and the card that messengers show beside a link to the web edition.
 
     .venv/bin/python web/picture.py
 
-takes screenshots of the real page with Chromium and writes web/_static/playground.webp.
+takes screenshots of the real page with Chromium. web/_static/playground.webp shows the playground step by
+step, then with another spotlight, and web/_static/card.png its beginning under the title of the course.
 """
 
 import io
@@ -14,6 +15,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "web" / "_static" / "playground.webp"
+CARD = FILE.with_name("card.png")
+TITLE = "Attention, taught so that it can be seen"
 WIDTH, MARGIN = 1080, 12  # pixels
 STEP, LAST = 800, 2500  # milliseconds
 HIDDEN = "details, .plain { display: none !important } .round { visibility: hidden }"
@@ -39,8 +42,18 @@ def frames(page):
     yield shot(), LAST
 
 
+def card(path, browser):
+    """Return the card, 1200 by 630 pixels."""
+    page = browser.new_page(viewport={"width": 1200, "height": 630}, reduced_motion="reduce")
+    page.goto(path.as_uri())
+    page.add_style_tag(content="h1 { font-size: 48px !important }")
+    page.locator("h1").evaluate("(heading, title) => heading.textContent = title", TITLE)
+    page.locator(".tgt [role=option]").nth(3).click()
+    return Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(128)
+
+
 def main():
-    """Write the picture and print its size."""
+    """Write both pictures and print their sizes."""
     from make_notebooks import chromium
     from utils.explorer import playground
 
@@ -55,9 +68,12 @@ def main():
             HIDDEN,
         )
         pictures, durations = zip(*frames(page), strict=True)
+        shot = card(path, browser)
     options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0}
     pictures[0].save(FILE, quality=70, method=6, **options)
-    print(f"{FILE.relative_to(ROOT)}  {FILE.stat().st_size:,} bytes")
+    shot.save(CARD, optimize=True)
+    for file in (FILE, CARD):
+        print(f"{file.relative_to(ROOT)}  {file.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
