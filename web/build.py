@@ -34,7 +34,7 @@ ALT = (
     "Attention weights of “the restaurant was amazing but the service was slow”, translated to French: each "
     "French word attends almost only to the English word that it translates."
 )
-RECORD = re.compile(r"^```\{literalinclude\} results/(\w+)\.txt\n```\n", re.M)
+RECORD = re.compile(r"^```\{literalinclude\} results/(?!bench)(\w+)\.txt\n```\n", re.M)
 NAMED = re.compile(r"\[(demo/)?(\d\d_\w+)\](?=\()")  # a lesson or an exercise by its file
 EXPLAINED = re.compile(r"\| (demo|exercise) (\d\d) \|$", re.M)  # where the glossary says a term is explained
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#]*)(#[^)]*)?\)")
