@@ -18,7 +18,8 @@ def bars(rows, xlabel, limit=None, log=False):
 
     series = list(dict.fromkeys(name for row in rows.values() for name in row))
     height = 0.8 / len(series)
-    _, ax = plt.subplots(figsize=(7.2, 0.7 + len(rows) * (0.14 + 0.2 * len(series))), layout="constrained")
+    size = 7.2, 0.9 + len(rows) * (0.14 + 0.2 * len(series))  # inches
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
     for place, name in enumerate(series):
         y = np.arange(len(rows)) + height * (place - (len(series) - 1) / 2)
         numbers = [row.get(name, np.nan) for row in rows.values()]
@@ -33,13 +34,17 @@ def bars(rows, xlabel, limit=None, log=False):
     if limit is not None:
         ax.axvline(limit, color="gray", linestyle=":")
     if len(series) > 1:
-        ax.legend(frameon=False, ncols=len(series), loc="lower left", bbox_to_anchor=(0, 1), fontsize=8)
+        figure.legend(frameon=False, ncols=len(series), loc="outside upper center")
     return ax
 
 
 def curves(lines, x, xlabel, ylabel, log=False):
     """Draw a curve for each of {name: numbers} over the same `x`."""
-    ax = plot_curves(lines, x, xlabel, ylabel, legend="above")
+    import matplotlib.pyplot as plt  # slow to import
+
+    figure, ax = plt.subplots(figsize=(7.2, 4), layout="constrained")
+    plot_curves(lines, x, xlabel, ylabel, ax, legend=None)
+    figure.legend(frameon=False, ncols=3, loc="outside upper center")
     if log:
         ax.set(xscale="log", yscale="log")
     return ax
