@@ -110,7 +110,7 @@ def playground_html():
     """Return the playground with all pretrained models, which it loads from files of the site."""
     snapshots = [
         {"update": update} | judge(pretrained.restore(*export.read("additive", update)))
-        for update in export.SNAPSHOTS
+        for update in (*export.SNAPSHOTS, None)  # the last is the finished model
     ]
     data = {"files": f"{MODELS}/", "share": True, "snapshots": snapshots}
     shown = playground(pretrained.MODELS, alt=ALT, **data)

@@ -16,6 +16,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.githubpages"]
 
 # Pages and notebooks. Nothing is executed: a page shows the outputs stored in its notebook.
 nb_execution_mode = "off"
+nb_code_prompt_show, nb_code_prompt_hide = "Show the {type}", "Hide the {type}"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 exclude_patterns = ["README.md", "results"]  # other pages include parts of these

@@ -14,7 +14,8 @@ from utils.text import encoded_reviews
 
 OPENING = "the restaurant was amazing but the service was slow"
 FRENCH = ["le", "restaurant", "était", "incroyable", "mais", "le", "service", "était", "lent"]
-SNAPSHOTS = [{"update": update, "loss": 5 - i, "error": 0.9} for i, update in enumerate(export.SNAPSHOTS)]
+UPDATES = (*export.SNAPSHOTS, None)
+SNAPSHOTS = [{"update": update, "loss": 5 - i, "error": 0.9} for i, update in enumerate(UPDATES)]
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +221,7 @@ def test_the_training_slider_shows_snapshots(opened):
     )
     assert written(opened) == early.tokens
     slider.press("End")
+    opened.get_by_text("loss 2.00 nats per token").wait_for()
     opened.locator(".tgt [role=option]", has_text="incroyable").wait_for()
     assert written(opened) == FRENCH
 

@@ -260,9 +260,9 @@ class AttentionExplorer extends HTMLElement {
     return el("div", {}, words, more);
   }
 
-  // A slider over snapshots of the training, above its two curves.
+  // A slider over snapshots of the training, above its two curves. The last one is the finished model.
   training(snapshots) {
-    const last = snapshots.length;
+    const last = snapshots.length - 1;
     const curve = (name, top) => {
       const points = snapshots.map((row, i) => `${(i / last) * 100},${30 - (28 * row[name]) / top}`);
       return draw("polyline", { points: points.join(" "), class: name, "vector-effect": "non-scaling-stroke" });
@@ -281,9 +281,9 @@ class AttentionExplorer extends HTMLElement {
       const i = this.snapshot ?? last;
       if (Number(input.value) !== i) input.update(i);
       for (const end of ["x1", "x2"]) this.mark.setAttribute(end, (i / last) * 100);
-      facts.replaceChildren(...(i === last ? ["Move the slider back to see how attention emerges."] : [
-        el("b", { class: "loss" }, `loss ${snapshots[i].loss.toFixed(2)} nats per token`), " · ",
-        el("b", { class: "error" }, `alignment error ${snapshots[i].error.toFixed(2)}`)]));
+      facts.replaceChildren(el("b", { class: "loss" }, `loss ${snapshots[i].loss.toFixed(2)} nats per token`), " · ",
+        el("b", { class: "error" }, `alignment error ${snapshots[i].error.toFixed(2)}`),
+        i === last ? ". Move the slider back to see how attention emerges." : "");
     };
     this.learned();
     return el("div", { class: "training" }, label, chart, facts);
@@ -878,7 +878,7 @@ class AttentionExplorer extends HTMLElement {
       output: clamp(number("O", 1), 0.25, 4), seed: number("r", 0), head: "", forced: {}, snapshot: null });
     if (shown.length) this.shown = shown;
     if (/^[0-3]$/.test(state.get("h"))) this.head = state.get("h");
-    if (state.has("u")) this.snapshot = clamp(Math.floor(number("u", 0)), 0, this.data.snapshots.length - 1);
+    if (state.has("u")) this.snapshot = clamp(Math.floor(number("u", 0)), 0, this.data.snapshots.length - 2);
     const valid = (row) => Array.isArray(row) && row.length === words.length + 1 && row.every((w) => w >= 0 && w <= 1);
     for (const [key, rows] of Object.entries(json("e")).filter(([key]) => this.models[key]))
       for (const [step, row] of Object.entries(rows)) if (valid(row)) (this.edits[key] ||= {})[step] = row;

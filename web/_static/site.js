@@ -15,6 +15,12 @@ addEventListener("load", () => {
   reach();
 });
 
+// Paper shows the outputs that are folded on the screen.
+for (const when of ["beforeprint", "afterprint"])
+  addEventListener(when, () => {
+    for (const output of document.querySelectorAll("details.hide")) output.open = when === "beforeprint";
+  });
+
 // Every listing has a button that copies it.
 addEventListener("load", () => {
   for (const listing of document.querySelectorAll("div.highlight")) {
