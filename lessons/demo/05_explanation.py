@@ -142,7 +142,8 @@ r"""
 
 **What happened.** The ignored context leaves the map dull: what the weights choose never reaches the output,
 so nothing ever teaches them. The stale state goes round in circles, because the same last word always gives
-the same row. And without a mask, much of the light falls on padding.
+the same row. And without a mask, part of the light falls on padding: enough to turn the fresh bread into red
+wine.
 """
 
 # %% claim
@@ -154,7 +155,7 @@ assert (
 )
 assert len(set(panels["state never updated"][2])) <= 7, "in circles"
 assert panels["padding not masked"][0][:, -1].mean() > 0.1 and abs(panels["no bug"][0][:, -1].mean()) < 1e-3
-assert losses[-1] < losses[0] - 0.2
+assert panels["padding not masked"][2][-2:] == ["vin", "rouge"] and losses[-1] < losses[0] - 0.2
 
 # %% [markdown]
 r"""
