@@ -22,6 +22,7 @@ from utils.explorer import TAG, explore
 from utils.metrics import attention_entropy, coverage
 from utils.models import Seq2Seq, Translation, translate
 from utils.text import EncodedCorpus
+from utils.transformer import Transformer
 
 SRC, TGT = ["we", "liked", "the", "fresh", "bread"], ["nous", "avons", "aimé", "le", "pain", "frais", "(end)"]
 SCORES = torch.tensor(np.random.default_rng(7).normal(size=(7, 5)) * 2, dtype=torch.float32)
@@ -554,8 +555,10 @@ def test_saved_page_translates_without_a_network(letters, offline, tmp_path):
     other.decoder = torch.nn.Identity()
     with pytest.raises(ValueError, match="expected vocabularies of .* for 'model', got .205, 292."):
         explore((WEIGHTS, SRC, TGT)).save(tmp_path / "none.html", model=models["dot"])
-    with pytest.raises(ValueError, match="the page has no Python"):
-        explore((WEIGHTS, SRC, TGT)).save(tmp_path / "none.html", model=other, encoded=encoded)
+    tied = Transformer(5, 5, hidden_dim=8, heads=2, ff_dim=8, tied=True)
+    for model in (other, tied):
+        with pytest.raises(ValueError, match="without tied embeddings, .* the page has no Python"):
+            explore((WEIGHTS, SRC, TGT)).save(tmp_path / "none.html", model=model, encoded=encoded)
 
 
 class Mine(Seq2Seq):
@@ -644,6 +647,7 @@ LIVE = """from utils.explorer import explore
 from utils.models import Seq2Seq
 from utils.data import Corpus, Split
 from utils.text import EncodedCorpus
+from utils.transformer import Transformer
 split = Split(["she loves cats", "he sees dogs"], ["elle aime les chats", "il voit des chiens"])
 encoded = EncodedCorpus(Corpus("tiny", "en", "fr", {"train": split}, "words", "none", "none"))
 model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "dot", embed_dim=6, hidden_dim=8)"""

@@ -313,8 +313,9 @@ class Explorer:
             shown = self._with(model, encoded or encoded_reviews())
             if shown is None:
                 raise ValueError(
-                    "expected a Seq2Seq or a Transformer of utils, trained on words that spaces separate, "
-                    "because the page has no Python: save without a model, or use live in a notebook"
+                    "expected a Seq2Seq or a Transformer of utils without tied embeddings, trained on words "
+                    "that spaces separate, because the page has no Python: save without a model, or use live "
+                    "in a notebook"
                 )
         title = html.escape(" ".join(self._words()))
         page = (
@@ -401,11 +402,10 @@ class Explorer:
 
 
 def _runs_in_a_page(model):
-    """Return whether engine.js computes what this model does."""
-    if type(model) is Transformer:
-        return True
-    decoder, encoder = getattr(model, "decoder", None), getattr(model, "encoder", None)
-    return type(model) is Seq2Seq and type(encoder) is Encoder and type(decoder) in (Decoder, BahdanauDecoder)
+    """Return whether engine.js computes what this model does. It knows no tied embeddings."""
+    parts = (type(getattr(model, "encoder", None)), type(getattr(model, "decoder", None)))
+    recurrent = type(model) is Seq2Seq and parts in ((Encoder, Decoder), (Encoder, BahdanauDecoder))
+    return (recurrent or type(model) is Transformer) and not model.config["tied"]
 
 
 def _largest(row, tokens, count=3):
