@@ -6,7 +6,8 @@ import zipfile
 from pathlib import Path
 
 from grading.pipeline.collect import CANVAS, MOODLE
-from grading.pipeline.result import NOT_GRADABLE, clean
+from grading.pipeline.result import NOT_GRADABLE
+from grading.pipeline.run import known_as
 
 
 def name_in_zip(student, assignment, platform="", name=""):
@@ -25,17 +26,18 @@ def write_zip(run, out):
     ready, waiting = [], []
     run.refresh_pages()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as file:
-        for student in run.everybody():
-            standing, status = run.standings.get(clean(student)), run.status(student)
-            page = run.place(clean(student), run.coursedir.feedback_directory) / f"{run.name}.html"
+        for folder in run.everybody():
+            student = known_as(folder)
+            standing, status = run.standings.get(student), run.status(folder)
+            page = run.place(student, run.coursedir.feedback_directory) / f"{run.name}.html"
             final = status == NOT_GRADABLE or (standing and standing.total is not None)
             if not final or not page.is_file():
-                waiting.append(clean(student))
+                waiting.append(student)
                 continue
             noted = []
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                found = json.loads((run.place(student) / "collected.json").read_text("utf-8"))
+                found = json.loads((run.place(folder) / "collected.json").read_text("utf-8"))
                 noted = [found["platform"], found["from"]]
-            file.write(page, name_in_zip(clean(student), run.name, *noted))
-            ready.append(clean(student))
+            file.write(page, name_in_zip(student, run.name, *noted))
+            ready.append(student)
     return ready, waiting
