@@ -21,7 +21,7 @@ from grading.sandbox.limits import PICTURE, PICTURES, TEXT
 
 GRADED, NOT_GRADABLE, FAILED = "graded", "not gradable", "failed, needs a person"
 NOT_YET = "not graded yet"  # only in reports
-ALL_SOURCES, ALL_OUTPUTS = 500_000, 4_000_000  # letters of a notebook that a result keeps
+ALL_SOURCES, ALL_OUTPUTS = 200_000, 4_000_000  # letters of a notebook that a result keeps
 WIDEST = 4_000  # pixels of a picture
 NO_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # what files and databases refuse
 CUT = "\n... (the rest was left out)"
