@@ -6,7 +6,7 @@ except ImportError:  # Windows
     resource = None
 
 MEMORY = 4 * 2**30  # bytes of address space a process
-PROCESSES, FILES, FILE_SIZE, SCRATCH = 64, 256, 64 * 2**20, 256 * 2**20
+PROCESSES, FILES, FILE_SIZE, SCRATCH = 64, 256, 64 * 2**20, 128 * 2**20
 TEXT, PICTURES = 20_000, 8  # what is kept of a cell's output: letters, and pictures
 PICTURE = 400_000  # bytes
 USERS = 256  # ids of a sandbox and those that are forked from it

@@ -10,8 +10,8 @@ changes nothing outside of itself, whatever it does with the means of Linux as t
 is not promised: that the kernel has no holes (a sandbox is one process boundary, not a machine of its
 own); that nothing can be told from how long the processor, which is shared, takes; that code was written
 by the one who hands it in. And the process that holds the answers is the student's: whether an answer
-changes its inputs in place, or mixes devices, is reported by that process, so a notebook that wraps its
-answers such that no such thing can be seen counts as one that does no such thing.
+changes its inputs in place, mixes devices, or calls `step` too often is reported by that process, so a
+notebook that wraps its answers such that no such thing can be seen counts as one that does no such thing.
 """
 
 import json
