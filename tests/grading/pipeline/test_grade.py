@@ -14,7 +14,7 @@ from grading.judge.judge import examine
 from grading.judge.registry import mistakes_of
 from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.grade import grade
-from grading.pipeline.result import FAILED
+from grading.pipeline.result import FAILED, GRADED, Result
 from grading.pipeline.returned import graded_notebook
 from grading.sandbox.calls import call
 from grading.sandbox.client import Lost, Sandbox, bubblewrap
@@ -260,3 +260,12 @@ def test_an_answer_that_was_wrong_once_gains_nothing_by_ending_the_process(kille
         report = grade("mallory.ipynb", sandbox, short, 3, data)
         assert [check.points for check in report.checks] == [points, 0] and not sandbox.attempts
     assert "ended the process" in report.checks[1].message
+
+
+def test_a_page_says_that_its_notebook_was_not_sandboxed():
+    exercise = assignments()["02_attention"]
+    pages = [
+        graded_notebook(Result(GRADED, exercise.name, sandboxed=sandboxed), exercise.notebook)
+        for sandboxed in (True, False)
+    ]
+    assert ["**Not sandboxed.**" in str(page) for page in pages] == [False, True]
