@@ -228,6 +228,34 @@ def plot_curves(curves, x, xlabel, ylabel, ax=None, legend="inside"):
     return finish(ax, legend)
 
 
+def plot_shaded(rows, width=78):
+    """Draw texts whose words are shaded by their weight, one below the other.
+
+    `rows` maps a title, such as the word that is written, to (weights, tokens): one weight from 0 to 1 per
+    token. Lines break after about `width` characters. Returns the Axes.
+    """
+    lines = []  # of a title, or of (start, token, weight)
+    for title, (weights, tokens) in rows.items():
+        lines += [title, []]
+        for token, weight in zip(tokens, to_numpy(weights), strict=True):
+            start = lines[-1][-1][0] + len(lines[-1][-1][1]) + 1 if lines[-1] else 0
+            if start + len(token) > width:
+                lines.append([])
+                start = 0
+            lines[-1].append((start, token, weight))
+    ax = _subplots(width * 0.105, len(lines) * 0.31)[0, 0]
+    for y, line in enumerate(lines):
+        if isinstance(line, str):
+            ax.text(0, y, line, weight="bold", size=11, va="center", color="#07624f")
+            continue
+        for start, token, weight in line:
+            shade = {"facecolor": (0.9, 0.54, 0.1, weight), "edgecolor": "none", "boxstyle": "round,pad=0.2"}
+            ax.text(start, y, token, family="monospace", size=10, va="center", bbox=shade)
+    ax.set(xlim=(-1, width + 1), ylim=(len(lines) - 0.4, -0.6))
+    ax.axis("off")
+    return ax
+
+
 class Figure:
     """A PNG image of a figure with alternative text, for notebooks, HTML exports and web pages.
 

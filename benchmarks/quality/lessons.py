@@ -60,20 +60,13 @@ def bottleneck(names, seed, **kind):
 
 def beyond_translation(names, seed, task, attention):
     """Train one model of demo 06 on a task, and judge it on the test split."""
-    model, seconds = _timed(names["pupil" if task == "questions" else "journalist"], attention, seed)
+    model, seconds = _timed(names["learn"], task, attention, seed)
     run = {"cpu_seconds": seconds}
     if task == "questions":
-        run["right"] = names["right_by_clauses"](model)
-    else:
-        texts = [" ".join(done.tokens) for done in names["write"](model)]
-        run["overall"] = names["score"](texts)
-        run["by_sentences"] = [names["score"](texts, n)[0] for n in range(1, 6)]
-    if attention != "initial" and task == "questions":
-        run["pointing"], run["table"] = names["pointing"](model)
-        run["covered"] = names["covered"](model)
-    elif attention != "initial":
-        run["fed"] = names["feeding"](model)
-    return run
+        return run | {"right": names["right_by_clauses"](model)}
+    texts = [" ".join(done.tokens) for done in names["write"](model)]
+    run["by_sentences"] = [names["score"](texts, n)[0] for n in range(1, 6)]
+    return run | ({"fed": names["feeding"](model)} if attention != "initial" else {})
 
 
 @dataclass(frozen=True)
@@ -98,11 +91,9 @@ EXPERIMENTS = {
     "06_beyond_translation": Experiment(
         beyond_translation,
         lambda names: [
-            {"task": task, "attention": kind}
-            for task in ("questions", "summaries")
-            for kind in names["ATTENTIONS"]
+            {"task": task, "attention": kind} for task in names["CORPORA"] for kind in names["ATTENTIONS"]
         ],
-        ("SIZES", "QUESTIONS", "SUMMARIES"),
+        ("SIZES", "BUDGETS"),
     ),
 }
 

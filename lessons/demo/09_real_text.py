@@ -16,7 +16,7 @@ You will
   like later,
 - **judge** the difference by length, and read maps of sentences that are in no corpus.
 
-About 45 minutes. Running everything takes about two minutes, most of it for two models that learn. Before
+About 50 minutes. Running everything takes about two minutes, most of it for two models that learn. Before
 each result there is a question: answer it before you run the cell.
 
 The captions, **Multi30K** (Elliott et al. 2016), are downloaded on first use, 1.3 MB. They may be used for

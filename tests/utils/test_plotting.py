@@ -16,6 +16,7 @@ from utils.plotting import (  # noqa: E402
     plot_curves,
     plot_intervals,
     plot_maps,
+    plot_shaded,
 )
 
 WEIGHTS = np.array([[0.12, 0.7, 0.18], [0.55, 0.049, 0.401]])
@@ -216,3 +217,13 @@ def test_figure_carries_its_alternative_text():
     assert 'alt="a map: &quot;aime&quot; looks at &lt;she&gt;"' in page
     assert "data:image/png;base64," in page
     assert figure.png.startswith(b"\x89PNG")
+
+
+def test_shaded_texts_have_each_word_with_its_weight_and_break_lines():
+    weights, words = [0.1, 0.9, 0.25], ["the", "soup", "slowly"]
+    ax = plot_shaded({"soupe": (torch.tensor(weights), words)}, width=10)
+    title, *texts = ax.texts
+    assert title.get_text() == "soupe" and [text.get_text() for text in texts] == words
+    assert [text.get_bbox_patch().get_facecolor()[3] for text in texts] == pytest.approx(weights)
+    heights = [text.get_position()[1] for text in texts]
+    assert heights[0] == heights[1] < heights[2], "the third word doesn't fit"
