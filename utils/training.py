@@ -26,6 +26,8 @@ from utils.models import evaluating
 from utils.text import PAD_ID, Batch
 
 SCHEDULES = ("one_cycle", "inverse_sqrt")
+# What trainings had before these settings existed.
+UNNAMED = {"schedule": "one_cycle", "warm_up": 1_000, "average": 1, "tied": False}
 WARM_UP = 0.2  # share of the updates in which the learning rate of "one_cycle" rises
 
 
@@ -530,7 +532,7 @@ class Trainer:
         if "identity" not in state:
             raise ValueError("the saved training has another format")
         saved, own = (
-            part | part["model"] | {"model": part["model"]["class"]}
+            UNNAMED | part | part["model"] | {"model": part["model"]["class"]}
             for part in (state["identity"], self._identity())
         )
         differences = ", ".join(
@@ -548,7 +550,8 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.history = History(list(state["history"]))
         self.losses = [torch.tensor(loss, device=self.device) for loss in state["losses"]]
-        for name in ("best", "recent", "stale", "update", "seconds", "cpu_seconds", "tokens"):
+        self.recent = state.get("recent", [])
+        for name in ("best", "stale", "update", "seconds", "cpu_seconds", "tokens"):
             setattr(self, name, state[name])
         _set_random_state(state["random"], self.device)
 

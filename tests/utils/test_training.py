@@ -411,6 +411,20 @@ def test_a_checkpoint_of_another_training_raises(encoded, tmp_path, message):
     assert path.read_bytes() == before
 
 
+def test_a_checkpoint_of_before_a_setting_resumes(encoded):
+    trainer, other = make_trainer(encoded), make_trainer(encoded)
+    trainer.fit(limit=6)
+    state, whole = (copy.deepcopy(trainer.state_dict()) for _ in range(2))
+    del state["recent"]
+    for name in ("schedule", "warm_up", "average"):
+        del state["identity"][name]
+    del state["identity"]["model"]["tied"]
+    trainer.load_state_dict(whole)
+    expected = trainer.fit().column("train_loss")
+    other.load_state_dict(state)
+    assert other.fit().column("train_loss") == expected
+
+
 def test_a_limit_needs_a_checkpoint(encoded):
     with pytest.raises(ValueError, match="name a checkpoint"):
         train(make(encoded), encoded, 6, limit=3)
