@@ -27,6 +27,7 @@ PALETTE = [
 ]  # fmt: skip
 COLORS = dict(zip(NAMES, [PALETTE[0], PALETTE[9], *PALETTE[1:6], "#404040"], strict=True))
 MARKERS = "o*s^DvPX"
+SHOWN = 80  # pixels per inch of a figure on the screen
 STYLES = {
     label: {"color": COLORS[name], "marker": marker}
     for (name, label), marker in zip(NAMES.items(), MARKERS, strict=True)
@@ -260,11 +261,11 @@ class Figure:
     """A PNG image of a figure with alternative text, for notebooks, HTML exports and web pages.
 
     `ax` is any Axes of the figure, which is closed. `alt` describes the picture in words. The image is shown
-    with at most 80 pixels per inch, so a larger `dpi` makes it sharper. `colors`, at most 256, reduces the
-    palette, which shrinks the file to about a quarter.
+    with 80 pixels per inch and has `dpi`, by default twice as many, for sharp screens. `colors`, at most 256,
+    reduces the palette, which shrinks the file to about a quarter.
     """
 
-    def __init__(self, ax, alt, dpi=80, colors=None):
+    def __init__(self, ax, alt, colors=None, dpi=2 * SHOWN):
         import matplotlib.pyplot as plt
 
         figure = ax.figure
@@ -275,7 +276,7 @@ class Figure:
             picture = Image.open(data).convert("RGB").quantize(colors)
             data = BytesIO()
             picture.save(data, format="png", optimize=True)
-        self.png, self.alt, self.width = data.getvalue(), alt, round(figure.get_figwidth() * min(dpi, 80))
+        self.png, self.alt, self.width = data.getvalue(), alt, round(figure.get_figwidth() * SHOWN)
 
     def _repr_html_(self):
         source = b64encode(self.png).decode()

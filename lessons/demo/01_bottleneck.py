@@ -163,7 +163,6 @@ Figure(
     "BLEU against the number of clauses. All three curves start near 100. The initial context falls steeply "
     "after one clause, the fixed context after two, and attention stays near 100 up to five clauses. Beyond "
     "five clauses, longer than in training, all three fall.",
-    dpi=160,
 )
 
 # %% [markdown]
@@ -280,7 +279,6 @@ Figure(
     "Share of right next words by place, in reviews of five clauses. Attention stays near one. The fixed "
     "context starts near one, falls over the first ten words and stays well above the curve for a wrong "
     "source. The initial context falls lower.",
-    dpi=160,
 )
 
 # %% [markdown]
@@ -367,7 +365,6 @@ Figure(
     "Share of source words that a probe finds in the summary, by place. The curves of the trained and the "
     "untrained encoder are high at both ends and low in the middle, near the curve of always "
     "guessing the most frequent word.",
-    dpi=160,
 )
 
 # %% [markdown]
@@ -430,7 +427,6 @@ Figure(
     ax,
     "BLEU against the number of clauses. With a fixed context, wider vectors give higher curves, but each of "
     "them falls. Attention with 48 numbers stays above all of them.",
-    dpi=160,
 )
 
 # %% [markdown]

@@ -175,7 +175,6 @@ Figure(
     "dashed query lies between Je and suis. Right: the three weights against the angle of the query. Suis "
     "leads from -45 to about 60 degrees, Je from there to 180 degrees and beyond. Étudiant has its largest "
     "weight near -105 degrees, where the query points down and to the left.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -483,7 +482,6 @@ Figure(
     plot_maps(panels, columns=2, size=(4.8, 3.8)),
     "Two maps of 9 French by 9 English words on one color scale. Untrained, each row is nearly even. "
     "Trained, each row has one bright cell, on the diagonal.",
-    dpi=90,
 )
 
 # %% [markdown]
@@ -601,7 +599,6 @@ Figure(
     axes[0],
     "Three panels against d from 4 to 1024. For plain dot products, the spread grows, the largest weight "
     "rises towards 1, and the gradient shrinks. For scaled ones, all three stay level.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -640,7 +637,6 @@ Figure(
     ax,
     "Three weights against temperature. At low temperature suis has weight 1 and the others 0. With rising "
     "temperature they approach each other and meet at one third.",
-    dpi=110,
 )
 
 # %% [markdown]

@@ -283,7 +283,6 @@ Figure(
     plot_by_length(scores, unit="clauses"),
     "BLEU at one to five clauses. The curves of the four kinds of attention lie on top of each other near "
     "100. The fixed context falls steadily, and the initial state falls faster.",
-    dpi=160,
 )
 
 # %% [markdown]
@@ -339,7 +338,6 @@ Figure(
     "Share of words recalled in four bands of training frequency. All kinds of attention stay near one. The "
     "fixed context recalls fewer of the rarest words than of the most frequent ones, and the initial state "
     "fewer still.",
-    dpi=160,
 )
 
 # %% [markdown]

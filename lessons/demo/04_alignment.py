@@ -111,7 +111,6 @@ Figure(
     "Three maps of 14 French by 12 English words on one color scale, with gold frames. Even: the "
     "same dark color everywhere. Untrained: nearly the same. Trained: one bright cell per row, nearly all of "
     "them inside their frames.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -224,7 +223,6 @@ Figure(
     "Three curves at 0, 50, 100, 200, 400 and 800 updates and at the end. The loss falls all the time. The "
     "alignment error stays near 0.95 up to 200 updates and then falls steeply. The entropy falls, rises "
     "again, and then falls to the end.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -301,7 +299,6 @@ Figure(
     ax,
     "Mean entropy by class of words for two seeds. Adjectives have the lowest in both and auxiliaries nearly "
     "the highest. The second seed lies higher, above all for articles and negations.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -361,7 +358,6 @@ Figure(
     finish(ax),
     "Three boxes of coverage. Left out: mostly below 0.4, with a whisker to 0.7. Once: a narrow box at 1. "
     "Twice or more: from 1 to 5, with a whisker to 12.",
-    dpi=110,
 )
 
 # %% [markdown]

@@ -133,7 +133,6 @@ Figure(
     "Four maps of the review about the tired wife and the fresh bread. Context ignored: dull all over. "
     "State never updated: the same few rows again and again. Padding not masked: like the map without a bug, "
     "but dimmer, with light in the last column. No bug: one bright cell in each row.",
-    dpi=90,
 )
 
 # %% [markdown]

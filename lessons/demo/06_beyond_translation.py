@@ -157,7 +157,6 @@ Figure(
     ax,
     "A map with one row per question and one column per word of the review. Each row has its light on the "
     "answer: cold, soup and waiters.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -222,7 +221,6 @@ Figure(
     ax,
     "Share of right answers for reviews of one to five clauses, with and without attention: means and three "
     "seeds each. With attention it falls from 1 to 0.7, without from 0.4 to 0.2.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -259,7 +257,6 @@ Figure(
     ax,
     "A map with one row per question and one column per word of the review. The two rows of how are nearly "
     "alike, with their light on amazing and slow; so are the two of what, on restaurant and service.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -448,7 +445,6 @@ Figure(
     ax,
     "F1 of points for reviews of one to five sentences, with and without attention: three seeds each. With "
     "attention it stays near 1; without it starts nearly as high and falls to about 0.6.",
-    dpi=110,
 )
 
 # %% [markdown]
@@ -487,7 +483,7 @@ names = {
     words[place]: (weights[place], review) for _, place in sorted(desk.links[row], key=lambda link: link[1])
 }
 Figure(plot_shaded(names), "The review, once for each word of a name in its summary. Each time, "
-       "the word itself is shaded, and most other words are white.", dpi=110)  # fmt: skip
+       "the word itself is shaded, and most other words are white.")  # fmt: skip
 
 # %% [markdown]
 r"""

@@ -440,7 +440,7 @@ for ax, done in zip(axes, written, strict=True):
     looks = [done.src_tokens[place] for place in weights.argmax(-1)]  # where each weighs most
     print(*done.src_tokens, "\n    writes  ", *done.tokens, "\n    looks at", *looks)
 Figure(axes[0], "Three attention maps of German sentences and what the model writes for them. Bright cells "
-       "run near the diagonal at first; further on, several rows look at the same word.", dpi=64)  # fmt: skip
+       "run near the diagonal at first; further on, several rows look at the same word.")  # fmt: skip
 
 # %% [markdown]
 r"""

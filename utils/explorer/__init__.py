@@ -299,7 +299,7 @@ class Explorer:
             for p in panels
         ]
         alt = self.alt or f"{'; '.join(names)}. The text below lists the largest weights of each row."
-        return Figure(ax, alt, dpi=112, colors=64)._repr_html_()
+        return Figure(ax, alt, colors=64, dpi=112)._repr_html_()
 
     def save(self, path, model=None, encoded=None):
         """Write a page that needs no network and no server, and return its path.
