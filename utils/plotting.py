@@ -261,21 +261,18 @@ class Figure:
     """A PNG image of a figure with alternative text, for notebooks, HTML exports and web pages.
 
     `ax` is any Axes of the figure, which is closed. `alt` describes the picture in words. The image is shown
-    with 80 pixels per inch and has `dpi`, by default twice as many, for sharp screens. `colors`, at most 256,
-    reduces the palette, which shrinks the file to about a quarter.
+    with 80 pixels per inch and has `dpi`, by default twice as many, for sharp screens. A palette of `colors`,
+    at most 256, shrinks the file to about a quarter.
     """
 
-    def __init__(self, ax, alt, colors=None, dpi=2 * SHOWN):
+    def __init__(self, ax, alt, colors=256, dpi=2 * SHOWN):
         import matplotlib.pyplot as plt
 
         figure = ax.figure
-        data = BytesIO()
-        figure.savefig(data, format="png", dpi=dpi, facecolor="white")
+        drawn, data = BytesIO(), BytesIO()
+        figure.savefig(drawn, format="png", dpi=dpi, facecolor="white")
         plt.close(figure)
-        if colors:
-            picture = Image.open(data).convert("RGB").quantize(colors)
-            data = BytesIO()
-            picture.save(data, format="png", optimize=True)
+        Image.open(drawn).convert("RGB").quantize(colors).save(data, format="png", optimize=True)
         self.png, self.alt, self.width = data.getvalue(), alt, round(figure.get_figwidth() * SHOWN)
 
     def _repr_html_(self):
