@@ -53,10 +53,12 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m utils.cli_train",
         description="Train a translator, or resume its training, then translate with it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for setting, kind in setting_types().items():
         how = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
-        help_ = setting.metadata["help"] + (f" (default: {setting.default})" if setting.default else "")
+        default = "" if setting.default is None else f" (default: {setting.default})"
+        help_ = setting.metadata["help"] + default
         parser.add_argument(_option(setting.name), **how, default=argparse.SUPPRESS, help=help_)
     parser.add_argument("--preset", choices=PRESETS, help="settings that translate well for their cost")
     parser.add_argument("--limit", type=int, help="stop after this many updates; the same command resumes")
