@@ -28,7 +28,15 @@ from utils.data.download import cache_folder, disk_errors, replacing
 from utils.metrics import Score, bleu
 from utils.models import RECURRENT, Seq2Seq, translate
 from utils.text import EncodedCorpus
-from utils.training import SCHEDULES, History, load_checkpoint, seed_everything, train
+from utils.training import (
+    SCHEDULES,
+    History,
+    TrainConfig,
+    load_checkpoint,
+    seed_everything,
+    settings_of_result,
+    train,
+)
 from utils.transformer import Transformer
 
 MODELS = (*RECURRENT, "transformer")
@@ -158,8 +166,7 @@ class RunConfig:
     @property
     def identity(self):
         """The settings that may not change when a run is resumed, as a dict."""
-        free = ("patience",) if self.average > 1 else ("patience", "validate_every")
-        return {name: value for name, value in asdict(self).items() if name not in free}
+        return settings_of_result(self)
 
     @property
     def name(self):
@@ -347,22 +354,13 @@ def train_run(config, limit=None, progress=True, device=None, bf16=None):
     model = make_model(config, encoded).to(device)
     if bf16 is None:
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    settings = {f.name: getattr(config, f.name) for f in fields(TrainConfig) if hasattr(config, f.name)}
     stored = disk_errors("the run could not be read or stored", config.folder)
     with stored, _locked(config) if first else nullcontext():
         train(
             model,
             encoded,
-            updates=config.updates,
-            batch_tokens=config.batch_tokens,
-            learning_rate=config.learning_rate,
-            max_norm=config.max_norm,
-            seed=config.seed,
-            validate_every=config.validate_every,
-            patience=config.patience or None,
-            label_smoothing=config.label_smoothing,
-            schedule=config.schedule,
-            warm_up=config.warm_up,
-            average=config.average,
+            **settings | {"patience": config.patience or None},
             autocast="bfloat16" if bf16 else None,
             evaluate=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
             checkpoint=config.folder / CHECKPOINT,

@@ -64,6 +64,15 @@ def validation_loss(model, encoded, split="valid"):
     return total / tokens
 
 
+def settings_of_result(config):
+    """Return those settings of a `TrainConfig` or a `RunConfig` that change the result, as a dict.
+
+    `validate_every` is one of them if weights are averaged, because these are the weights at validations.
+    """
+    free = ("patience",) if config.average > 1 else ("patience", "validate_every")
+    return {name: value for name, value in asdict(config).items() if name not in free}
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """The settings of a training.
@@ -122,8 +131,7 @@ class TrainConfig:
     @property
     def identity(self):
         """The settings that change the result, as a dict."""
-        free = ("patience",) if self.average > 1 else ("patience", "validate_every")
-        return {name: value for name, value in asdict(self).items() if name not in free}
+        return settings_of_result(self)
 
     @property
     def validation_interval(self):
