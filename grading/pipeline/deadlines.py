@@ -4,6 +4,7 @@ import math
 import tomllib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -81,8 +82,13 @@ def _time(value, what, zone):
 class DeadlinesPlugin(LateSubmissionPlugin):
     """nbgrader's plugin for late submissions, with the penalty of the file. Without one, it is nbgrader's."""
 
+    @cached_property
+    def penalty(self):
+        """What the file says of the penalty, read once for all notebooks."""
+        return read(self.config.CourseDirectory.root).penalty
+
     def late_submission_penalty(self, student_id, score, total_seconds_late):
-        penalty = read(self.config.CourseDirectory.root).penalty
+        penalty = self.penalty
         if not penalty:
             return super().late_submission_penalty(student_id, score, total_seconds_late)
         if total_seconds_late <= 60 * penalty.get("grace_minutes", 0):
