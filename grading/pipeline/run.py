@@ -33,7 +33,7 @@ from grading.sandbox.client import visible_inside
 
 # nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
 EXCHANGE_FILES = ("timestamp.txt", "submission_secret.txt")
-ELSEWHERE = "not from the exchange "  # how they begin if a submission came in another way
+NO_EXCHANGE = "not from the exchange "  # how they begin if a submission came in another way
 LONGEST_NAME = 100  # bytes of a student's
 
 
@@ -334,7 +334,7 @@ class Run:
             text, copy = _small_text(self.place(student) / name), self.place(student, step) / name
             if text is None and page:
                 kept = _small_text(copy) or ""
-                text = kept if kept.startswith(ELSEWHERE) else f"{ELSEWHERE}{secrets.token_hex(16)}"
+                text = kept if kept.startswith(NO_EXCHANGE) else f"{NO_EXCHANGE}{secrets.token_hex(16)}"
             if text is None:
                 copy.unlink(missing_ok=True)
             else:
