@@ -12,6 +12,7 @@ import numpy as np
 from grading.judge.message import evidence, find_fault
 from grading.judge.recognize import recognize
 from grading.judge.registry import find_check
+from grading.judge.shown import grids
 from grading.sandbox import calls
 from grading.sandbox.cases import Outcome
 
@@ -20,7 +21,7 @@ from grading.sandbox.cases import Outcome
 class Verdict:
     """What is said of an answer: `mistake` names a known misconception, `sentence` says what is wrong
     and `evidence` shows the smallest input where it can be seen, without its numbers where students may
-    not know them (`visible` False).
+    not know them (`visible` False). `grids` has its tensors that differ, for a page.
     """
 
     passed: bool
@@ -28,6 +29,7 @@ class Verdict:
     sentence: str = ""
     evidence: str = ""
     visible: bool = False
+    grids: tuple = ()
 
     def __str__(self):
         return f"{self.sentence}\n{self.evidence}".strip()
@@ -62,6 +64,7 @@ def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
         sentence=known.sentence if known else (fault.text if visible else fault.hidden or fault.text),
         evidence=evidence(this, drawn[shown], expected[shown], got[shown]),
         visible=visible,
+        grids=grids(this, drawn[shown], expected[shown], got[shown]),
     )
 
 

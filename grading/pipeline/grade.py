@@ -2,13 +2,14 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from grading.judge.judge import Verdict, draw, examine
-from grading.judge.message import STOPPED
+from grading.judge.message import NOT_WRITTEN, STOPPED
 from grading.judge.registry import find_check
+from grading.judge.shown import PROBE_SEED, PROBES, behavior
 from grading.pipeline.assignments import (
     ELSEWHERE,
     find_assignment,
@@ -24,6 +25,8 @@ from grading.sandbox.limits import MEMORY
 
 RESTARTS = 3  # so often a cell may end the process that runs it, and the others still count
 DIFFERS = "It was wrong when it was first asked, and right later: its results should be the same each time."
+MISSING = "there is no {} in the notebook: its cell is missing, or it failed."
+PROBE_SECONDS = 10  # for the probes of a check
 END = ""  # the name of the snapshot after the last cell
 
 
@@ -158,8 +161,22 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
         elif name in wrong:
             verdict = Verdict(False, sentence=DIFFERS)
         earned = points if verdict.passed else 0
-        graded.append(CheckResult(name, earned, points, readable(str(verdict)), verdict.mistake))
-    return graded
+        graded.append(
+            CheckResult(name, earned, points, readable(str(verdict)), verdict.mistake, verdict.grids)
+        )
+    return [replace(check, behavior=_probe(check, asked[check.name])) for check in graded]
+
+
+def _probe(check, ask):
+    """Return what a wrong answer does with cases that are the same for everybody: a digest for each."""
+    written = not check.message.startswith((NOT_WRITTEN, MISSING.format(check.name)))
+    if check.points == check.max_points or not written:
+        return ()
+    this, ask.left = find_check(check.name), min(ask.left, PROBE_SECONDS)
+    probes = [case for case in draw(this, PROBE_SEED) if case.visible and not case.elsewhere][:PROBES]
+    ask.known = ask._ask(check.name, probes)
+    found = [this.observe(ask, check.name, case) for case in probes]
+    return tuple(behavior(outcome) for outcome in found if not outcome.error or outcome.error[0] != STOPPED)
 
 
 class JudgeError(Exception):
@@ -212,8 +229,7 @@ class _Asked:
                 self.over = f"{lost}."
             if len(outcomes) < len(cases):
                 self.places.pop(0)
-        missing = f"there is no {name} in the notebook: its cell is missing, or it failed."
-        return outcomes + [_stopped(self.over or missing)] * (len(cases) - len(outcomes))
+        return outcomes + [_stopped(self.over or MISSING.format(name))] * (len(cases) - len(outcomes))
 
 
 def _stopped(message):

@@ -29,13 +29,19 @@ CUT = "\n... (the rest was left out)"
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check gave: `message` is for the student, and `mistake` the name of a known mistake."""
+    """What one check gave: `message` is for the student, and `mistake` the name of a known mistake.
+
+    `grids` has what was expected and what came in a visible case, see `judge.shown.grids`. `behavior` has a
+    digest for each probe of a wrong answer: all wrong answers to the same check get the same probes.
+    """
 
     name: str
     points: float
     max_points: float
     message: str = ""
     mistake: str | None = None
+    grids: tuple = ()
+    behavior: tuple = ()
 
 
 @dataclass(frozen=True)

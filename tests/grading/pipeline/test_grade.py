@@ -207,7 +207,8 @@ def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(comma
     result = json.loads(shown)
     assert (status, result["assignment"], result["status"]) == (0, "02_attention", "graded")
     assert (result["score"], result["max_score"]) == (0, MOST)
-    assert {"name", "points", "max_points", "message", "mistake"} == result["checks"][0].keys()
+    names = {"name", "points", "max_points", "message", "mistake", "grids", "behavior"}
+    assert result["checks"][0].keys() == names
     status, shown, said = command("check", tmp_path / "nothing.ipynb")
     assert (status, shown, said.count("\n")) == (2, "", 1) and "there is no" in said
     assert "choose from 0" in command("check", starter, "--assignment", "02_cooking")[2]
