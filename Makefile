@@ -1,6 +1,7 @@
 # Options: make lab PYTHON=python3.12 uses another Python, and make lab ARGS=--no-browser passes on arguments.
 PYTHON ?= python3
 PY := .venv/bin/python
+COURSE := $(PY) -P -m grading
 
 # Each stamp means that .venv holds the packages of one lock. A larger lock includes the smaller ones.
 STUDENTS := .venv/requirements.ok
@@ -18,15 +19,13 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: lab start test notebooks check grade site bench lock clean
 
-# Jupyter keeps its settings in .jupyter/, so settings in the reader's home folder have no effect.
-lab: start
-	PATH="$(CURDIR)/.venv/bin:$$PATH" JUPYTER_CONFIG_DIR="$(CURDIR)/.jupyter" JUPYTER_DATA_DIR="$(CURDIR)/.jupyter/data" \
-	$(PY) -m jupyterlab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir="$(CURDIR)" \
-	my/$(firstword $(sort $(wildcard demo/*.ipynb))) $(ARGS)
+# Open JupyterLab on the first lesson.
+lab: $(STUDENTS)
+	@$(COURSE) lab $(ARGS)
 
 # Copy the notebooks into my/, or update the copies that the reader has not changed.
 start: $(STUDENTS)
-	@$(PY) -m grading start
+	@$(COURSE) start
 
 test: $(TESTS)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
@@ -41,11 +40,12 @@ check: $(TESTS)
 # Grade an example class, in its own course folder.
 grade: $(INSTRUCTORS)
 	$(PY) examples/make_class.py build/class
-	$(PY) -m grading run 02_attention --course build/class $(ARGS)
+	$(COURSE) grade 02_attention --course build/class $(ARGS)
+	@echo "To see this class in Formgrader: .venv/bin/course formgrader --course build/class"
 
 # Build the web edition: open build/site/index.html.
 site: $(TESTS)
-	$(PY) web/build.py $(ARGS)
+	$(COURSE) site $(ARGS)
 
 bench: $(TESTS)
 	$(PY) -m benchmarks $(ARGS)
@@ -59,7 +59,7 @@ lock: $(TESTS)
 	$(COMPILE) requirements.txt --constraint requirements-tests.txt
 
 clean:
-	rm -rf .venv .jupyter/data .jupyter/lab .pytest_cache .ruff_cache build *.egg-info
+	rm -rf .venv .jupyter .pytest_cache .ruff_cache build *.egg-info
 
 # Update a complete environment in place. Create it again if it is missing, broken or half installed.
 # pip would compile all modules one by one, which doubles the time. Students compile what they import.

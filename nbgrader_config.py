@@ -6,7 +6,7 @@ import sys
 c = get_config()
 
 c.CourseDirectory.course_id = "attention"
-c.CourseDirectory.root = os.path.dirname(os.path.abspath(__file__))
+c.CourseDirectory.root = os.environ.get("ATTENTION_CLASS") or os.path.dirname(os.path.abspath(__file__))
 c.CourseDirectory.source_directory = "exercises/solution"
 c.CourseDirectory.release_directory = "exercises/starter"
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 def check_notebook(path):
     """Grade a notebook as it was saved, with all tests, and print points and messages.
 
-    The same as `python -m grading check PATH`, from within a notebook.
+    The same as `course check PATH`, from within a notebook.
     """
     if os.environ.get("ATTENTION_GRADING"):
         print("This notebook is being graded: it does not grade itself as well.")
@@ -19,6 +19,10 @@ def check_notebook(path):
     own = {"ATTENTION_GRADING": "1", "PYTHONPATH": os.path.dirname(os.path.dirname(__file__))}
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **own})
     print(done.stdout or done.stderr)
+
+
+class CourseError(Exception):
+    """A command cannot do what was asked for. The text says why, and what to do."""
 
 
 @contextmanager

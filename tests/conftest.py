@@ -130,7 +130,6 @@ def lab(new_course):
     build(course)
     for name in ("Makefile", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, course)
-    shutil.copytree(ROOT / ".jupyter" / "labconfig", course / ".jupyter" / "labconfig")
     home = course / "home"
     (home / ".jupyter").mkdir(parents=True)
     (home / ".jupyter" / "jupyter_server_config.py").write_text("c.ServerApp.root_dir = '/nowhere'\n")

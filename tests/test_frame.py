@@ -183,12 +183,6 @@ def test_make_asks_for_a_python_that_is_new_enough(tmp_path, python):
     assert not (tmp_path / ".venv").exists()
 
 
-def test_make_lab_opens_the_first_lesson_s_copy():
-    first = min(path.name for path in (ROOT / "demo").glob("*.ipynb"))
-    done = make(ROOT, "--dry-run", "--always-make", "lab", "PY=true")
-    assert f"my/demo/{first}" in done.stdout.splitlines()[-1]
-
-
 # On the test machine
 
 

@@ -1,11 +1,14 @@
 """What an assignment consists of, and what a student handed in for it."""
 
+import difflib
 import json
 import os
 import stat
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+
+from grading import CourseError
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 20 * 2**20  # bytes of a notebook
@@ -14,7 +17,7 @@ LONG = 2_000  # letters of a message
 ANSWERED, EMPTY, ELSEWHERE = "answered", "empty", "elsewhere"  # where a written answer is
 
 
-class NotGradable(Exception):
+class NotGradable(CourseError):
     """A notebook cannot be graded; the text says why and what to do."""
 
     def __str__(self):
@@ -58,6 +61,17 @@ def assignments(folder=None):
     """All assignments of the course, by name, as the starters have them."""
     folder = Path(folder or ROOT / "exercises" / "starter")
     return {path.stem: read_assignment(path) for path in sorted(folder.glob("*/*.ipynb"))}
+
+
+def named(name):
+    """Return the assignment of this name, or the only one whose name begins like this. Raise NotGradable."""
+    known = assignments()
+    found = [name] if name in known else [other for other in known if name and other.startswith(name)]
+    if len(found) != 1:
+        close = found or difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"choose from {', '.join(known)}"
+        raise NotGradable(f"no exercise is called {name}: {hint}")
+    return known[found[0]]
 
 
 def read_assignment(path):

@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 from dateutil import parser as dates
 
+from grading import CourseError
 from grading.pipeline.assignments import LARGEST, NotGradable, assignments, grade_ids, readable, recognize
 from grading.pipeline.result import write_text
 
@@ -41,7 +42,7 @@ SECONDS = 2  # a zip notes times no better
 KINDS = ("late", "double", "skipped", "refused", "absent")
 
 
-class CollectError(Exception):
+class CollectError(CourseError):
     """Nothing can be collected; the text says why and what to do."""
 
 

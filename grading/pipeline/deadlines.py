@@ -10,12 +10,14 @@ from zoneinfo import ZoneInfo
 
 from nbgrader.plugins import LateSubmissionPlugin
 
+from grading import CourseError
+
 FILE = "deadlines.toml"
 TABLES = {"due", "extensions", "handed_in", "penalty", "timezone"}
 PENALTY = {"percent_per_day", "most_percent", "grace_minutes"}
 
 
-class DeadlineError(Exception):
+class DeadlineError(CourseError):
     """The file makes no sense; the text says where and what to do."""
 
 

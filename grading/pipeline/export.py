@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from grading import CourseError
 from grading.pipeline.gradebook import Book
 
 # Whose sheet it is: the column that says who a student is, and the column that takes the grade.
 CANVAS, MOODLE = ("ID", None), ("Identifier", "Grade")
 
 
-class SheetError(Exception):
+class SheetError(CourseError):
     """A sheet cannot be filled; the text says why and what to do."""
 
 
@@ -30,7 +31,7 @@ def fill(sheet, out, scores, column=None):
 
     `scores` maps students, as their folder in submitted/ is called, to points or None. Canvas's
     gradebook knows students by its column ID, Moodle's grading worksheet by Identifier ("Participant
-    4711"): the numbers by which `python -m grading collect` names students. `column` takes the grades:
+    4711"): the numbers by which `course collect` names students. `column` takes the grades:
     in Canvas the assignment's own, in Moodle it is Grade. Rows of others stay as they are.
     """
     with Path(sheet).open(encoding="utf-8-sig", newline="") as file:

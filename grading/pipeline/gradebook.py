@@ -19,6 +19,7 @@ from nbgrader.utils import parse_utc
 from sqlalchemy import exc, make_url
 from sqlalchemy.orm import scoped_session, sessionmaker
 
+from grading import CourseError
 from grading.pipeline import result, returned
 from grading.pipeline.assignments import ELSEWHERE, EMPTY, ROOT
 from grading.pipeline.deadlines import Deadlines, DeadlinesPlugin
@@ -33,11 +34,11 @@ SILENT.disabled = True
 EXAMPLE = "postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
 
 
-class GradebookError(Exception):
+class GradebookError(CourseError):
     """The gradebook cannot be used; the text says why."""
 
 
-class Refused(Exception):
+class Refused(CourseError):
     """The gradebook is there, and does not take this one verdict; the text says why."""
 
 

@@ -1,4 +1,4 @@
-"""Grade all that was handed in for an assignment: python -m grading run ASSIGNMENT.
+"""Grade all that was handed in for an assignment: course grade ASSIGNMENT.
 
 Every verdict is first a file in graded/, written as soon as it is there. Gradebook, graded notebooks,
 feedback, table and report are made from these files, so that a run that was cut off at any point is
@@ -24,8 +24,9 @@ from nbgrader.utils import parse_utc
 from tqdm import tqdm
 from traitlets.config.loader import PyFileConfigLoader
 
+from grading import CourseError
 from grading.pipeline import deadlines, executor, proof, report, result, returned
-from grading.pipeline.assignments import ROOT, NotGradable, assignments, read_bytes, readable
+from grading.pipeline.assignments import ROOT, NotGradable, named, read_bytes, readable
 from grading.pipeline.deadlines import DeadlineError
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Result
@@ -37,7 +38,7 @@ NO_EXCHANGE = "not from the exchange "  # how they begin if a submission came in
 LONGEST_NAME = 100  # bytes of a student's
 
 
-class RunError(Exception):
+class RunError(CourseError):
     """The run as a whole cannot happen, or did not end; the text says why and what to do."""
 
 
@@ -54,10 +55,8 @@ class Run:
     """Grading one assignment in one course folder."""
 
     def __init__(self, name, course=".", db=None):
-        known = assignments()
-        if name not in known:
-            raise RunError(f"no exercise is called {name}: choose from {', '.join(known)}")
-        self.name, self.assignment, self.course = name, known[name], Path(course).resolve()
+        self.assignment, self.course = named(name), Path(course).resolve()
+        self.name = name = self.assignment.name
         if place := visible_inside(self.course):
             raise RunError(f"submissions could read {self.course}, as it lies in {place}: move it elsewhere")
         self.version = result.version(self.assignment)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from grading import CourseError
 from grading.pipeline.assignments import readable
 from grading.sandbox.limits import MEMORY, PICTURE, PICTURES, TEXT, USERS
 from grading.sandbox.namespaces import BEFORE
@@ -40,7 +41,7 @@ class Lost(Exception):
     """The worker ended, hung or spoke nonsense; the text says which, in words for the student."""
 
 
-class SandboxError(Exception):
+class SandboxError(CourseError):
     """The sandbox cannot be had; the text says why."""
 
 

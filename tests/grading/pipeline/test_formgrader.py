@@ -32,5 +32,5 @@ def test_the_button_calls_the_safe_run_and_shows_what_it_said(tmp_path, monkeypa
     assert not second["success"] and second["error"] == "no sandbox"
     place = ["--course", str(tmp_path), "--db", f"sqlite:///{tmp_path}/gradebook.db"]
     assert asked[0] == [
-        *("-m", "grading", "run", NAME, "--student", "ana", "--again", *place, "--require-sandbox")
+        *("-P", "-m", "grading", "grade", NAME, "--student", "ana", *place, "--again", "--require-sandbox")
     ]

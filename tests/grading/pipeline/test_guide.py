@@ -62,8 +62,9 @@ class Term:
         if words[0] == "cd":
             self.place = self.place / words[1]
             return ""
-        if words[0] in ("python", "nbgrader"):
-            words[:1] = [sys.executable, *(["-m", "nbgrader"] if words[0] == "nbgrader" else [])]
+        module = {"python": [], "nbgrader": ["-m", "nbgrader"], "course": ["-P", "-m", "grading"]}
+        if words[0] in module:
+            words[:1] = [sys.executable, *module[words[0]]]
         if words[:2] == ["git", "clone"] and len(words) == 3:
             words.append("attention-private")
         where = {"HOME": str(self.folder), "JUPYTER_CONFIG_DIR": str(self.folder / "etc")}
@@ -169,7 +170,7 @@ def test_what_a_person_gave_reaches_every_student_and_every_export(tmp_path):
     for platform, students in (("canvas", canvas), ("moodle", moodle)):
         term.left.insert(0, collect)
         files = {"submissions": f"{tmp_path}/{platform}.zip", "students": f"{tmp_path}/{platform}.csv"}
-        said = term.next("python -m grading collect", **files)
+        said = term.next("course collect", **files)
         assert f"{NAME} ({platform.capitalize()}): {len(students)} collected" in said
         if platform == "canvas":
             assert f"late: {canvas[0]} (s{canvas[0]})" in said and "absent: 999 (s999)" in said
@@ -178,18 +179,18 @@ def test_what_a_person_gave_reaches_every_student_and_every_export(tmp_path):
 
     late = f'{DEADLINES}"{me}" = 2026-11-20T12:00:00Z\n"{canvas[0]}" = 2026-11-22T12:00:00Z\n'
     (term.place / "deadlines.toml").write_text(late)
-    said = term.next(f"python -m grading run {NAME}")
+    said = term.next(f"course grade {NAME}")
     assert f"of {CLASS} graded" in said and "needs a person" in said
     points = grade_by_hand(term)
     assert len(points) == CLASS and points[me] == MOST + 1
-    term.next(f"python -m grading run {NAME}")
+    term.next(f"course grade {NAME}")
     term.next(f"nbgrader release_feedback {NAME}")
     term.run(f"nbgrader fetch_feedback {NAME}", mine)
     (page,) = mine.glob(f"{NAME}/feedback/**/*.html")
     assert SAID in page.read_text("utf-8")
 
     totals = points | {canvas[0]: points[canvas[0]] * 0.8}
-    back = term.next("python -m grading return")
+    back = term.next("course return")
     assert f"{CLASS} feedback pages" in back
     with zipfile.ZipFile(term.place / "feedback.zip") as file:
         pages = {name: html.unescape(file.read(name).decode()) for name in file.namelist()}
@@ -206,7 +207,7 @@ def test_what_a_person_gave_reaches_every_student_and_every_export(tmp_path):
     said_in = {"canvas": ("ID", "Exercise 2 (1234)", canvas), "moodle": ("Identifier", "Grade", moodle)}
     for platform, (key, name, students) in said_in.items():
         shutil.copy(tmp_path / f"{platform}.csv", term.place)
-        term.next(f"python -m grading export {NAME} {platform}.csv")
+        term.next(f"course export {NAME} {platform}.csv")
         exported = column(term.place / "import.csv", key, name)
         expected = {s: "" if totals[s] is None else f"{totals[s]:g}" for s in students}
         assert {student: exported[student] for student in students} == expected

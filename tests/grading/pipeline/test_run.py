@@ -52,7 +52,7 @@ SCORES = {
 def command(course, *options):
     """The command line that grades a course, with the fewest workers unless options say another number."""
     workers = [] if {"--workers", "--scheduler"} & {*options} else ["--workers", "1"]
-    command = [sys.executable, "-m", "grading", "run", NAME, "--course", course, *workers, *options]
+    command = [sys.executable, "-m", "grading", "grade", NAME, "--course", course, *workers, *options]
     return [str(part) for part in command]
 
 
@@ -463,7 +463,7 @@ def test_a_course_folder_that_submissions_could_read_is_refused(monkeypatch, tmp
 def test_what_is_missing_is_said(tmp_path, capsys):
     with pytest.raises(RunError, match=f"there is no {tmp_path}/submitted: put what students handed in"):
         Run(NAME, tmp_path).grade(1)
-    assert main(["run", "09_unknown"]) == 2
+    assert main(["grade", "09_unknown"]) == 2
     shown, said = capsys.readouterr()
     assert shown == "" and said.count("\n") == 1 and "no exercise is called 09_unknown: choose from" in said
 

@@ -56,8 +56,8 @@ def test_a_run_that_began_with_a_sandbox_never_goes_on_without(monkeypatch):
     for found, expected in ((lambda: "/usr/bin/bwrap", True), (lambda: None, False)):
         monkeypatch.setattr(module, "bubblewrap", found)
         monkeypatch.setattr(Sandbox, "sharing", lambda self, path: contextlib.nullcontext())
-        assert main(["run", "02_attention"]) == 0 and asked.pop() is expected
-    assert main(["run", "02_attention", "--scheduler", "tcp://head:1"]) == 0 and asked.pop() is True
+        assert main(["grade", "02_attention"]) == 0 and asked.pop() is expected
+    assert main(["grade", "02_attention", "--scheduler", "tcp://head:1"]) == 0 and asked.pop() is True
     with pytest.raises(SandboxError, match="bubblewrap is needed to grade safely"):
         Sandbox(require=True)
 
