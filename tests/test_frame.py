@@ -124,27 +124,33 @@ def test_every_import_is_declared_and_every_declaration_is_used():
 
 
 def make(folder, *arguments):
-    packages = str(Path(pytest.__file__).parents[1])  # what builds an empty project
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of `make test`
-    env |= {"PYTHONPATH": packages, "PIP_NO_INDEX": "1"}
+    env["PYTHONPATH"] = str(folder)
     return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, env=env)
 
 
 def test_make_keeps_the_environment_ready(tmp_path):
+    """With a Python that makes environments without pip, and a pip that only says what it was asked for."""
     shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "pip.py").write_text("import sys\nprint('pip', *sys.argv[1:])")
+    quick = tmp_path / "quick-python"
+    quick.write_text(f'#!/bin/sh\nexec {sys.executable} "$@" $([ "$2" = venv ] && echo --without-pip)\n')
+    quick.chmod(0o755)
     locks = [tmp_path / lock for lock in LOCKS]
     for lock in locks:
         lock.write_text("")
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "empty"\nversion = "1"\n')
+    (tmp_path / "pyproject.toml").write_text("")
     python, kept = (tmp_path / ".venv" / name for name in ("bin/python", "kept"))
     students, instructors, tests = ((tmp_path / ".venv" / lock).with_suffix(".ok") for lock in LOCKS)
 
     def installs(stamp):
-        run = make(tmp_path, stamp.relative_to(tmp_path), f"PYTHON={sys.executable}", "FIRST=sys")
+        run = make(tmp_path, stamp.relative_to(tmp_path), f"PYTHON={quick}", "FIRST=sys")
         assert run.returncode == 0, run.stderr
         assert stamp.read_text() == f"{tmp_path}\n"
         subprocess.run([python, "-c", ""], check=True)
-        return "Installing the packages" in run.stdout
+        asked = re.findall(r"^pip install .*(--requirement|--editable) (.+)$", run.stdout, re.M)
+        assert asked in ([], [("--requirement", f"{stamp.stem}.txt"), ("--editable", ".")])
+        return bool(asked)
 
     assert installs(students) and not tests.exists()
     kept.touch()
