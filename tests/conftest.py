@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Files that take minutes: begun last, one of them would keep one process busy and leave the others idle.
-LONG = {f"test_{name}" for name in ("lessons", "lab", "site", "run", "notebooks", "frame", "playground")}
+LONG = {f"test_{name}" for name in ("lessons", "lab", "site", "run", "notebooks", "attacks", "playground")}
 
 DEMO = '''# %% [markdown]
 r"""

@@ -516,7 +516,7 @@ def expected_scores(notebook, done):
 
 @pytest.mark.parametrize("name", EXERCISES)
 def test_answers_pass_their_own_tests_and_no_others(name, monkeypatch):
-    """All cells up to the last test run in this process, with a tenth of the training."""
+    """All cells up to the last test run in this process, with a tenth of the training or, half done, none."""
     monkeypatch.setenv("MPLBACKEND", "agg")
     given = submissions(ROOT, name)
     for notebook, done in (given["right"], given["half"]):
@@ -524,6 +524,8 @@ def test_answers_pass_their_own_tests_and_no_others(name, monkeypatch):
         cells = code_cells(notebook)
         tests = [cell.id for cell in cells if cell.metadata.get("nbgrader", {}).get("grade")]
         for cell in cells[: [cell.id for cell in cells].index(tests[-1]) + 1]:
+            if notebook is not given["right"][0] and fast(cell.source) != cell.source:
+                continue
             with suppress(Exception):
                 exec(compile(fast(cell.source), cell.id, "exec"), names)
                 passed |= {cell.id} & set(tests)

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -107,6 +108,13 @@ def course(tmp_path, monkeypatch):
     return tmp_path
 
 
+def only(course, *students):
+    """Remove the submissions of all others: the page of each takes time."""
+    for folder in (course / "submitted").iterdir():
+        if folder.name not in students:
+            shutil.rmtree(folder)
+
+
 def grade(course):
     return {row.student: row for row in Run(NAME, course).grade(1)}
 
@@ -169,6 +177,7 @@ def test_a_penalty_is_the_same_in_gradebook_report_feedback_and_exports(course, 
 
 
 def test_a_hand_grade_changes_the_penalty_in_an_export_at_once(course, capsys):
+    only(course, "11", "12", "13")
     grade(course)
     give(Run(NAME, course), "11", WRITTEN, 1)
     assert (
@@ -176,10 +185,11 @@ def test_a_hand_grade_changes_the_penalty_in_an_export_at_once(course, capsys):
         == 0
     )
     assert f"Participant 11,{(MOST + 1) * 0.8:g}\n" in (course / "out.csv").read_text()
-    assert re.search("12, 13, 15 have answers that a person has still to grade", capsys.readouterr().out)
+    assert re.search("12, 13 have answers that a person has still to grade", capsys.readouterr().out)
 
 
 def test_an_export_without_the_file_keeps_the_penalties_in_the_gradebook(course, tmp_path_factory):
+    only(course, "11")
     grade(course)
     give(Run(NAME, course), "11", WRITTEN, 1)
     grade(course)
@@ -216,6 +226,7 @@ def test_pages_go_back_under_the_names_by_which_the_platform_knows_them(course, 
 
 
 def test_pages_of_other_platforms_do_not_stop_the_release_through_the_exchange(course, tmp_path_factory):
+    only(course, "10", "15")
     grade(course)
     exchange = tmp_path_factory.mktemp("exchange")
     (course / "submitted" / "10" / NAME / "submission_secret.txt").write_text("s3")
@@ -229,10 +240,11 @@ def test_pages_of_other_platforms_do_not_stop_the_release_through_the_exchange(c
     released = exchange / "attention" / "feedback" / f"{notebook_hash(secret='s3', notebook_id=NAME)}.html"
     assert released.read_text() == page_of(course, "10")
     grade(course)
-    assert beside.read_text() == kept and len({*course.glob("feedback/*/*/submission_secret.txt")}) == 6
+    assert beside.read_text() == kept and len({*course.glob("feedback/*/*/submission_secret.txt")}) == 2
 
 
 def test_a_resubmission_without_a_time_loses_the_old_one(course):
+    only(course, "11")
     assert grade(course)["11"].standing.late == "1.2 days"
     (course / "submitted" / "11" / NAME / "timestamp.txt").unlink()
     assert grade(course)["11"].standing.late == ""
