@@ -23,7 +23,8 @@ from utils.text import encoded_reviews
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMOS = sorted((ROOT / "lessons" / "demo").glob("*.py"))
-UPDATES = re.compile(r'(\bupdates"?\s*[:=]\s*)([\d_]+)', re.IGNORECASE)  # updates=1_200, {"updates": 500}
+# As in updates=1_200, {"updates": 500} and train(model, encoded, 300).
+UPDATES = re.compile(r'(\bupdates"?\s*[:=]\s*|\btrain\(\s*\w+, \w+, )([\d_]+)', re.IGNORECASE)
 
 
 def fast(code, part=10):
@@ -55,8 +56,8 @@ def run_script(script):
 
 
 def test_a_tenth_of_the_training():
-    code = 'A = {"updates": 500}\nUPDATES = 1_200\ntrain(updates=4, rate=3)\nprint(updates == 70)'
-    assert fast(code) == 'A = {"updates": 50}\nUPDATES = 120\ntrain(updates=1, rate=3)\nprint(updates == 70)'
+    code = 'A = {"updates": 500}\nUPDATES = 1_200\ntrain(updates=4, rate=3)\ntrain(\n    a, b, 300)'
+    assert fast(code) == 'A = {"updates": 50}\nUPDATES = 120\ntrain(updates=1, rate=3)\ntrain(\n    a, b, 30)'
 
 
 @pytest.fixture(scope="module")
