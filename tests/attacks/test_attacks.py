@@ -1,6 +1,8 @@
-"""Every attack of the bank that runs goes through one sandbox, each followed by an honest classmate.
+"""Every attack of the bank that runs goes through one sandbox, and honest classmates between them.
 
-It must earn what its honest code is worth and harm nothing: see `bank` for what is promised.
+With --slow, a classmate follows each attack; without it, every third, and each that prepares something for
+a classmate. Each attack has honest answers of its own, which must earn their points, too. It must harm
+nothing: see `bank` for what is promised.
 """
 
 import json
@@ -103,8 +105,10 @@ def field(tmp_path_factory):
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.kind}: {attack.name}")
-def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property):
-    next_one = ("right", "half")[ATTACKS.index(attack) % 2]
+def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property, pytestconfig):
+    number = ATTACKS.index(attack)
+    next_one = ("right", "half")[number % 2]
+    followed = attack.then or number % 3 == 0 or pytestconfig.getoption("slow")
     for path in field.mine.iterdir():
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     path = field.mine / f"{NAME}.ipynb"
@@ -118,7 +122,9 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
     except NotGradable as problem:
         report, earned, printed, said = None, dict.fromkeys(TESTS, 0), "", str(problem)
     after = field.state()
-    next_report = field.reports[next_one] if attack.refused else field.honest(next_one, attack.then)
+    next_report = field.reports[next_one]
+    if followed and not attack.refused:
+        next_report = field.honest(next_one, attack.then)
     gained = sum(max(0, earned[name] - attack.expected()[name]) for name in TESTS)
     harmed = [what for what, a, b in zip(HARM, before, after, strict=True) if a != b]
     if attack.then:
