@@ -76,6 +76,10 @@ def parser():
     add("--column", help="the column that takes the grade (Moodle: Grade)")
     add = command("return", return_feedback, one, place, book).add_argument
     add("--out", required=True, metavar="ZIP", help="the file to write, for the platform")
+    add = command("new", new_exercise).add_argument
+    add("name", help="its name, such as 10_smoothing")
+    add = command("author", prove_exercise).add_argument
+    add("name", help="the exercise or its number")
     command("site", build_site).set_defaults(passed_on=[])
     return parser
 
@@ -253,6 +257,22 @@ def return_feedback(options):
     print(f"{options.out}: {len(ready)} feedback pages")
     if waiting:
         print(f"{', '.join(waiting)} have no final grade yet, so their pages are left out")
+
+
+def new_exercise(options):
+    """Write the files of a new exercise."""
+    from grading.pipeline import authoring
+
+    print(*authoring.new(options.name), sep="\n")
+
+
+def prove_exercise(options):
+    """Build an exercise, and prove that it grades as it should."""
+    from grading.pipeline import authoring
+
+    text, well = authoring.report(authoring.full_name(options.name))
+    print(text)
+    return int(not well)
 
 
 def build_site(options):

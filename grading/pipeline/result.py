@@ -157,10 +157,13 @@ def key(data, version):
 
 
 def version(assignment):
-    """A digest of what verdicts depend on: the sources of the grader and the library, and the starter."""
+    """A digest of what verdicts depend on: the sources of the grader, the library and the lesson, and the
+    starter.
+    """
     digest = hashlib.sha256()
     paths = [path for folder in ("grading", "utils") for path in (ROOT / folder).rglob("*.py")]
-    for path in [*sorted(paths), assignment.notebook]:
+    lesson = (ROOT / "lessons" / "exercises").glob(f"{assignment.name}.py")
+    for path in [*sorted(paths), *lesson, assignment.notebook]:
         for part in (path.name.encode(), path.read_bytes()):
             digest.update(struct.pack("<Q", len(part)) + part)
     return digest.hexdigest()

@@ -25,6 +25,7 @@ from utils import attention, metrics
 
 CHECKS = all_checks()
 FUNCTIONS = [name for name, this in CHECKS.items() if this.reference]  # the others are judged by properties
+SHIPPED = {path.stem for path in (Path(__file__).parents[1] / "exercises" / "right").glob("*.py")}
 
 
 def exercise(name):
@@ -34,7 +35,9 @@ def exercise(name):
 
 def right(name):
     """Right answers that are written in other ways: the bank patches some of them."""
-    others = import_module(f"tests.grading.exercises.right.{exercise(name)}").RIGHT[name]
+    others = ()
+    if exercise(name) in SHIPPED:
+        others = import_module(f"tests.grading.exercises.right.{exercise(name)}").RIGHT[name]
     return [*dict.fromkeys(known.of for known in mistakes_of(name)), *others]
 
 
@@ -72,8 +75,8 @@ def test_every_right_answer_passes(name, record_property):
     assert failed == {}
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_bank_is_rich(name):
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if exercise(name) in SHIPPED])
+def test_the_bank_of_the_exercises_that_the_course_ships_is_rich(name):
     assert len({known.name for known in mistakes_of(name)}) >= 6 and len(right(name)) >= 4
     drawn = draw(CHECKS[name], seed=0)
     assert 3 <= sum(case.visible for case in drawn if not case.elsewhere) < len(drawn)
