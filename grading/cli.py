@@ -69,6 +69,7 @@ def parser():
     add("--no-feedback", action="store_true", help="do not write feedback pages")
     add("--again", action="store_true", help="also grade what was graded already")
     add("--seed", type=int, metavar="N", help="draw the same inputs for every submission")
+    command("written", grade_written, one, place, book)
     command("formgrader", open_formgrader, place).set_defaults(passed_on=[])
     add = command("export", export_grades, one, place, book).add_argument
     add("sheet", help="the CSV file that the platform exported")
@@ -227,6 +228,14 @@ def _grade_all(options, shared):
     )
     print(as_text(rows, run.assignment))
     print(f"{run.folder}.html is the class report, {run.folder}.csv the table.")
+
+
+def grade_written(options):
+    """Serve a page on which you grade written answers, with the rubric beside them."""
+    from grading.pipeline.run import Run
+    from grading.pipeline.written import serve
+
+    serve(Run(options.assignment, options.course, options.db))
 
 
 def export_grades(options):

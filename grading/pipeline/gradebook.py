@@ -229,3 +229,36 @@ class Book:
             said = [[c.name, c.comment] for n in found.notebooks for c in n.comments]
             penalty = found.late_submission_penalty
             return [sorted(held, key=lambda row: row[0]), sorted(said, key=lambda row: row[0]), penalty]
+
+    def written(self, name):
+        """Return a row for everybody who has a written answer of this name to grade, as dicts."""
+        with self._transaction() as gradebook:
+            try:
+                found = gradebook.find_assignment(self.assignment.name).submissions
+            except MissingEntry:
+                return []
+            rows = [_written(gradebook, self.assignment.name, one.student_id, name)[0] for one in found]
+            return [row for row in rows if row["to_grade"]]
+
+    def give(self, student, name, points, comment, seen):
+        """Give a written answer points and a comment, and return None.
+
+        If it isn't any more what had the version `seen`, change nothing and return how it is now.
+        """
+        with self._transaction() as gradebook:
+            row, grade, note = _written(gradebook, self.assignment.name, student, name)
+            if row["version"] != seen:
+                return row
+            grade.manual_score, grade.needs_manual_grade = points, False
+            note.manual_comment = comment.strip() or None
+            return None
+
+
+def _written(gradebook, assignment, student, name):
+    """Return what is known of a written answer as a dict, its grade and its comment."""
+    grade = gradebook.find_grade(name, assignment, assignment, student)
+    note = gradebook.find_comment(name, assignment, assignment, student)
+    row = {"student": student, "needs": bool(grade.needs_manual_grade), "points": grade.manual_score}
+    tested = all(one.auto_score is not None for one in grade.notebook.grades if one.cell_type == "code")
+    row |= {"comment": note.manual_comment or "", "to_grade": tested and grade.auto_score is None}
+    return row | {"version": hashlib.sha256(repr(row).encode()).hexdigest()}, grade, note
