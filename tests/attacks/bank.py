@@ -18,6 +18,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import nbformat
 from nbformat.v4 import new_code_cell
@@ -108,7 +109,7 @@ def answer(notebook, name):
 ATTACKS = []
 
 
-def attack(kind, name, **parts):
+def add(kind, name, **parts):
     ATTACKS.append(Attack(name, kind, **parts))
 
 
@@ -137,8 +138,8 @@ def lines():
 RIGHT = '{"Outcome": {"outputs": {"tuple": []}, "inputs": {"dict": []}}}'
 VERDICT = '{"dict": [["passed", true], ["score", 14], ["points", 14], ["verdict", "passed"]]}'
 
+attack = partial(add, "forged results")
 attack(
-    "forged results",
     "the checks are replaced",
     first="""
 import sys, grading.checks, grading.sandbox.calls
@@ -148,7 +149,6 @@ print('replaced')""",
     shows="replaced",
 )
 attack(
-    "forged results",
     "the worker's call reports that all is well",
     first="""
 import grading.sandbox.calls as c
@@ -159,7 +159,6 @@ print('replaced')""",
     says="scores has|one thing|shape",
 )
 attack(
-    "forged results",
     "the worker replies with a verdict",
     first="""
 import gc, types
@@ -175,7 +174,6 @@ for thing in gc.get_objects():
     says="it sent what is no answer",
 )
 attack(
-    "forged results",
     "replies before they are asked",
     first=SOCKETS
     + f"""
@@ -187,7 +185,6 @@ print('sent', len([os.write(fd, many) for fd in lines()[1:]]))
     says="one thing|0 things|expected",
 )
 attack(
-    "forged results",
     "verdicts before they are asked",
     first=SOCKETS
     + f"""
@@ -199,7 +196,6 @@ print('sent', len([os.write(fd, many) for fd in lines()[1:]]))
     says="it sent what is no answer",
 )
 attack(
-    "forged results",
     "a cell says that it is done before it is",
     first=SOCKETS
     + """
@@ -209,15 +205,14 @@ print('late')""",
     shows="early",
 )
 attack(
-    "forged results",
     "an error that only the judge may report",
     first="import grading.sandbox.calls as c\n"
     f"c.call = lambda answer, case: c.Outcome(error=('', '{MARK} all tests passed'))",
     costs=tuple(HONEST),
     says="it sent what is no answer",
 )
+attack = partial(add, "no messages")
 attack(
-    "no messages",
     "a message of 2**62 bytes",
     first=SOCKETS
     + """
@@ -228,7 +223,6 @@ print('sent')""",
     says="it sent what is no reply",
 )
 attack(
-    "no messages",
     "a message that never ends",
     limits=QUICK,
     answers=softmax(
@@ -242,7 +236,6 @@ attack(
     says="did not finish within",
 )
 attack(
-    "no messages",
     "bytes that are no message",
     first=SOCKETS
     + """
@@ -253,7 +246,6 @@ print('sent')""",
     says="it sent what is no reply",
 )
 attack(
-    "no messages",
     "JSON of a million lists in lists",
     first=SOCKETS
     + """
@@ -264,7 +256,6 @@ print('sent')""",
     says="it sent what is no reply",
 )
 attack(
-    "no messages",
     "an array that is larger than its message",
     first=SOCKETS
     + """
@@ -276,7 +267,6 @@ print('sent')""",
     says="it sent what is no reply",
 )
 attack(
-    "no messages",
     "a flood of messages on every line",
     first=SOCKETS
     + f"""def flood(fd):
@@ -291,7 +281,6 @@ print('started')""",
     says="it sent what is no (answer|reply)",
 )
 attack(
-    "no messages",
     "a line that is not read",
     limits=QUICK,
     answers=softmax("""import signal
@@ -301,8 +290,8 @@ attack(
 
 # Equality and patches
 
+attack = partial(add, "equality and patches")
 attack(
-    "equality and patches",
     "torch.allclose says yes",
     first="""
 import torch, numpy, math
@@ -315,7 +304,6 @@ print('patched')""",
     shows="patched",
 )
 attack(
-    "equality and patches",
     "torch.Tensor equals everything",
     first="""
 import torch
@@ -325,7 +313,6 @@ print('patched')""",
     shows="patched",
 )
 attack(
-    "equality and patches",
     "an object that equals everything",
     answers={
         "masked_softmax": """class Yes:
@@ -338,7 +325,6 @@ def masked_softmax(scores, mask): return Yes()"""
     says="plain torch.Tensor",
 )
 attack(
-    "equality and patches",
     "a tensor subclass that answers for itself",
     answers={
         "masked_softmax": r"""class Yes(torch.Tensor):
@@ -351,7 +337,6 @@ def masked_softmax(scores, mask): return torch.zeros_like(scores).as_subclass(Ye
     says="plain torch.Tensor",
 )
 attack(
-    "equality and patches",
     "a list, a str and an int that equal everything",
     answers={
         "masked_softmax": """class Yes(list):
@@ -366,7 +351,6 @@ def scaled_dot_score(query, keys): return No('right')""",
     says="plain torch.Tensor",
 )
 attack(
-    "equality and patches",
     "an input transformer strips asserts",
     first="""
 def strip(lines):
@@ -376,7 +360,6 @@ print('added')""",
     shows="added",
 )
 attack(
-    "equality and patches",
     "an AST transformer makes every comparison true",
     first="""
 import ast
@@ -387,7 +370,6 @@ print('added')""",
     shows="added",
 )
 attack(
-    "equality and patches",
     "an import hook serves another judge",
     first="""
 import importlib.abc, importlib.machinery, sys, types
@@ -402,7 +384,6 @@ print(grading.judge.examine())""",
     shows="True",
 )
 attack(
-    "equality and patches",
     "a torch.py beside the notebook",
     file=lambda path: (path.parent / "torch.py").write_text(
         """allclose = lambda *a: True
@@ -415,7 +396,6 @@ print(os.listdir('.'), torch.__version__ != '9')""",
     shows=r"\[\] True",
 )
 attack(
-    "equality and patches",
     "a torch.py and a grading folder written by a cell",
     first="""
 import os, sys
@@ -427,7 +407,6 @@ print('written')""",
     shows="written",
 )
 attack(
-    "equality and patches",
     "the library's own softmax gives what the answer gives",
     first="""
 import torch
@@ -439,7 +418,6 @@ print('patched')""",
     shows="patched",
 )
 attack(
-    "equality and patches",
     "builtins are replaced",
     first="""
 import builtins
@@ -460,14 +438,13 @@ for folder, within, names in os.walk(PLACE):
     found += [os.path.join(folder, name) for name in names if name.endswith(ENDS)]
 print('found', found)
 """
+attack = partial(add, "reading")
 attack(
-    "reading",
     "solutions, tests and notebooks anywhere",
     first="PLACE, ENDS = '/', '.ipynb'" + LOOK,
     shows=r"found \[\]",
 )
 attack(
-    "reading",
     "the course's folder and the checks",
     first="PLACE, ENDS = 'ROOT/grading', ('.py', '.pyc')"
     + LOOK
@@ -476,7 +453,6 @@ attack(
     shows=r"\[\'grading\', \'utils\'\] \[\]|\[\'\.venv\', \'grading\', \'utils\'\] \[\]",
 )
 attack(
-    "reading",
     "gradebook, solutions and other students by their paths",
     first="""
 other = 'submitted/other/02_attention/02_attention.ipynb'
@@ -486,7 +462,6 @@ for name in ('gradebook.db', 'solution.ipynb', other, '../canary'):
     shows=r"(FileNotFoundError ?){4}",
 )
 attack(
-    "reading",
     "the judge's modules",
     first="""
 import importlib, sys
@@ -498,7 +473,6 @@ for name in (*names, 'exercises.01_bottleneck.checks', 'exercises.01_bottleneck.
     shows=r"^(none ?){6}",
 )
 attack(
-    "reading",
     "objects of the process that outlived the fork",
     first="""
 import gc
@@ -508,7 +482,6 @@ print([n for n in names | functions if 'judge' in n or 'mistakes' in n or '.chec
     shows=r"\[\'grading.sandbox.server\'\]|\[\]",
 )
 attack(
-    "reading",
     "processes and their environment",
     first="""
 import os, glob
@@ -516,7 +489,6 @@ print(os.listdir('/proc'), 'GRADEBOOK_PASSWORD' in os.environ)""",
     shows=r"\[\] False",
 )
 attack(
-    "reading",
     "a way out through open files",
     first="""
 import os, stat
@@ -532,8 +504,8 @@ print('files', out)""",
 # Leaking hidden inputs
 
 HIDDEN = "hidden = scores.shape[1:] == (1, 3) and bool(scores.abs().max() > 500)"  # a case nobody may see
+attack = partial(add, "leaking")
 attack(
-    "leaking",
     "an error's message and type",
     answers=softmax(
         f"{HIDDEN}\n    if hidden: raise type('E{MARK}', (Exception,), {{}})(f'{MARK} {{scores.tolist()}}')\n"
@@ -542,7 +514,6 @@ attack(
     says="It raised an error on an input that you cannot see",
 )
 attack(
-    "leaking",
     "the name of a type",
     answers=softmax(
         f"{HIDDEN}\n    if hidden: return type('T{MARK}', (), {{}})()\n"
@@ -551,7 +522,6 @@ attack(
     says="plain torch.Tensor on the CPU",
 )
 attack(
-    "leaking",
     "a shape",
     answers=softmax(
         f"{HIDDEN}\n    if hidden: return torch.zeros({MARK}, 1, dtype=scores.dtype)\n"
@@ -560,7 +530,6 @@ attack(
     says="an unexpected shape",
 )
 attack(
-    "leaking",
     "a number of outputs",
     answers={
         "attend": "def attend(query, keys, values, mask, score):\n"
@@ -571,7 +540,6 @@ attack(
     says="Expected context and weights",
 )
 attack(
-    "leaking",
     "standard output, its file descriptor and the shell",
     answers=softmax(
         f"print('{MARK}', scores); os.write(1, b'{MARK}'); os.write(2, b'{MARK}')\n"
@@ -580,7 +548,6 @@ attack(
     ),
 )
 attack(
-    "leaking",
     "plots and displays",
     answers=softmax(
         "import matplotlib.pyplot as plt, IPython.display as d\n"
@@ -589,7 +556,6 @@ attack(
     ),
 )
 attack(
-    "leaking",
     "a file that another answer reads out where it may be seen",
     answers={
         "dot_score": """def dot_score(query, keys):
@@ -600,7 +566,6 @@ attack(
     },
 )
 attack(
-    "leaking",
     "outputs that are sent after the cells",
     first=f"SOCKETS = {SOCKETS!r}",
     answers=softmax(
@@ -612,7 +577,6 @@ attack(
     says="masked_softmax",
 )
 attack(
-    "leaking",
     "the time of the feedback",
     answers=softmax(
         """time.sleep(0.05 * (scores.abs().max() > 500).item())
@@ -622,6 +586,7 @@ attack(
 
 # Leaving early
 
+attack = partial(add, "leaving early")
 for where, source in {
     "os._exit(0)": "import os; os._exit(0)",
     "a signal to itself": "import os; os.kill(os.getpid(), 9)",
@@ -629,10 +594,9 @@ for where, source in {
     "os.abort()": "import os; os.abort()",
 }.items():
     attack(
-        "leaving early", f"a cell: {where}", first=source, says="cell 1 was left out: it ended the process"
+        f"a cell: {where}", first=source, says="cell 1 was left out: it ended the process"
     )
 attack(
-    "leaving early",
     "a cell: sys.exit(0), quit() and SystemExit",
     first="""
 import sys, atexit
@@ -641,13 +605,11 @@ sys.exit(0)""",
     last="raise SystemExit(0)",
 )
 attack(
-    "leaving early",
     "an answer: os._exit(0)",
     answers=softmax("os._exit(0)"),
     says="it ended the process that ran it",
 )
 attack(
-    "leaving early",
     "an answer: SystemExit, KeyboardInterrupt and a broken pointer",
     answers={
         "masked_softmax": "def masked_softmax(scores, mask): raise SystemExit(0)",
@@ -734,6 +696,7 @@ def passing_tests(notebook):
             cell.source = f"print('{MARK}'); 3.0"
 
 
+attack = partial(add, "cells and metadata")
 for name, change in {
     "points and locks": change_points,
     "duplicated tests": duplicate,
@@ -744,9 +707,8 @@ for name, change in {
     "outputs of a run that never was": passed_already,
     "tests that always pass": passing_tests,
 }.items():
-    attack("cells and metadata", name, change=change)
+    attack(name, change=change)
 attack(
-    "cells and metadata",
     "an answer that says it is a test",
     change=answers_as_tests,
     costs=("dot_score",),
@@ -771,6 +733,7 @@ def replaced(by):
     return replace
 
 
+attack = partial(add, "no notebooks")
 for name, data in {
     "nothing": b"",
     "half of a file": b'{"cells": [{"cell_type": "code", "sou',
@@ -781,66 +744,58 @@ for name, data in {
     "a number of 100,000 digits": b'{"cells": [' + b"9" * 100_000 + b"]}",
     "a pickle": b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.",
 }.items():
-    attack("no notebooks", name, file=written(data), refused=True, says="is not a notebook")
+    attack(name, file=written(data), refused=True, says="is not a notebook")
 attack(
-    "no notebooks",
     "21 MB",
     file=written(lambda: b'{"cells": [{"cell_type": "code", "source": "' + b"x" * 21 * 2**20 + b'"}]}'),
     refused=True,
     says="more than 20,971,520",
 )
 attack(
-    "no notebooks",
     "a file of 8 TB with a hole in it",
     file=lambda path: os.truncate(path, 2**43),
     refused=True,
     says="8,796,093,022,208 bytes",
 )
 attack(
-    "no notebooks",
     "a hundred thousand cells",
     file=written(lambda: b'{"cells": [' + b"{}," * 99_999 + b"{}]}"),
     refused=True,
     says="100,000 cells",
 )
 attack(
-    "no notebooks",
     "three million letters of code",
     file=written(lambda: json.dumps({"cells": [{"cell_type": "code", "source": "#" * 3_000_000}]}).encode()),
     refused=True,
     says="letters, more than",
 )
+attack = partial(add, "paths and links")
 attack(
-    "paths and links",
     "a link to the gradebook",
     file=replaced(lambda path: path.symlink_to(path.parents[3] / "gradebook.db")),
     refused=True,
     says="it must be a file, not a link",
 )
 attack(
-    "paths and links",
     "a link to a solution",
     file=replaced(lambda path: path.symlink_to(ROOT / "exercises" / "solution" / NAME / f"{NAME}.ipynb")),
     refused=True,
     says="it must be a file, not a link",
 )
 attack(
-    "paths and links",
     "a pipe that nobody writes to",
     file=replaced(os.mkfifo),
     refused=True,
     says="is not a file",
 )
-attack("paths and links", "a folder", file=replaced(os.mkdir), refused=True, says="is not a file|a directory")
+attack("a folder", file=replaced(os.mkdir), refused=True, says="is not a file|a directory")
 attack(
-    "paths and links",
     "a link to a device without end",
     file=replaced(lambda path: path.symlink_to("/dev/zero")),
     refused=True,
     says="it must be a file, not a link",
 )
 attack(
-    "paths and links",
     "links to the course made by a cell",
     first="""
 import os
@@ -853,8 +808,8 @@ for target in ('COURSE/gradebook.db', 'ROOT/exercises', '/proc/1/root'):
 
 # Network
 
+attack = partial(add, "network")
 attack(
-    "network",
     "this machine, the net and names",
     first="""
 import socket
@@ -866,7 +821,6 @@ except OSError: print('refused')""",
     shows=r"^(refused ?){4}",
 )
 attack(
-    "network",
     "a raw socket and a new interface",
     first="""
 import socket
@@ -878,8 +832,8 @@ for kind in ((socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_PACKET, socket.SOC
 
 # Bombs
 
+attack = partial(add, "bombs")
 attack(
-    "bombs",
     "forks of forks",
     limits=Limits(cell=4, memory=2**30),
     first="""
@@ -890,7 +844,6 @@ while True:
     says="cell 1 was left out",
 )
 attack(
-    "bombs",
     "a thousand threads",
     first="""
 import threading, time
@@ -903,7 +856,6 @@ except RuntimeError: print('after', count)""",
     costs=tuple(HONEST),  # no process is left for the snapshots
 )
 attack(
-    "bombs",
     "memory of one process",
     first="""
 kept = []
@@ -913,7 +865,6 @@ except MemoryError: kept.clear(); print('none left')""",
     says="of memory in all|none left",
 )
 attack(
-    "bombs",
     "memory of many processes",
     first="""
 import os, time
@@ -925,7 +876,6 @@ time.sleep(60)""",
     says="more than 1.0 GiB of memory in all",
 )
 attack(
-    "bombs",
     "memory of a process whose first thread has ended",
     first="""
 import ctypes, os, threading, time
@@ -940,7 +890,6 @@ time.sleep(60)""",
     says="more than 1.0 GiB of memory in all",
 )
 attack(
-    "bombs",
     "shared pages made their own by many processes",
     first="""
 import gc, os, time, torch
@@ -965,7 +914,6 @@ def fill(folder):
             return errno.errorcode[error.errno], n
 """
 attack(
-    "bombs",
     "files in memory, and large ones",
     first=FILL
     + """
@@ -977,7 +925,6 @@ except OSError as error: print(errno.errorcode[error.errno])""",
     shows=r"\('ENOSPC', \d\) \('ENOSPC', \d\) \('ENOSPC', 0\) EFBIG",
 )
 attack(
-    "bombs",
     "a million empty files",
     first="""
 import errno
@@ -989,7 +936,6 @@ except OSError as error: print(errno.errorcode[error.errno], n < 20_001)""",
     shows="ENOSPC True",
 )
 attack(
-    "bombs",
     "memory that belongs to no process",
     first="""
 import ctypes, errno, os
@@ -999,7 +945,6 @@ for number in (libc.memfd_create(b'x', 0), libc.shmget(0, 2**30, 0o1600), libc.m
     shows=r"(-1 EPERM ?){3}",
 )
 attack(
-    "bombs",
     "every processor kept busy",
     limits=Limits(cell=6, memory=2**30),
     first="""
@@ -1019,8 +964,8 @@ for number in range(1, 65):
     try: signal.signal(number, signal.SIG_IGN)
     except (OSError, ValueError): pass
 """
+attack = partial(add, "loops")
 attack(
-    "loops",
     "a cell that ignores signals",
     limits=QUICK,
     first=STUBBORN
@@ -1032,7 +977,6 @@ while True:
     says="cell 1 was left out: it did not finish within [23] seconds",
 )
 attack(
-    "loops",
     "an answer that ignores signals",
     limits=QUICK,
     answers=softmax(
@@ -1046,7 +990,6 @@ attack(
     says="it did not finish within [23] seconds",
 )
 attack(
-    "loops",
     "an answer that sleeps a little each time",
     limits=QUICK,
     answers=softmax("""time.sleep(1)
@@ -1054,14 +997,12 @@ attack(
     says="Padding receives weight",
 )
 attack(
-    "loops",
     "many cells that each take long",
     limits=QUICK,
     change=lambda notebook: notebook.cells.extend(new_code_cell("while True: pass") for _ in range(10)),
     says="was left out: it did not finish within",
 )
 attack(
-    "loops",
     "many cells that each take a little",
     limits=Limits(cell=5, cells=4, memory=2**30),
     change=lambda notebook: notebook.cells.extend(
@@ -1069,8 +1010,8 @@ attack(
     ),
     says="the cells took more than 4 seconds: from cell [0-9]+ on none was run",
 )
+attack = partial(add, "floods")
 attack(
-    "floods",
     "a hundred megabytes printed",
     first="""
 for _ in range(100): print('x' * 1_000_000)
@@ -1079,7 +1020,6 @@ for _ in range(100): os.write(1, b'x' * 1_000_000)""",
     shows="the rest (of the output was dropped|was left out)",
 )
 attack(
-    "floods",
     "a thousand pictures",
     first="""
 import matplotlib.pyplot as plt, io
@@ -1090,7 +1030,6 @@ print('shown')""",
     shows="shown",
 )
 attack(
-    "floods",
     "outputs that pass by the limits",
     first=SOCKETS
     + """
@@ -1103,8 +1042,8 @@ os.write(lines()[0], frame(text.encode()))
 
 # What stays behind
 
+attack = partial(add, "left-over processes")
 attack(
-    "left-over processes",
     "a daemon of a cell: setsid and a double fork",
     first="""
 import os, time
@@ -1118,7 +1057,6 @@ os.wait(); print('parent done')""",
     shows="parent done",
 )
 attack(
-    "left-over processes",
     "programs of a cell and of an answer",
     first="""
 import subprocess
@@ -1144,8 +1082,8 @@ for folder, within, _ in os.walk('/'):
     except OSError: pass
 print(sorted({path.split('/')[1] for path in left}))
 """
+attack = partial(add, "poisoned workers")
 attack(
-    "poisoned workers",
     "files wherever they can be written",
     first=LEAVE,
     shows=r"\['dev', 'tmp'\]",
@@ -1155,7 +1093,6 @@ print('found', [f for f, _, names in os.walk('/') if 'attacked' in names])""",
     finds=r"found \[\]",
 )
 attack(
-    "poisoned workers",
     "the library's code and the interpreter's",
     first="""
 import torch, utils.attention, grading.sandbox.calls, sys, sysconfig
@@ -1166,7 +1103,6 @@ for path in (*code, sys.executable, sysconfig.get_path('purelib') + '/attacked.p
     shows=r"^((30|13|26) ?){5}$",
 )
 attack(
-    "poisoned workers",
     "everything in the process is patched",
     first="""
 import torch, builtins, grading.sandbox.calls, grading.sandbox.server, utils.attention as a, os
@@ -1184,7 +1120,6 @@ print(hasattr(builtins, 'attacked'), 'ATTACKED' in os.environ, hasattr(torch, 'a
     finds="False False False",
 )
 attack(
-    "poisoned workers",
     "the fork server's memory",
     first="""
 import ctypes, errno, os
@@ -1201,7 +1136,6 @@ libc = ctypes.CDLL(None, use_errno=True)
 add, ask = {'x86_64': (248, 250), 'aarch64': (217, 219)}[os.uname().machine]
 """
 attack(
-    "poisoned workers",
     "the kernel's keys",
     first=KEYS
     + """
@@ -1213,7 +1147,6 @@ print(result, errno.errorcode[ctypes.get_errno()])
     finds="^-1",
 )
 attack(
-    "poisoned workers",
     "the server's open files",
     first="""
 import os
@@ -1229,7 +1162,6 @@ for fd in range(3):
     finds=r"^(b'' ?){3}",
 )
 attack(
-    "poisoned workers",
     "sockets with a name, and shared memory with one",
     first=r"""
 import socket
@@ -1250,6 +1182,7 @@ print(socket.socket().connect_ex(('127.0.0.1', 5555)) != 0)""",
 
 # Odd answers
 
+attack = partial(add, "odd answers")
 for name, body, says in [
     ("an object whose pickle runs code", """class P:
         def __reduce__(s): return (os.system, ('true',))
@@ -1281,18 +1214,17 @@ for name, body, says in [
         def __str__(self): raise self
     raise E""", "ended the process|raised"),
 ]:  # fmt: skip
-    attack("odd answers", name, answers=softmax(body), says=says)
+    attack(name, answers=softmax(body), says=says)
 
 # What people and pages read
 
+attack = partial(add, "markup and terminals")
 attack(
-    "markup and terminals",
     "script in an error's message",
     answers=softmax("raise ValueError('<script>alert(1)</script><img src=x onerror=alert(1)>')"),
     says="<script>alert",  # as text: whoever makes a page of it must escape it
 )
 attack(
-    "markup and terminals",
     "HTML and JavaScript as output",
     first="""
 from IPython.display import HTML, Javascript, display
@@ -1301,7 +1233,6 @@ display(Javascript('alert(1)'))""",
     shows="IPython.core.display",
 )
 attack(
-    "markup and terminals",
     "letters that steer a terminal, and half letters",
     answers=softmax(
         "raise type('\\x1b[2J', (Exception,), {})('\\x1b[1A\\x1b]0;x\\x07\\u202e\\ud800\\r✓ 3\\x9b2J')"
@@ -1310,7 +1241,6 @@ attack(
     says="raised",
 )
 attack(
-    "markup and terminals",
     "a message of many lines and megabytes",
     answers=softmax("raise ValueError('✓ masked_softmax: 3 of 3\\n' * 100_000)"),
     says=r"\.\.\.",
@@ -1318,8 +1248,8 @@ attack(
 
 # Killing
 
+attack = partial(add, "killing")
 attack(
-    "killing",
     "everything that a cell can see",
     first="""
 import os
@@ -1328,7 +1258,6 @@ finally: print('alive')""",
     shows="alive",
 )
 attack(
-    "killing",
     "snapshots that were taken before",
     last="""
 import os
@@ -1337,7 +1266,6 @@ print('alive')""",
     shows="alive",
 )
 attack(
-    "killing",
     "the parent and process 1, with every signal",
     first="""
 import os
@@ -1349,7 +1277,6 @@ print('alive')""",
     shows="alive",
 )
 attack(
-    "killing",
     "everything that an answer can see",
     answers=softmax("""os.kill(-1, 9)
     return torch.softmax(scores, -1)"""),
@@ -1363,8 +1290,8 @@ import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
 def tried(result): return 'done' if result >= 0 else errno.errorcode[ctypes.get_errno()]
 """
+attack = partial(add, "system calls")
 attack(
-    "system calls",
     "namespaces of its own",
     first=SYSTEM
     + """
@@ -1374,7 +1301,6 @@ print(tried(libc.syscall(clone, 0x10000000 | 17, 0, 0, 0, 0)), tried(libc.syscal
     shows=r"\['EPERM', 'EPERM', 'EPERM', 'EPERM'\] EPERM ENOSYS",
 )
 attack(
-    "system calls",
     "mounts and other roots",
     first=SYSTEM
     + """
@@ -1383,7 +1309,6 @@ print(tried(libc.mount(b'x', b'/tmp', b'tmpfs', 0, b'size=99G')), tried(libc.umo
     shows="EPERM EPERM EPERM EPERM EPERM",
 )
 attack(
-    "system calls",
     "another user, and more than its limits",
     first=SYSTEM
     + """
@@ -1395,7 +1320,6 @@ for kind in (resource.RLIMIT_AS, resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, r
     shows=r"(EPERM|EINVAL) (EPERM|EINVAL) EPERM (no ?){4}",
 )
 attack(
-    "system calls",
     "tracing and reading other processes",
     first=SYSTEM
     + """
@@ -1405,7 +1329,6 @@ print(tried(libc.process_vm_readv(1, 0, 0, 0, 0, 0)))
     shows=r"\['EPERM', 'EPERM'\] EPERM",
 )
 attack(
-    "system calls",
     "the numbers of another architecture, and rare calls",
     first=SYSTEM
     + """
