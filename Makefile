@@ -72,7 +72,7 @@ clean:
 	@$(PY) -m pip install --no-compile --requirement $<
 	@echo "Installing the course, and preparing the first start"
 	@PYTHONWARNINGS=ignore $(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
-	@$(if $(filter $(STUDENTS),$@),$(PY) -c "import $(FIRST)",$(PY) -m compileall -qq -j 0 .venv/lib || true)
+	@$(if $(filter $(STUDENTS),$@),$(PY) -c "import $(FIRST)",$(PY) -m compileall -qq -j 0 -x '/tests?/' .venv/lib || true)
 	@for stamp in $(STAMPS); do echo "$(CURDIR)" > $$stamp; [ $$stamp != $@ ] || break; done
 
 FIRST := ipykernel.kernelapp, jupyterlab.labapp, matplotlib.pyplot, sacrebleu.significance, seaborn, torch._dynamo

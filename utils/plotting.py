@@ -61,15 +61,13 @@ def _subplots(width, height, rows=1, columns=1):
     return plt.subplots(rows, columns, figsize=(width, height), layout="constrained", squeeze=False)[1]
 
 
-def finish(ax, legend="inside"):
+def finish(ax, legend=True):
     """Remove the top and right spines and draw the legend if there are two curves or more.
 
-    `legend` is "inside" the Axes, "above" it in two rows, or None. Returns the Axes.
+    Without `legend`, there is none. Returns the Axes.
     """
-    names = ax.get_legend_handles_labels()[1]
-    if legend and len(names) > 1:
-        above = {"ncol": -(-len(names) // 2), "loc": "lower center", "bbox_to_anchor": (0.5, 1)}
-        ax.legend(frameon=False, **(above if legend == "above" else {}))
+    if legend and len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -153,19 +151,17 @@ def plot_maps(panels, columns=3, size=(4.0, 3.8), xlabel="source token (key)", y
     return axes[0, 0]
 
 
-def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, counts=True, band="range"):
+def plot_by_length(curves, unit="source words", trained_up_to=None):
     """Draw BLEU against sentence length: one curve per model, with its uncertainty as a band.
 
     `curves` maps a model's name to its seeds: one result of `metrics.bleu_by_length` per seed. All seeds of
     a model have the same bins; models may have different ones. The line is the mean over seeds. The band
-    goes from the lowest to the highest seed or, with `band="mean"`, is the 95% interval of the mean
-    (`metrics.mean_interval`). With a single seed, the band is the bootstrap interval of its score.
+    goes from the lowest to the highest seed. With a single seed, it is the bootstrap interval of its score.
 
-    `unit` names the lengths, `trained_up_to` marks the greatest length seen in training, and `counts` prints
-    the number of sentences under each bin. Returns the Axes.
+    `unit` names the lengths, and `trained_up_to` marks the greatest length seen in training. The number of
+    sentences stands under each bin. Returns the Axes.
     """
-    if ax is None:
-        ax = _subplots(6.4, 3.8)[0, 0]
+    ax = _subplots(6.4, 3.8)[0, 0]
     sizes = {bounds: score.sentences for seeds in curves.values() for bounds, score in seeds[0]}
     bins = sorted(sizes)
     for i, (name, seeds) in enumerate(curves.items()):
@@ -174,14 +170,11 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
         low, high = scores.min(0), scores.max(0)
         if len(seeds) == 1:
             low, high = np.array([[score.low, score.high] for _, score in seeds[0]]).T
-        elif band == "mean":
-            low, high = np.array([mean_interval(column)[1:] for column in scores.T]).T
         style = _style(name, i)
         ax.plot(x, scores.mean(0), **style)
         ax.fill_between(x, low, high, color=style["color"], alpha=0.2, lw=0)
     labels = [str(first) if first == last else f"{first}–{last}" for first, last in bins]
-    if counts:
-        labels = [f"{label}\nn={sizes[bounds]}" for label, bounds in zip(labels, bins, strict=True)]
+    labels = [f"{label}\nn={sizes[bounds]}" for label, bounds in zip(labels, bins, strict=True)]
     ax.set_xticks(range(len(bins)), labels)
     if trained_up_to is not None:
         edge = sum(last <= trained_up_to for _, last in bins) - 0.5
@@ -192,20 +185,18 @@ def plot_by_length(curves, ax=None, unit="source words", trained_up_to=None, cou
     return finish(ax)
 
 
-def plot_intervals(groups, labels, ylabel, ax=None, dots=False, interval=mean_interval, legend="inside"):
+def plot_intervals(groups, labels, ylabel, dots=False):
     """Draw the mean over seeds with its 95% interval: one point per model and label.
 
     `groups` maps a model's name to its seeds, a list of values in the order of `labels` per seed.
-    `interval` computes (mean, low, high) from the values of one label. With `dots`, each seed is a dot beside
-    the mean, instead of the interval: use it for shares whose interval would leave 0 to 1. `legend` is as in
-    `finish`. Returns the Axes.
+    With `dots`, each seed is a dot beside the mean, instead of the interval: use it for shares whose interval
+    would leave 0 to 1. Returns the Axes.
     """
-    if ax is None:
-        ax = _subplots(6.4, 3.6)[0, 0]
+    ax = _subplots(6.4, 3.6)[0, 0]
     spacing = 0.28 if dots else 0.14
     positions = np.arange(len(labels))
     for i, (name, seeds) in enumerate(groups.items()):
-        mean, low, high = np.array([interval(column) for column in zip(*seeds, strict=True)]).T
+        mean, low, high = np.array([mean_interval(column) for column in zip(*seeds, strict=True)]).T
         style, x = _style(name, i), positions + spacing * (i - (len(groups) - 1) / 2)
         bars = None if dots else [mean - low, high - mean]
         ax.errorbar(x, mean, yerr=bars, ls="", capsize=3, markersize=6 if dots else 5, **style)
@@ -213,10 +204,10 @@ def plot_intervals(groups, labels, ylabel, ax=None, dots=False, interval=mean_in
             ax.plot(x + 0.11, np.array(seeds).T, ls="", marker="o", markersize=3, color=style["color"])
     ax.set_xticks(positions, labels)
     ax.set(ylabel=ylabel, xlim=(-0.5, len(labels) - 0.5))
-    return finish(ax, legend)
+    return finish(ax)
 
 
-def plot_curves(curves, x, xlabel, ylabel, ax=None, legend="inside"):
+def plot_curves(curves, x, xlabel, ylabel, ax=None, legend=True):
     """Draw named curves over the same `x`, with at most 30 markers each.
 
     `curves` maps a name to its values. `legend` is as in `finish`. Returns the Axes.
