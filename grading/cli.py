@@ -1,6 +1,8 @@
 """The command `course`: open the lessons, check an exercise, grade a class. Try `course --help`."""
 
 import argparse
+import contextlib
+import difflib
 import json
 import os
 import subprocess
@@ -8,17 +10,21 @@ import sys
 from pathlib import Path
 
 from grading import CourseError, loading
-from grading.pipeline.assignments import ROOT, find_assignment, named
+from grading.pipeline.assignments import ROOT, NotGradable, find_assignment, named
+from grading.pipeline.missing import failure
 from grading.pipeline.result import GRADED
 
 NOT_SANDBOXED = (
     "NOT SANDBOXED: this system has no working bubblewrap, so the notebook runs with all your rights. "
     "Check only notebooks that you trust."
 )
+GREEN, RED = 32, 31  # of terminals
 
 
 def main(arguments=None):
     """Run the command line and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # old consoles of Windows know no check marks
     all_commands = parser()
     options, rest = all_commands.parse_known_args(arguments)
     if rest and not hasattr(options, "passed_on"):
@@ -54,10 +60,11 @@ def parser():
     command("lab", open_lab).set_defaults(passed_on=[])
     add = command("start", start_work).add_argument
     add("--into", default="my", metavar="FOLDER", help="the folder (default: my)")
-    add = command("check", check_one, safe).add_argument
-    add("notebook")
+    add = command("check", check_notebooks, safe).add_argument
+    add("what", nargs="+", help="a name, which stands for my/exercises/NAME.ipynb, a notebook, or a folder")
     add("--assignment", help="the exercise it belongs to, if neither its name nor its cells tell")
     add("--json", action="store_true", help="print the result as JSON")
+    add("--fail-under", type=float, metavar="PERCENT", help="exit with 1 if a notebook has fewer points")
     add = command("collect", collect_all, place).add_argument
     add("source", help="the zip file or folder that the platform gave, or STUDENT/ folders")
     add("--roster", required=True, metavar="CSV", help="the platform's list of students")
@@ -144,27 +151,89 @@ def start_work(options):
         print(f"{own} stays as you changed it. The course has a newer version: to get it, rename yours")
 
 
-def check_one(options):
-    """Grade one notebook, and print its points and what is wrong."""
+def check_notebooks(options):
+    """Grade notebooks of yours, and print their points and what is wrong."""
     from grading.pipeline.grade import grade
     from grading.sandbox.client import Sandbox
 
-    assignment = named(options.assignment) if options.assignment else find_assignment(options.notebook)
-    with Sandbox(options.require_sandbox, assignment.reviews) as sandbox:
+    paths = [path for what in options.what for path in _notebooks(what)]
+    reports, not_gradable = {}, {}
+    for path in paths:
+        try:
+            reports[path] = named(options.assignment) if options.assignment else find_assignment(path)
+        except NotGradable as error:
+            if len(paths) == 1:
+                raise
+            not_gradable[path] = error
+    with Sandbox(options.require_sandbox, any(one.reviews for one in reports.values())) as sandbox:
         if not sandbox.sandboxed:
             print(NOT_SANDBOXED, file=sys.stderr)
-        report = grade(options.notebook, sandbox, assignment)
-    print(json.dumps(report.as_json(), indent=2) if options.json else as_text(report))
+        for path, assignment in reports.items():
+            with _status_line(path.name) as progress:
+                reports[path] = grade(path, sandbox, assignment, progress=progress)
+    if options.json:
+        found = [report.as_json() for report in reports.values()]
+        print(json.dumps(found[0] if len(paths) == 1 else found, indent=2))
+    elif len(paths) == 1:
+        print(as_text(reports[paths[0]], _in_color()))
+    else:
+        print(as_table(reports, _in_color()))
+        print(*(f"not graded: {error}" for error in not_gradable.values()), sep="\n", end="")
+    least = (options.fail_under or 0) / 100
+    return int(any((report.score or 0) < least * report.max_score for report in reports.values()))
 
 
-def as_text(report):
-    """A report for people."""
+def _notebooks(what):
+    """Return the paths of the notebooks that a word of the command line stands for."""
+    path = Path(what)
+    if path.is_dir():
+        found = [p for p in sorted(path.rglob("*.ipynb")) if ".ipynb_checkpoints" not in p.parts]
+        if not found:
+            raise CourseError(f"there is no notebook in {path}: name a folder with notebooks")
+        return found
+    if not path.exists() and path.suffix != ".ipynb":
+        path = Path("my", "exercises", f"{named(what).name}.ipynb")
+    if not path.exists():
+        others = {other.name: other for other in path.parent.glob("*.ipynb")}
+        close = difflib.get_close_matches(path.name, others, n=1)
+        hint = f"did you mean {others[close[0]]}?" if close else "`course start` copies the exercises to my/"
+        raise CourseError(f"there is no {path}: {hint}")
+    return [path]
+
+
+def _in_color():
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+@contextlib.contextmanager
+def _status_line(name):
+    """On a terminal, show what is being done; the line disappears at the end."""
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    try:
+        yield lambda text: print(f"\r\x1b[K{name}: {text}", end="", file=sys.stderr, flush=True)
+    finally:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _paint(text, color, wanted):
+    return f"\x1b[{color}m{text}\x1b[0m" if wanted else text
+
+
+def as_text(report, color=False):
+    """A report for people: first the cells that failed, then the points."""
     if report.status == GRADED:
         lines = [f"{report.assignment}: {report.score:g} of {report.max_score:g} points that tests can give"]
     else:
         lines = [f"{report.assignment}: {report.status}: {report.reason}"]
+    failed = [(number, cell, why) for number, cell in enumerate(report.cells, 1) if (why := failure(cell))]
+    for number, cell, why in failed:
+        name = f" ({cell['name']})" if cell["name"] else ""
+        lines.append(_paint(f"! cell {number}{name} fails in {why}", RED, color))
     for check in report.checks:
-        sign = "✓" if check.points == check.max_points else "✗"
+        right = check.points == check.max_points
+        sign = _paint("✓", GREEN, color) if right else _paint("✗", RED, color)
         lines.append(f"{sign} {check.name}: {check.points:g} of {check.max_points:g}")
         lines += [f"    {line}" for line in check.message.splitlines()]
     lines += [f"· {w['name']}: up to {w['max_points']:g} points, graded by a person" for w in report.written]
@@ -172,6 +241,20 @@ def as_text(report):
     if not report.sandboxed:
         lines.append("Not sandboxed.")
     return "\n".join(lines)
+
+
+def as_table(reports, color=False):
+    """A line per notebook: its points, and the answers that are still wrong."""
+    lines = []
+    for path, report in reports.items():
+        wrong = [check.name for check in report.checks if check.points < check.max_points]
+        score = f"{report.score or 0:g} of {report.max_score:g}"
+        rest = ", ".join(wrong) if report.status == GRADED else report.reason
+        sign = _paint("✗", RED, color) if rest else _paint("✓", GREEN, color)
+        lines.append(f"{sign} {path.stem:<{max(len(p.stem) for p in reports)}}  {score:>8}  {rest}".rstrip())
+    score = sum(report.score or 0 for report in reports.values())
+    most = sum(report.max_score for report in reports.values())
+    return "\n".join([*lines, f"{score:g} of {most:g} points. For messages, check one exercise by its name."])
 
 
 # Classes

@@ -16,8 +16,10 @@ from grading.pipeline.assignments import (
     parse,
     read_submission,
     readable,
+    starter_sources,
     where_written,
 )
+from grading.pipeline.missing import MISSING, explain
 from grading.pipeline.result import FAILED, GRADED, CheckResult, Result, cells_of
 from grading.sandbox.cases import Outcome
 from grading.sandbox.client import Lost
@@ -25,7 +27,6 @@ from grading.sandbox.limits import MEMORY
 
 RESTARTS = 3  # so often a cell may end the process that runs it, and the others still count
 DIFFERS = "It was wrong when it was first asked, and right later: its results should be the same each time."
-MISSING = "there is no {} in the notebook: its cell is missing, or it failed."
 PROBE_SECONDS = 10  # for the probes of a check
 END = ""  # the name of the snapshot after the last cell
 
@@ -42,12 +43,20 @@ class Limits:
     memory: int = MEMORY
 
 
-def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits()):  # noqa: B008 (frozen)
+def grade(
+    path,
+    sandbox,
+    assignment=None,
+    seed=None,
+    data=None,
+    limits=Limits(),  # noqa: B008 (frozen)
+    progress=lambda text: None,
+):
     """Grade a notebook and return its `Result`. Raise NotGradable where it is no notebook of this course.
 
     If the judge itself fails, the result has the status FAILED and no points.
 
-    With `data`, its bytes, the path is only a name in messages.
+    With `data`, its bytes, the path is only a name in messages. `progress` is called with what comes next.
     """
     assignment = assignment or find_assignment(path)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
@@ -63,12 +72,13 @@ def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits())
             return restarts < RESTARTS and now + (now - started) < until
 
         with sandbox.submission(limits.memory) as submission:
-            culprit, why = _run_cells(cells, skipped, submission, outputs, lines, limits, until)
+            culprit, why = _run_cells(cells, skipped, submission, outputs, lines, limits, until, progress)
             if culprit is None or not may_restart():
                 if culprit is not None:
                     notes.append(f"cell {culprit + 1} ended it, and the rest was not run: {why}")
                 elif why:
                     notes.append(why)
+                progress(f"checking the answers (at most {limits.check:g} s each)")
                 try:
                     checks = _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restart)
                     break
@@ -85,21 +95,22 @@ def grade(path, sandbox, assignment=None, seed=None, data=None, limits=Limits())
     notes += [f"{name}: the written answer may stand in another cell than its own" for name in lost]
     if not any(cell.test is not None or cell.written for cell in cells):
         notes.append(f"it has none of the graded cells of {assignment.name}: is it the right notebook?")
+    kept, given = cells_of(cells, outputs), starter_sources(assignment.notebook)
     return Result(
         status=FAILED if reason else GRADED,
         reason=reason,
         assignment=assignment.name,
         sandboxed=sandbox.sandboxed,
-        checks=tuple(checks),
+        checks=tuple(explain(check, kept, given) for check in checks),
         written=tuple(
             {"name": name, "max_points": points, "where": where[name]} for name, points in assignment.written
         ),
         notes=tuple(notes),
-        cells=cells_of(cells, outputs),
+        cells=kept,
     )
 
 
-def _run_cells(cells, skipped, submission, outputs, lines, limits, until):
+def _run_cells(cells, skipped, submission, outputs, lines, limits, until, progress):
     """Run the cells in order, and take a snapshot where a test stands and one at the end.
 
     Gives the number of the cell that ended the process and why, or None and a note.
@@ -116,6 +127,7 @@ def _run_cells(cells, skipped, submission, outputs, lines, limits, until):
                 note = f"the cells took more than {limits.cells:g} seconds: from cell {i + 1} on none was run"
                 break
             last = i
+            progress(f"running cell {i + 1} of {len(cells)} (at most {limits.cell:g} s)")
             outputs[i] = submission.run(cell.source, limits.cell)
         lines[END] = submission.snapshot(limits.check)
     except Lost as lost:
@@ -229,7 +241,7 @@ class _Asked:
                 self.over = f"{lost}."
             if len(outcomes) < len(cases):
                 self.places.pop(0)
-        return outcomes + [_stopped(self.over or MISSING.format(name))] * (len(cases) - len(outcomes))
+        return outcomes + [_stopped(self.over or f"{MISSING.format(name)}.")] * (len(cases) - len(outcomes))
 
 
 def _stopped(message):

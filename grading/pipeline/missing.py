@@ -1,0 +1,48 @@
+"""Say why an answer could not be called: its cell failed, is missing, or defines another name."""
+
+import difflib
+import re
+from dataclasses import replace
+
+from grading.judge.message import NOT_WRITTEN
+from grading.pipeline.assignments import readable
+
+MISSING = "There is no {} in the notebook"  # how messages about such an answer begin
+DEFINED = re.compile(r"^\s*(?:def|class)\s+(\w+)", re.M)
+
+
+def failure(cell):
+    """Return what stopped a cell of a result, with the line, or "" if nothing did or it is unwritten."""
+    if not cell["error"]:
+        return ""
+    text = "".join(output.get("text", "") for output in cell["outputs"])
+    line = re.search(r"Cell In\[\d+\], line (\d+)", text)
+    last = (line for line in reversed(text.splitlines()) if line.startswith(cell["error"]))
+    said = next(last, cell["error"])
+    if said == "NotImplementedError":
+        return ""
+    return readable(f"{f'line {line[1]}: ' if line else ''}{said}", 300)
+
+
+def explain(check, cells, given):
+    """Return the result of a check, with a better message if the answer has no code that could be called.
+
+    `cells` are those of the result, and `given` has the sources of the starter's cells by name.
+    """
+    missing = check.message.startswith(MISSING.format(check.name))
+    if not missing and not check.message.startswith(NOT_WRITTEN):
+        return check
+    own = next((cell for cell in cells if cell["name"] == check.name), None)
+    if own is None:
+        why = "its cell is missing. Copy it from a new copy of the notebook."
+    elif missing and (stopped := failure(own)):
+        why = f"its cell fails in {stopped}"
+    else:
+        found = DEFINED.findall(own["source"])
+        absent = [name for name in DEFINED.findall(given.get(check.name, "")) if name not in found]
+        close = [(name, *difflib.get_close_matches(name, found, n=1)) for name in absent]
+        typos = [f"you wrote {pair[1]} where {pair[0]} is expected" for pair in close if len(pair) == 2]
+        if not missing and not typos:
+            return check
+        why = f"{', '.join(typos)}. Correct the name." if typos else "define it in its cell, unindented."
+    return replace(check, message=f"{MISSING.format(check.name) if missing else 'A name is wrong'}: {why}")
