@@ -16,8 +16,9 @@ from types import SimpleNamespace
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# Files that take minutes: begun last, one of them would keep one process busy and leave the others idle.
-LONG = {f"test_{name}" for name in ("lessons", "lab", "site", "run", "notebooks", "attacks", "playground")}
+# Files that take longest, in this order: begun last, one would keep one process busy and leave others idle.
+LONG = ("judge", "attacks", "lab", "lessons", "run", "notebooks", "site")
+LONG += ("09_real_translation", "grade", "engine")
 
 DEMO = '''# %% [markdown]
 r"""
@@ -206,8 +207,8 @@ def pytest_configure(config):
 
 
 def pytest_xdist_auto_num_workers():
-    """One process more than processors: many tests of the grader wait for a time limit."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than processors: many tests wait for a browser, a kernel or a time limit."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(config, items):
@@ -217,7 +218,8 @@ def pytest_collection_modifyitems(config, items):
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
     counts = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path.stem not in LONG, -counts[item.path], item.path))
+    place = {f"test_{name}": number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: (place.get(item.path.stem, len(LONG)), -counts[item.path], item.path))
 
 
 def no_skip_for_a_need(report):
