@@ -71,7 +71,7 @@ def warm():
 def test_demo_runs_offline(lesson, tmp_path, warm):
     script = tmp_path / f"{lesson.stem}.py"
     script.write_text(fast(plain_python(lesson), 40), "utf-8")
-    process = get_context("fork").Process(target=run_script, args=[script])
+    process = get_context("fork").Process(target=run_script, args=[script], daemon=True)
     process.start()
     process.join()
     assert process.exitcode == 0, (tmp_path / "printed.txt").read_text()
