@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from torch.nn import functional as F
 
 from utils import attention
 from utils.attention import (
@@ -104,13 +103,6 @@ def test_context_by_hand(name):
     torch.testing.assert_close(context, torch.tensor(by_hand, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("axes", MASKS)
-def test_scaled_attention_equals_torchs(axes):
-    query, keys, mask = draw(BATCH, TGT, QUERY), draw(BATCH, SRC, QUERY, seed=1), MASKS[axes]
-    theirs = F.scaled_dot_product_attention(query, keys, VALUES, mask[:, None] if axes == 2 else mask)
-    torch.testing.assert_close(attend(query, keys, VALUES, mask, scaled_dot_score)[0], theirs)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_with_nothing_to_attend_to_has_zeros_and_zero_gradients(name):
     score, *inputs = make(name)
@@ -197,19 +189,6 @@ def mask(*shape):
 def test_wrong_shapes_and_names_raise(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_each_name_makes_its_score():
-    assert make_score("dot", 7, 7) is dot_score
-    assert make_score("scaled", 7, 7) is scaled_dot_score
-    assert isinstance(make_score("multiplicative", 7, 11), MultiplicativeScore)
-    additive = make_score("additive", 7, 11, 17)
-    assert isinstance(additive, AdditiveScore)
-    assert {name: tuple(p.shape) for name, p in additive.named_parameters()} == {
-        "query_proj.weight": (17, 7),
-        "key_proj.weight": (17, 11),
-        "v.weight": (1, 17),
-    }
 
 
 @pytest.fixture
