@@ -292,9 +292,7 @@ def check_regions(cell, mark):
     for region, marks in REGIONS.items():
         found = re.findall(rf"\b(BEGIN|END) {region}\b", cell.source)
         if found and mark not in marks:
-            raise LessonError(
-                f"{found[0]} {region} is only allowed in a cell marked {' or '.join(marks)}"
-            )
+            raise LessonError(f"{found[0]} {region} is only allowed in a cell marked {' or '.join(marks)}")
         if found != ["BEGIN", "END"] * (len(found) // 2):
             raise LessonError(f"BEGIN {region} and END {region} do not pair up")
         if mark == "answer" and region == "SOLUTION" and not found:

@@ -17,16 +17,7 @@ import torch
 
 from benchmarks import harness, profiling, summary
 from benchmarks.quality import lessons, parliament, pretrained, translation
-from benchmarks.speed import (
-    attention,
-    data,
-    decoding,
-    demos,
-    grading,
-    startup,
-    streaming,
-    teacher_forcing,
-)
+from benchmarks.speed import attention, data, decoding, demos, grading, startup, streaming, teacher_forcing
 from utils import pretrained as checkpoints
 from utils import runs
 from utils.data import Corpus, Split, load_reviews

@@ -440,9 +440,7 @@ print('found', found)
 """
 attack = partial(add, "reading")
 attack(
-    "solutions, tests and notebooks anywhere",
-    first="PLACE, ENDS = '/', '.ipynb'" + LOOK,
-    shows=r"found \[\]",
+    "solutions, tests and notebooks anywhere", first="PLACE, ENDS = '/', '.ipynb'" + LOOK, shows=r"found \[\]"
 )
 attack(
     "the course's folder and the checks",
@@ -593,9 +591,7 @@ for where, source in {
     "a broken pointer": "import ctypes; ctypes.string_at(0)",
     "os.abort()": "import os; os.abort()",
 }.items():
-    attack(
-        f"a cell: {where}", first=source, says="cell 1 was left out: it ended the process"
-    )
+    attack(f"a cell: {where}", first=source, says="cell 1 was left out: it ended the process")
 attack(
     "a cell: sys.exit(0), quit() and SystemExit",
     first="""
@@ -604,11 +600,7 @@ atexit.register(lambda: None)
 sys.exit(0)""",
     last="raise SystemExit(0)",
 )
-attack(
-    "an answer: os._exit(0)",
-    answers=softmax("os._exit(0)"),
-    says="it ended the process that ran it",
-)
+attack("an answer: os._exit(0)", answers=softmax("os._exit(0)"), says="it ended the process that ran it")
 attack(
     "an answer: SystemExit, KeyboardInterrupt and a broken pointer",
     answers={
@@ -782,12 +774,7 @@ attack(
     refused=True,
     says="it must be a file, not a link",
 )
-attack(
-    "a pipe that nobody writes to",
-    file=replaced(os.mkfifo),
-    refused=True,
-    says="is not a file",
-)
+attack("a pipe that nobody writes to", file=replaced(os.mkfifo), refused=True, says="is not a file")
 attack("a folder", file=replaced(os.mkdir), refused=True, says="is not a file|a directory")
 attack(
     "a link to a device without end",

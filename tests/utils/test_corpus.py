@@ -15,12 +15,7 @@ CORPUS = Corpus("toy", "en", "fr", {"train": SPLIT, "test": Split([], [])}, "wor
 
 @pytest.mark.parametrize(
     ("rows", "expected"),
-    [
-        (slice(1, 3), [1, 2]),
-        (slice(None, None, -2), [2, 0]),
-        ([2, 0, 2], [2, 0, 2]),
-        (slice(9, None), []),
-    ],
+    [(slice(1, 3), [1, 2]), (slice(None, None, -2), [2, 0]), ([2, 0, 2], [2, 0, 2]), (slice(9, None), [])],
 )
 def test_rows_keep_their_links_and_clauses(rows, expected):
     chosen = SPLIT[rows]

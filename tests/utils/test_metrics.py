@@ -147,11 +147,7 @@ def test_hard_alignment_takes_the_largest_weight():
 
 @pytest.mark.parametrize(
     ("sizes", "links"),
-    [
-        ((3, 3), {(0, 0), (1, 1), (2, 2)}),
-        ((2, 4), {(0, 0), (0, 1), (1, 2), (1, 3)}),
-        ((4, 1), {(0, 0)}),
-    ],
+    [((3, 3), {(0, 0), (1, 1), (2, 2)}), ((2, 4), {(0, 0), (0, 1), (1, 2), (1, 3)}), ((4, 1), {(0, 0)})],
 )
 def test_diagonal_links_join_the_corners(sizes, links):
     assert diagonal_links(*sizes) == links

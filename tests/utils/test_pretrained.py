@@ -36,9 +36,10 @@ def test_the_models_were_trained_with_the_vocabularies_of_today():
 def test_a_model_translates_one_clause_as_well_as_its_record_says(context):
     encoded, model = encoded_reviews(), pretrained.load(context)
     assert not model.training
-    assert sum(p.numel() for p in model.parameters()) == harness.of_kind(
-        RECORD, "parameters", context=context, seed=0
-    )[0]
+    assert (
+        sum(p.numel() for p in model.parameters())
+        == harness.of_kind(RECORD, "parameters", context=context, seed=0)[0]
+    )
     test = encoded.corpus["test"]
     rows = [row for row, clauses in enumerate(test.clauses) if clauses == 1]
     tokens = encoded.tokens("test", "src")

@@ -89,9 +89,7 @@ def arguments(config):
     return [
         part
         for name, value in given.items()
-        for part in (
-            [switches[value].format(name)] if isinstance(value, bool) else [f"--{name}", str(value)]
-        )
+        for part in ([switches[value].format(name)] if isinstance(value, bool) else [f"--{name}", str(value)])
     ]
 
 

@@ -236,11 +236,7 @@ def test_token_is_sent_to_the_hub(toy):
 @pytest.mark.parametrize(
     ("mode", "sentence"),
     [
-        (
-            429,
-            "answered 429 (Too Many Requests): wait five minutes, or set HF_TOKEN to a token of a free",
-        ),
-        (500, "answered 500 (Internal Server Error): wait a few minutes"),
+        (429, "answered 429 (Too Many Requests): wait five minutes, or set HF_TOKEN to a token of a free"),
         (503, "answered 503 (Service Unavailable): wait a few minutes"),
         ("cut", "stopped before the end of the file: check your internet connection"),
     ],
