@@ -215,20 +215,19 @@ class Book:
         return found
 
     def grades(self, student):
-        """Return a student's points and comments by cell, and the penalty for lateness, as plain data."""
+        """Return a student's points by graded cell, None where a person is to grade, and comments."""
         with self._transaction() as gradebook:
             try:
                 found = gradebook.find_submission(self.assignment.name, student)
             except MissingEntry:
                 return None
-            held = [
-                [g.name, g.auto_score, g.manual_score, g.extra_credit, g.needs_manual_grade]
-                for n in found.notebooks
-                for g in n.grades
-            ]
-            said = [[c.name, c.comment] for n in found.notebooks for c in n.comments]
-            penalty = found.late_submission_penalty
-            return [sorted(held, key=lambda row: row[0]), sorted(said, key=lambda row: row[0]), penalty]
+            points = {
+                grade.name: None if grade.needs_manual_grade else grade.score
+                for book in found.notebooks
+                for grade in book.grades
+            }
+            comments = {note.name: note.manual_comment for book in found.notebooks for note in book.comments}
+            return {"points": points, "comments": comments}
 
     def written(self, name):
         """Return a row for everybody who has a written answer of this name to grade, as dicts."""

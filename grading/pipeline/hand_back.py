@@ -29,7 +29,7 @@ def write_zip(run, out):
         for folder in run.everybody():
             student = known_as(folder)
             standing, status = run.standings.get(student), run.status(folder)
-            page = run.place(student, run.coursedir.feedback_directory) / f"{run.name}.html"
+            page = run.page(student)
             final = status == NOT_GRADABLE or (standing and standing.total is not None)
             if not final or not page.is_file():
                 waiting.append(student)

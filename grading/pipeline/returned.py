@@ -1,21 +1,13 @@
-"""What a student gets back: the graded notebook, and the feedback page that is made from it."""
+"""The graded notebook, as nbgrader's Formgrader shows it."""
 
-import contextlib
 import copy
-import hashlib
-import json
 import re
-import signal
-import threading
 from functools import lru_cache
-from pathlib import Path
 
 import nbformat
-from nbgrader.converters import GenerateFeedback
 
 from grading.pipeline import result
 
-PAGE_SECONDS = 60
 NOTE = "about_this_grading"  # the grade_id-like name of the cell that the grader puts on top
 MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|$~])")
 
@@ -121,48 +113,3 @@ def work(notebook, name=None):
         if NOTE not in cell.metadata and (mark.get("solution") or not mark.get("grade")):
             own.append(cell.source)
     return own if answer is None else answer
-
-
-class Feedback(GenerateFeedback):
-    """nbgrader's feedback, a page at a time, remade only if the notebook or its grades have changed."""
-
-    def prepare(self):
-        self.exporter = self.exporter_class(parent=self, config=self.config)
-        for preprocessor in self.preprocessors:
-            self.exporter.register_preprocessor(preprocessor)
-
-    def page(self, student, assignment):
-        return Path(self._format_dest(assignment, student), f"{assignment}.html")
-
-    def make(self, student, assignment, grades):
-        """Write the page of a student's graded notebook, whose grades in the gradebook are these."""
-        source = Path(self._format_source(assignment, student), f"{assignment}.ipynb")
-        page = self.page(student, assignment)
-        made_of = hashlib.sha256(source.read_bytes() + json.dumps(grades).encode()).hexdigest()
-        made_of = f"<!-- made of {made_of} -->\n"
-        with contextlib.suppress(OSError, ValueError):
-            if page.read_text("utf-8").endswith(made_of):
-                return
-        resources = self.init_single_notebook_resources(str(source))
-        with _at_most(PAGE_SECONDS):
-            html, _ = self.exporter.from_filename(str(source), resources=resources)
-        result.write_text(page, f"{html}\n{made_of}")
-
-
-@contextlib.contextmanager
-def _at_most(seconds):
-    """Raise TimeoutError in what takes longer, on systems that have alarms."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def over(*_):
-        raise TimeoutError(f"it took more than {seconds} seconds")
-
-    before = signal.signal(signal.SIGALRM, over)
-    running = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *running)
-        signal.signal(signal.SIGALRM, before)

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from traitlets.config.loader import PyFileConfigLoader
 
 from grading import CourseError
-from grading.pipeline import deadlines, executor, proof, report, result, returned
+from grading.pipeline import deadlines, executor, feedback, proof, report, result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, named, read_bytes, readable
 from grading.pipeline.deadlines import DeadlineError
 from grading.pipeline.gradebook import Book, GradebookError, Refused
@@ -35,6 +35,7 @@ from grading.sandbox.client import visible_inside
 # nbgrader's exchange writes these files beside a notebook, and reads them again to return feedback.
 EXCHANGE_FILES = ("timestamp.txt", "submission_secret.txt")
 NO_EXCHANGE = "not from the exchange "  # how they begin if a submission came in another way
+SITE = os.environ.get("SITE_URL", "")  # the address of the web edition
 LONGEST_NAME = 100  # bytes of a student's
 
 
@@ -290,6 +291,10 @@ class Run:
     def _graded_notebook(self, student):
         return self.place(student, self.coursedir.autograded_directory) / f"{self.name}.ipynb"
 
+    def page(self, student):
+        """Return the place of a student's feedback page."""
+        return self.place(student, self.coursedir.feedback_directory) / f"{self.name}.html"
+
     def refresh_pages(self):
         """Bring penalties and pages up to date with what a person has entered since the last run."""
         try:
@@ -304,23 +309,23 @@ class Run:
 
     def _write_feedback(self, students):
         """Write the pages that are out of date. One that cannot be made costs no other student theirs."""
-        maker = returned.Feedback(coursedir=self.coursedir, config=self.config)
-        maker.prepare()
         for student in tqdm(students, desc="feedback", unit="page", disable=None):
-            student = known_as(student)
+            found = result.read(self._file(known_as(student)))
+            if not found:
+                continue
             try:
-                grades = self.book.grades(student)
-                if grades:
-                    maker.make(student, self.name, grades)
-                    self._carry_exchange_files(student, self.coursedir.feedback_directory)
+                grades, standing = self.book.grades(found.student), self.standings.get(found.student)
+                text = feedback.page(found, self.assignment, grades, standing, SITE)
+                result.write_if_changed(self.page(found.student), text)
+                self._carry_exchange_files(found.student, self.coursedir.feedback_directory)
             except GradebookError as error:
                 self.lost = error
                 return
             except Exception as error:
                 if isinstance(error, OSError) and not isinstance(error, TimeoutError):
                     raise
-                maker.page(student, self.name).unlink(missing_ok=True)
-                self.pageless[student] = f"it has no feedback page: {type(error).__name__}: {error}"
+                self.page(found.student).unlink(missing_ok=True)
+                self.pageless[found.student] = f"it has no feedback page: {type(error).__name__}: {error}"
 
     def _carry_exchange_files(self, student, step):
         """Copy the exchange's files of a submission to a later step, or remove them there if it has none.

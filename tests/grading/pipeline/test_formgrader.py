@@ -1,4 +1,4 @@
-"""Formgrader's button Autograde grades in the sandbox."""
+"""Formgrader's buttons grade in the sandbox and make the course's own feedback pages."""
 
 import subprocess
 from importlib import import_module
@@ -13,7 +13,7 @@ from grading.pipeline.assignments import ROOT
 from grading.pipeline.formgrader import autograde
 
 
-def test_the_button_calls_the_safe_run_and_shows_what_it_said(tmp_path, monkeypatch):
+def test_the_buttons_call_the_safe_run_and_shows_what_it_said(tmp_path, monkeypatch):
     asked = []
 
     def run(command, **options):
@@ -22,6 +22,7 @@ def test_the_button_calls_the_safe_run_and_shows_what_it_said(tmp_path, monkeypa
 
     import_module("nbgrader.server_extensions.formgrader.formgrader")
     monkeypatch.setattr(NbGraderAPI, "autograde", None)
+    monkeypatch.setattr(NbGraderAPI, "generate_feedback", None)
     config = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()
     assert NbGraderAPI.autograde is autograde
     config.CourseDirectory.root = str(tmp_path)
@@ -31,6 +32,8 @@ def test_the_button_calls_the_safe_run_and_shows_what_it_said(tmp_path, monkeypa
     assert first["success"] and "ana 14" in first["log"] and "error" not in first
     assert not second["success"] and second["error"] == "no sandbox"
     place = ["--course", str(tmp_path), "--db", f"sqlite:///{tmp_path}/gradebook.db"]
-    assert asked[0] == [
-        *("-P", "-m", "grading", "grade", NAME, "--student", "ana", *place, "--again", "--require-sandbox")
-    ]
+    grade = ["-P", "-m", "grading", "grade", NAME]
+    assert asked[0] == [*grade, "--student", "ana", "--again", *place, "--require-sandbox"]
+    api.generate_feedback(NAME, "ana"), api.generate_feedback(NAME)
+    assert asked[2] == [*grade, "--student", "ana", *place, "--require-sandbox"]
+    assert asked[3] == [*grade, *place, "--require-sandbox"]
