@@ -78,6 +78,9 @@ def parser():
     add("--seed", type=int, metavar="N", help="draw the same inputs for every submission")
     command("written", grade_written, one, place, book)
     command("formgrader", open_formgrader, place).set_defaults(passed_on=[])
+    add = command("draft", draft_mistake, one, place).add_argument
+    add("exercise", help="the function or class that is wrong, such as attend")
+    add("student", help="whose answer it is")
     add = command("export", export_grades, one, place, book).add_argument
     add("sheet", help="the CSV file that the platform exported")
     add("--out", required=True, metavar="CSV", help="the file to write, for the platform to import")
@@ -319,6 +322,13 @@ def grade_written(options):
     from grading.pipeline.written import serve
 
     serve(Run(options.assignment, options.course, options.db))
+
+
+def draft_mistake(options):
+    """Print a draft for the bank of mistakes, made of a student's wrong answer."""
+    from grading.pipeline.draft import draft
+
+    print(draft(Path(options.course), named(options.assignment).name, options.exercise, options.student))
 
 
 def export_grades(options):

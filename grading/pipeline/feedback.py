@@ -219,7 +219,7 @@ def _entry(found, assignment, name, most, title, grades, site):
         entry["note"] = "There is no answer in this cell."
     elif not tested and written.get(name) == ELSEWHERE:
         entry["note"] = "Your answer may stand in another cell than its own: a person will look for it."
-    if tested and cell and cell["error"]:
+    if tested and cell and cell.get("error"):
         entry["outputs"] = [shortened(strip_ansi(o["text"]), 2_000) for o in cell["outputs"] if "text" in o]
     if tested and source.strip() == starter_sources(assignment.notebook).get(name):
         entry["code"] = ""

@@ -112,8 +112,11 @@ class Run:
                 if feedback and not self.lost:
                     self._write_feedback(chosen)
             rows = [self.row(student) for student in sorted({*everybody, *chosen})]
-            result.write_text(f"{self.folder}.csv", table(rows, self.assignment))
-            result.write_text(f"{self.folder}.html", report.page(self.name, rows, self.assignment))
+            before, text = _small_text(Path(f"{self.folder}.csv"), 10_000_000), table(rows, self.assignment)
+            about = {"absent": self._absent(), "seed": seed, "site": SITE, "answer": self.answer}
+            page = report.page(self.name, rows, self.assignment, before, **about)
+            result.write_text(f"{self.folder}.html", page)
+            result.write_text(f"{self.folder}.csv", text)
         except (GradebookError, Refused, executor.ClusterError) as error:
             raise RunError(str(error)) from error
         except OSError as error:
@@ -346,6 +349,16 @@ class Run:
 
     # Telling
 
+    def answer(self, student, name):
+        """Return the source of a student's answer, or nothing."""
+        found = result.read(self._file(student))
+        return next((cell["source"] for cell in found.cells if cell["name"] == name), "") if found else ""
+
+    def _absent(self):
+        """Return who was on the list of the platform when submissions were collected, and had none."""
+        lines = (_small_text(Path(f"{self.folder}.collected.txt"), 10_000_000) or "").split("\n")
+        return [line.removeprefix("absent: ") for line in lines if line.startswith("absent: ")]
+
     def status(self, student):
         """Return the status of a student's last result, or None if there is none."""
         found = result.read(self._file(known_as(student)))
@@ -417,13 +430,9 @@ def table(rows, assignment):
         held = row.standing or result.Standing()
         total = "" if held.total is None else f"{held.total:g}"
         late = [held.late, f"{held.penalty:g}", total]
-        out.writerow([_cell(row.student), *score, *late, *each, known, row.status, sandboxed, _cell(said)])
+        told = [known, row.status, sandboxed, report.cell(said)]
+        out.writerow([report.cell(row.student), *score, *late, *each, *told])
     return text.getvalue()
-
-
-def _cell(text):
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def as_text(rows, assignment):

@@ -1,12 +1,19 @@
 """The class report counts what the verdicts say."""
 
 from dataclasses import replace
+from statistics import correlation
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
-from grading.pipeline.assignments import Assignment
-from grading.pipeline.report import distribution, mistakes, page, why_a_person
-from grading.pipeline.result import GRADED, NOT_GRADABLE, NOT_YET, CheckResult, Result
+from examples.make_class import NAME
+from grading.judge.message import NOT_WRITTEN
+from grading.pipeline.grade import MISSING
+from grading.pipeline.report import changes, distribution, item, mistakes, spread, unnamed, why_a_person
+from grading.pipeline.report import page as make_page
+from grading.pipeline.result import GRADED, NOT_GRADABLE, NOT_YET, CheckResult, Result, Standing
+from grading.pipeline.run import table
+from tests.grading.points import ASSIGNMENT, MOST, POINTS
 
 
 def check(name, points, mistake=None, message=""):
@@ -54,18 +61,101 @@ def test_a_person_is_needed_for_failures_and_notes():
     assert why_a_person(replace(UNREADABLE, notes=("a note",))) == ["gil.ipynb is not a notebook", "a note"]
 
 
-def test_the_page_has_averages_of_the_graded_and_escapes_everything():
-    assignment = Assignment("01_sums", (("double", 2), ("root", 2)), (("why", 3),), None, False)
+def test_wrong_answers_without_a_name_are_grouped_by_what_they_do():
+    def wrong(student, behavior, mistake=None):
+        return row(student, CheckResult("double", 0, 2, "Wrong.", mistake, (), behavior))
+
+    unwritten = row("eve", check("double", 0, None, NOT_WRITTEN))
+    lost = row("fay", check("double", 0, None, MISSING.format("double")))
     rows = [
-        row("ana", check("double", 2), check("root", 2)),
-        row("<b>bo</b>", check("double", 2), check("root", 0, "sq", "<script>no</script>"), sandboxed=False),
-        row("cy", check("double", 2), check("root", 2)),
+        wrong("ana", ("a", "b")),
+        wrong("bo", ("c", "d")),
+        wrong("cy", ("a", "b")),
+        wrong("di", ("a",), "named"),
+    ]
+    found = unnamed([*rows, unwritten, lost, wrong("gus", ()), wrong("hal", ())])
+    assert [group["students"] for group in found] == [["ana", "cy"], ["bo"], ["gus"], ["hal"]]
+
+
+def test_an_exercise_counts_unwritten_and_missing_apart_and_says_how_well_it_tells_students_apart():
+    points = [(2, 2), (2, 2), (0, 0), (0, 1)]
+    rows = [
+        row(str(i), check("double", a, None, "Wrong."), check("root", b)) for i, (a, b) in enumerate(points)
+    ]
+    rows.append(row("eve", check("double", 0, None, NOT_WRITTEN), check("root", 0)))
+    rows.append(row("fay", check("double", 1, None, "Half."), check("root", 2)))
+    found = item(rows, "double", 2)
+    assert list(found["counts"].values()) == [2, 1, 2, 1, 0] and found["share"] == 5 / 12
+    assert found["discrimination"] == pytest.approx(correlation([2, 2, 0, 0, 0, 1], [2, 2, 0, 1, 0, 2]))
+    assert item(rows[:3], "double", 2)["discrimination"] is None
+    assert item([row(str(i), check("double", 2)) for i in range(9)], "double", 2)["discrimination"] is None
+
+
+def test_quartiles():
+    assert spread([]) is None
+    assert list(spread([3]).values()) == [3] * 6
+    assert list(spread([0, 1, 2, 3, 4]).values()) == [0, 1, 2, 3, 4, 2]
+
+
+def test_what_changed_since_the_last_run_is_read_from_its_table():
+    old = [
+        replace(row("=ana", check("double", 0)), standing=Standing(0, 0, None)),
+        row("bo", check("double", 2)),
+    ]
+    new = [replace(row("=ana", check("double", 0)), standing=Standing(0, 0, 3)), old[1], row("cy")]
+    before = table(old, ASSIGNMENT)
+    assert changes("", new) is None and changes(before, old) == []
+    found = [("=ana", "0 points", "0 points, 3 in all"), ("cy", "new", "0 points")]
+    assert changes(before, new) == found
+
+
+def class_of_four():
+    names = list(POINTS)
+
+    def one(student, *wrong, **more):
+        checks = [
+            CheckResult(n, 0, POINTS[n], *wrong) if wrong and n == names[-1] else CheckResult(n, 1, 1)
+            for n in names
+        ]
+        return row(
+            student,
+            *[
+                replace(c, points=POINTS[c.name], max_points=POINTS[c.name]) if c.points else c
+                for c in checks
+            ],
+            **more,
+        )
+
+    return [
+        one("ana", standing=Standing(0, 0, MOST + 1)),
+        one("<b>bo</b>", "<script>no</script>", "keys_as_values", sandboxed=False),
+        one("cy", "Wrong `x`.", None, (), ("a",), standing=Standing(86_400, 1, None)),
         UNREADABLE,
     ]
-    text = " ".join(page("01_sums", rows, assignment).split())
-    assert "4 submissions, 3 graded, on average 3.3 of 4 points" in text
-    assert "1 of them were graded without a sandbox" in text
-    assert '3 of 3</td><td class="number">100%' in text and '2 of 3</td><td class="number">67%' in text
+
+
+def test_the_page_has_averages_of_the_graded_and_escapes_everything():
+    about = {"absent": ["<i>zoe</i>"], "seed": 7, "answer": lambda *_: "x = '<script>no</script>'"}
+    text = " ".join(make_page(NAME, class_of_four(), ASSIGNMENT, **about).split())
+    average = (3 * MOST - 2 * POINTS["attend"]) / 3
+    assert f"4 submissions, 3 graded, on average {average:.1f} of {MOST:g} points" in text
+    assert "1 of them were graded without a sandbox" in text and "seed 7" in text and "1 late" in text
     assert "&lt;b&gt;bo&lt;/b&gt;" in text and "<b>bo" not in text and "<script>no" not in text
-    assert "gil.ipynb is not a notebook" in text
-    assert "0 graded" in page("01_sums", [UNREADABLE], assignment)
+    assert "Absent: &lt;i&gt;zoe&lt;/i&gt;" in text and "gil.ipynb is not a notebook" in text
+    assert f'href="../feedback/ana/{NAME}/{NAME}.html"' in text
+    assert f"course draft {NAME} attend cy" in text and "Four steps by hand (demo/02_attention.ipynb)" in text
+    assert "0 graded" in make_page(NAME, [UNREADABLE], ASSIGNMENT)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
+def test_the_report_is_read_on_every_screen_and_sorted_by_a_click(browser, width, scheme, tmp_path):
+    (tmp_path / "page.html").write_text(make_page(NAME, class_of_four(), ASSIGNMENT), "utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.goto((tmp_path / "page.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert [(v["id"], v["nodes"][0]["html"]) for v in Axe().run(page).response["violations"]] == []
+    students = page.get_by_role("region", name="Students")
+    button = students.get_by_role("button", name="late")
+    button.click(), button.click()
+    assert students.locator("tbody th").all_inner_texts()[0] == "cy"
+    page.close()
