@@ -41,9 +41,8 @@ def test_no_caption_is_in_the_lesson(shared):
 def test_with_captions_it_trains_stops_and_resumes(shared, tmp_path):
     """The whole lesson without its claims, for 8 updates: half of them, then the others."""
     code = re.sub(r"# %% claim\n.*?(?=# %%)", "", SOURCE.read_text("utf-8"), flags=re.DOTALL)
-    short = code.replace("updates=500", "updates=8").replace("LIVE = 500", "LIVE = 4")
-    short = short.replace("subwords=4_000", "subwords=300")
-    assert short.count("=8") == short.count("LIVE = 4") == 1
+    short = code.replace('"updates": 500', '"updates": 8').replace("LIVE = 500", "LIVE = 4")
+    assert short.count('"updates": 8') == short.count("LIVE = 4") == 1
     (tmp_path / "lesson.py").write_text(short, "utf-8")
     with serve(captions(shared)) as server:
         env = os.environ | {

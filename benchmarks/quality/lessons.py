@@ -2,22 +2,25 @@
 
     python -m benchmarks.quality.lessons 01_bottleneck [--seeds 3]
 
-A seed draws a model's initial weights and batches; all models of one seed see the same batches. The demo
-makes its tables from the record, benchmarks/results/demo_NN.json.
+Demo 09 downloads its corpora and keeps its trainings in the cache folder, so the hour that they take can be
+interrupted. A seed draws a model's initial weights and batches; all models of one seed see the same batches.
+The demo makes its tables from the record, benchmarks/results/demo_NN.json.
 """
 
 import ast
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import mean
 
 from benchmarks import harness
 from benchmarks.harness import DEMOS
+from benchmarks.profiling import multiplies_bf16
 from utils.metrics import bleu_by_length
-from utils.text import encoded_reviews
+from utils.runs import evaluate, train_run
+from utils.text import EncodedCorpus, encoded_reviews
 
 
 def taught(stem):
@@ -69,6 +72,28 @@ def beyond_translation(names, seed, task, attention):
     return run | ({"fed": names["feeding"](model)} if attention != "initial" else {})
 
 
+def real_text(names, seed, kind):
+    """Train one translator of demo 09, or resume it; describe its corpus, and what it writes."""
+    config = replace(names["CONFIGS"][kind], seed=seed)
+    run = train_run(config, progress=False, bf16=multiplies_bf16() or None)
+    corpus = run.encoded.corpus
+    words, test = (
+        EncodedCorpus(corpus, config.min_count),
+        next(name for name in corpus.splits if "test" in name),
+    )
+    found = {
+        "updates": run.update,
+        "pairs": len(run.encoded.train_rows),
+        "cpu_seconds": run.history.rows[-1]["cpu_seconds"],
+        "bleu": evaluate(run.model, run.encoded, test).bleu.score,
+        "own": names["translations"](run),
+        "portraits": {side: names["portrait"](words, test, side) for side in ("src", "tgt")},
+    }
+    if kind == "with attention":
+        found["pieces"] = EncodedCorpus(corpus, subwords=4_000).tokenize(names["STRANGE"])
+    return found
+
+
 @dataclass(frozen=True)
 class Experiment:
     """An experiment: what measures one model, the models (from the demo's names), and its constants."""
@@ -94,6 +119,9 @@ EXPERIMENTS = {
             {"task": task, "attention": kind} for task in names["CORPORA"] for kind in names["ATTENTIONS"]
         ],
         ("SIZES", "BUDGETS"),
+    ),
+    "09_real_text": Experiment(
+        real_text, lambda names: [{"kind": kind} for kind in names["CONFIGS"]], ("LONG", "FILM", "SMALL")
     ),
 }
 

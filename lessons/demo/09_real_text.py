@@ -2,27 +2,28 @@
 r"""
 # 09 · Real text
 
-**Does it still hold outside our small world?**
+**Does it hold outside our small world?**
 
-So far all sentences came from a grammar, with 201 English words and the right alignment of every pair. Nobody
-writes like that. Here are captions that people wrote under photographs, and the commands for speeches, news
-and films: more words than a model can know, and gold links for hardly any of them. What was true of attention
-in the small world now has to show itself.
+![The German line "Sie ist schön." twice. After the line "Kennst du meine Schwester?", do you know my sister,
+it means she is beautiful. After "Kennst du diese Stadt?", do you know this town, it means it is
+beautiful.](../figures/dialogue.svg)
+
+So far, a grammar wrote all sentences, with 201 English words. Real text has more words than a model can know,
+and sometimes one sentence isn't enough, as in the picture. What was true of attention in the small world now
+has to prove itself on three corpora: **Multi30K**, captions that people wrote under photographs;
+**OpenSubtitles**, what is said in films; and **WMT14**, debates of Parliament and news.
 
 You will
 
-- **describe** what makes real text harder, in numbers,
-- **train** a translator with and without attention on captions, for a minute or two now and as long as you
-  like later,
-- **judge** the difference by length, and read maps of sentences that are in no corpus.
+- **read** translations of sentences that are in no corpus,
+- **describe** in numbers what makes real text harder,
+- **judge** what attention buys there, and what it doesn't.
 
-About 50 minutes. Running everything takes about two minutes, most of it for two models that learn. Before
-each result there is a question: answer it before you run the cell.
+About 45 minutes. Before each result you find a question: answer it, then open the output.
 
-The captions, **Multi30K** (Elliott et al. 2016), are downloaded on first use, 1.3 MB. They may be used for
-research and teaching and not be passed on, so this page shows none of them: every sentence that you read here
-was written for this course. Without a network, and without an earlier download, the lesson says so and goes
-on with the reviews. Its numbers are then others than those that the text speaks of.
+These corpora may be used for research and teaching, but not passed on. So this page shows none of their text:
+every sentence that you read here was written for this course. All results but the last are recorded, and each
+comes with the command that made it. They read the same with and without a network.
 """
 
 # %%
@@ -31,396 +32,32 @@ from collections import Counter
 from pathlib import Path
 from statistics import mean
 
-import matplotlib.pyplot as plt
 import torch
 
 import utils
-from utils.data import load_multi30k
 from utils.data.download import DataError
-from utils.metrics import bleu_by_length, compare_systems
 from utils.models import translate
-from utils.plotting import NAMES, Figure, plot_attention, plot_by_length, plot_curves
-from utils.text import BOS_ID, EOS_ID, UNK_ID, EncodedCorpus, encoded_reviews, pad
+from utils.plotting import NAMES, Figure, plot_attention, plot_curves, plot_intervals
 from utils.runs import RunConfig, encode_corpus, evaluate, find_run, train_run
+from utils.text import encoded_reviews
 from utils.training import in_parallel
 
-# %%
-try:
-    load_multi30k("de", "en", progress=False)
-    NAME, TEST = "multi30k", "test_2016_flickr"
-except DataError as error:
-    print(f"Multi30K is missing: {error}\n\nThis lesson goes on with the reviews.\n")
-    NAME, TEST = "reviews", "test"
-SMALL = dict(corpus=NAME, embed_dim=96, hidden_dim=192, dropout=0.2, batch_tokens=900, learning_rate=5e-3,
-             min_count=5, patience=0, validate_every=250, updates=500)  # fmt: skip
-LABELS = NAMES | {"initial": "no attention"}
-configs = {kind: RunConfig(**SMALL, model=kind) for kind in ("initial", "additive")}
-encoded = encode_corpus(configs["initial"])
-print(encoded.corpus)
-
-# %% [markdown]
-r"""
-## What is different?
-
-`RunConfig` holds everything that decides a training: corpus, model, sizes, seed. The model `"initial"` has no
-attention: its decoder starts from the encoder's summary and sees nothing else of the source. With
-`min_count=5`, a word that the training captions have fewer than five times is not in the vocabulary. When it
-comes up, the model sees one sign for all such words: *unknown*.
-
-**Predict.** The reviews have 201 English words. How many different words does the German side of 29,000
-captions have: 1,000, 5,000 or 20,000? What share of them comes only once? And which share of the words of the
-*test* captions will the model not know?
-"""
-
-
-# %%
-def portrait(encoded, test, side="src"):
-    """Print what the words of one side of a corpus are like, in a line of the table below."""
-    vocab = encoded.src_vocab if side == "src" else encoded.tgt_vocab
-    language = encoded.corpus.src_lang if side == "src" else encoded.corpus.tgt_lang
-    train = encoded.tokens("train", side)
-    counts = Counter(word for sentence in train for word in sentence)
-    once = sum(count == 1 for count in counts.values()) / len(counts)
-    tested = [word for sentence in encoded.tokens(test, side) for word in sentence]
-    unknown = sum(word not in vocab for word in tested) / len(tested)
-    long = sum(len(sentence) >= 30 for sentence in train) / len(train)
-    print(f"{f'{encoded.corpus.name}, {language}':<20}{len(train):>7,}{len(counts):>9,}{once:>8.0%}"
-          f"{len(vocab):>9,}{unknown:>9.1%}{long:>12.1%}")  # fmt: skip
-
-
-HEAD = f"{'':<20}{'pairs':>7}{'words':>9}{'once':>8}{'kept':>9}{'unknown':>9}{'30 and more':>12}"
-print(HEAD)
-for side in ("src", "tgt"):
-    portrait(encoded_reviews(), "test", side)
-for side in ("src", "tgt"):
-    portrait(encoded, TEST, side)
-
-# %% [markdown]
-r"""
-**What happened.** (What is kept includes four signs of our own, such as the one for unknown words.) Captions
-have a **long tail**: {german[words]:,d} German words, more than half of them seen once. English makes do with
-about half as many: it writes most compounds as two words, and its words have fewer endings. Kept is a fifth
-of the German words, and still only {german[unknown]:.0f}% of the words in the test are unknown: rare words
-are many, but each of them is rare. And captions are short. Of every thousand, three have 30 words or more; of
-the reviews, more than two hundred.
-
-## Pieces of words
-
-A word that was cut off at `min_count` is gone, and German makes new words by joining old ones. A way out is
-to let the vocabulary hold **subwords**: pieces that are learned from the training text by joining, again and
-again, the two neighbours that come most often (Sennrich et al. 2016). Frequent words stay whole, rare ones
-are spelled in pieces, and nothing is unknown.
-
-**Predict.** The sentence says that the dog of a fire brigade guards a purple garden gnome; *feuerwehrhund*
-and *gartenzwerg* are one word each. Which words will be cut, and where?
-"""
-
-# %% claim
-assert NAME == "multi30k", "the text speaks of Multi30K"
-counts, other = (Counter(sum(encoded.tokens("train", side), [])) for side in ("src", "tgt"))
-tested = sum(encoded.tokens(TEST, "src"), [])
-unknown = sum(word not in encoded.src_vocab for word in tested) / len(tested)
-numbers["german"] = {"words": len(counts), "unknown": 100 * unknown}
-assert sum(count == 1 for count in counts.values()) > len(counts) / 2 and unknown < 0.1
-assert 1.7 < len(counts) / len(other) < 2.3 and 4.5 < len(counts) / len(encoded.src_vocab) < 5.5
-long = [sum(len(sentence) >= 30 for sentence in some.tokens("train", "src")) / len(some.corpus["train"])
-        for some in (encoded, encoded_reviews())]  # fmt: skip
-assert round(1000 * long[0]) == 3 and long[1] > 0.2
-assert len({word for sentence in encoded_reviews().tokens("train", "src") for word in sentence}) == 201
-
-# %%
-STRANGE = {
-    "multi30k": "der feuerwehrhund bewacht einen lila gartenzwerg .",
-    "reviews": "the restaurants were unfriendly and the soups were coldest",
-}[NAME]
-pieces = EncodedCorpus(encoded.corpus, subwords=4_000)
-known = ["<unknown>" if word not in encoded.src_vocab else word for word in encoded.tokenize(STRANGE)]
-print("words   ", *known)
-print("pieces  ", *pieces.tokenize(STRANGE))
-print("together", *pieces.words(pieces.tokenize(STRANGE)))
-
-# %% [markdown]
-r"""
-**What happened.** Three of six words would be one and the same sign. In pieces all of them can be told apart
-and spelled (▁ marks where a word begins). Cuts follow frequency and not grammar: *feuerwehr* and *hund* is
-how a German would cut, but it would be *be* and *wacht*, and *zwerg* would stay whole. For its short
-training, this lesson stays with words.
-
-## Train for a minute or two
-
-Two small models, alike in all but their attention, learn side by side. `train_run` keeps what it does in a
-folder of your cache, so that nothing is lost when you stop it. It takes at most `LIVE` updates in one call,
-here all 500. Set `LIVE` to 100, and each run of the cell takes both models 100 updates further; once they are
-finished, it finds them in the cache.
-
-**Predict.** These models see every caption about once. A well-known tutorial (Ben Trevett's, on lower-cased
-words) reports a BLEU of 28.3 with additive attention and 36.5 with a Transformer. What do you expect of ours,
-with and without attention?
-"""
-
-# %% claim
-assert known.count("<unknown>") == 3 and len(known) == 6 + 1, "six words and the full stop"
-cut = " ".join(pieces.tokenize(STRANGE))
-assert "▁feuerwehr hund" in cut and "▁bew acht" in cut and "z wer g" in cut
-assert pieces.words(pieces.tokenize(STRANGE)) == STRANGE.split()
-
-# %%
-LIVE = 500
-
-
-def go_on(kind):
-    """Train one model for at most LIVE updates; give how many it has behind it."""
-    return train_run(configs[kind], limit=LIVE, progress=False).update
-
-
-done = in_parallel(go_on, [dict(kind=kind) for kind in configs])
-runs = {kind: find_run(config) for kind, config in configs.items()}
-for (kind, run), updates in zip(runs.items(), done, strict=True):
-    print(f"{LABELS[kind]:<14}{updates:>5} of {run.config.updates} updates", end="")
-    for row in run.history.rows[-1:]:
-        print(f", {row['cpu_seconds']:.0f} s of one core, validation BLEU {row['valid_bleu']:.1f}", end="")
-    print()
-
-# %% [markdown]
-r"""
-## With and without
-
-BLEU on the test captions, with its interval from drawing the sentences again, many times, with repetition
-(the **bootstrap**). Trevett's figures are on lower-cased words, so that one stands beside it. Below them a
-**paired test**, which you can build in exercise 09: of all such draws, in which share p would so large a
-difference come from the draw alone? It cannot speak of the luck of the seed; that takes more runs.
-"""
-
-# %%
-results = {kind: evaluate(run.model, run.encoded, TEST) for kind, run in runs.items()}
-for kind, result in results.items():
-    print(f"{LABELS[kind]:<14}{result.bleu}; on lower-cased words {result.tokenized_bleu.score:.1f}")
-references = [sentence.lower() for sentence in encoded.corpus[TEST].tgt]
-texts = [results[kind].translations for kind in configs]
-found = compare_systems(references, *texts, tokenize="13a")
-print(f"difference {found['difference']:.1f}, p = {found['p_value']:.3f}", end=": ")
-print("within noise" if found["within_noise"] else "not luck of these sentences")
-
-# %% [markdown]
-r"""
-**What happened.** After a single look at each caption, attention is worth {live[gap]:.0f} points: more than
-twice the BLEU. (On words both score a little more: an unknown word is one wrong word there, and three wrong
-signs, "<", "unk" and ">", in the text.) With other test sentences the difference would hardly change its
-sign.
-
-**Predict.** In the reviews the model without attention fell apart as sentences grew. Captions are short:
-three in four have fewer than 15 words. Will the gap between the two curves widen with length here too?
-"""
-
-# %% claim
-live = {kind: result.bleu.score for kind, result in results.items()}
-numbers["live"] = {"gap": live["additive"] - live["initial"]}
-assert live["additive"] > 2 * live["initial"] and numbers["live"]["gap"] > 5 and not found["within_noise"]
-assert all(result.tokenized_bleu.score > result.bleu.score for result in results.values())
-counts = Counter(len(sentence) < 15 for sentence in encoded.tokens(TEST, "src"))
-assert 0.7 < counts[True] / counts.total() < 0.8, "three in four have fewer than 15 words"
-
-# %%
-words = [len(sentence) for sentence in encoded.tokens(TEST, "src")]
-EDGES = [1, 10, 15, 20, 100]
-curves = {
-    LABELS[kind]: [bleu_by_length(words, result.translations, references, EDGES, tokenize="13a")]
-    for kind, result in results.items()
-}
-for name, ((rows,)) in curves.items():
-    by_length = (f"{first:>5}-{last}: {score.score:4.1f}" for (first, last), score in rows)
-    print(f"{name:<14}" + "".join(by_length))
-ax = plot_by_length(curves)
-ax.set_ylim(0, 25)
-Figure(ax, "BLEU of test sentences against the number of source words, with bands of 95%. The curve with "
-       "attention is far above the other everywhere, and lowest from 20 words on.")  # fmt: skip
-
-# %% [markdown]
-r"""
-*BLEU by length, one seed each; bands are 95% intervals from resampling the sentences.*
-
-**What happened.** The gap is there at every length, and it does *not* widen. With attention, BLEU changes
-little up to 19 words and is lowest for the 48 captions of 20 words and more. Without attention even the
-shortest are too long for so short a training. From these two curves nobody could say that attention helps
-most where sentences are long.
-
-## Longer than a caption
-
-Multi30K cannot show long sentences, for it has hardly any. One can put captions end to end, four neighbours
-of the test set as one source. That is long, but it is not a long *sentence*: nothing in one caption depends
-on the next. And no model has seen such a chain: both have learned that a text ends with its full stop, and
-would stop there. So we do as in demo 01: give the right words so far, and count how often the **next word**
-is right, in each caption of the chain. The control is again the same model with another chain's source, which
-shows what guessing is worth.
-
-**Predict.** In a caption by itself, {alone[initial]:.0f}% of the next words are right without attention, and
-{alone[additive]:.0f}% with it. What becomes of that in the fourth caption of a chain? Is it still better than
-guessing?
-"""
-
-# %% claim
-without, with_ = ([score.score for _, score in rows] for ((rows,)) in curves.values())
-gaps = [a - b for a, b in zip(with_, without, strict=True)]
-assert min(gaps) > 3 and gaps[-1] < gaps[0] + 2, "at every length, and it does not widen"
-assert min(with_) == with_[-1] and max(with_[:3]) - min(with_[:3]) < 5
-assert max(without) < min(with_), "even the shortest are too long without attention"
-assert sum(count >= 20 for count in words) == 48
-
-
-# %%
-@torch.no_grad()
-def right_by_caption(model, count=4, shift=0):
-    """Share of right next words in each caption of a chain; `shift` gives it the source of another one."""
-
-    def chains(side):
-        sentences = encoded.tokens(TEST, side)
-        return [sentences[i : i + count] for i in range(0, len(sentences) - count + 1, count)]
-
-    src = [[*encoded.src_vocab.encode(sum(chain, [])), EOS_ID] for chain in chains("src")]
-    tgt = [[BOS_ID, *encoded.tgt_vocab.encode(sum(chain, []))] for chain in chains("tgt")]
-    owner = [[k for k, sentence in enumerate(chain) for _ in sentence] for chain in chains("tgt")]
-    src, right, words = src[shift:] + src[:shift], torch.zeros(count), torch.zeros(count)
-    for i in range(0, len(src), 50):
-        ids, place = pad(tgt[i : i + 50]), pad(owner[i : i + 50], -1)
-        logits, _ = model(pad(src[i : i + 50]), torch.tensor([*map(len, src[i : i + 50])]), ids)
-        hits = logits[:, :-1].argmax(-1) == ids[:, 1:]
-        for k in range(count):
-            counted = (place == k) & (ids[:, 1:] != UNK_ID)
-            right[k] += hits[counted].sum()
-            words[k] += counted.sum()
-    return right / words
-
-
-# %%
-print(f"{'next words right':<42}" + "".join(f"{place:>8}" for place in ("alone", "1st", "2nd", "3rd", "4th")))
-for kind, run in runs.items():
-    for shift, name in ((0, LABELS[kind]), (1, f"{LABELS[kind]}, another source (control)")):
-        shares = [*right_by_caption(run.model, 1, shift), *right_by_caption(run.model, 4, shift)]
-        print(f"{name:<42}" + "".join(f"{share:>8.0%}" for share in shares))
-
-# %% [markdown]
-r"""
-**What happened.** Without attention, the first caption of a chain goes about as well as one alone, and from
-the second on the model knows no more than with a wrong source: all of it is guessed. Its one vector keeps
-what the backward reader read last, which is the first caption, and not the rest: the bottleneck, in real
-words. With attention each of the four stays above its control, so the model does find something of each; but
-it finds far less than in a caption alone. Neither decoder has ever written past a full stop.
-
-## Train for longer
-
-A minute shows the direction, not what the model can do. In a terminal, in the course's folder, these commands
-train for as long as it takes, with larger models that stop when validation BLEU no longer rises. Stop them
-whenever you like; the same command goes on:
-
-    .venv/bin/python -m utils.cli_train --corpus multi30k --label-smoothing 0.1 --model additive
-    .venv/bin/python -m utils.cli_train --corpus multi30k --label-smoothing 0.1 --model initial
-
-The next cell looks for them in your cache and takes the better model that is there for the maps below.
-"""
-
-# %% claim
-right = {kind: [right_by_caption(run.model, 4, shift) for shift in (0, 1)] for kind, run in runs.items()}
-alone = {kind: right_by_caption(run.model, 1)[0].item() for kind, run in runs.items()}
-numbers["alone"] = {kind: 100 * share for kind, share in alone.items()}
-source, wrong = right["initial"]
-assert abs(source[0] - alone["initial"]) < 0.06 and source[0] > wrong[0] + 0.05
-assert (source[1:] - wrong[1:]).abs().max() < 0.03, "from the second on, all is guessed"
-source, wrong = right["additive"]
-assert (source - wrong).min() > 0.02, "each of the four stays above its control"
-assert source[1:].max() < 0.7 * alone["additive"], "far less than alone"
-
-# %%
-best = runs["additive"]
-for kind in configs:
-    long_run = find_run(RunConfig(model=kind, label_smoothing=0.1)) if NAME == "multi30k" else None
-    if long_run is None:
-        print(f"{LABELS[kind]:<14}no long run in your cache yet")
-        continue
-    state = "finished" if long_run.finished else "not finished"
-    score = evaluate(long_run.model, long_run.encoded, TEST).bleu
-    print(f"{LABELS[kind]:<14}{long_run.update:,} updates, {state}: {score}")
-    best = long_run if kind == "additive" else best
-
-# %% [markdown]
-r"""
-This is what `python -m benchmarks.quality.translation` measured with models of this size (a hidden size of
-512, a beam of 5): first all kinds of attention and a small Transformer, German to English, after the same
-1,200 batches, about five minutes of one core each, with three seeds; then up to half an hour with and without
-attention, in three directions. These models are those of the first edition of this course, whose decoder
-without attention was a smaller one; the same holds for the debates further down.
-
-**Predict.** Which kinds learn most from the same batches? And how does the gap change with the length of a
-caption, after a short training and after a long one?
-"""
-
-# %%
 RESULTS = Path(utils.__file__).parents[1] / "benchmarks/results"
-record = json.loads((RESULTS / "translation.json").read_text("utf-8"))
-groups = {}
-for row in record["runs"]:
-    of = row["settings"]
-    kind = of["updates"], f"{of['src']}→{of['tgt']}", LABELS[of["model"]]
-    groups.setdefault(kind, []).append(row["scores"]["beam"])
-print(f"{'BLEU, by words':<44} seeds    all    1-9  10-14  15-19    20-")
-for (updates, direction, name), found in sorted(groups.items(), key=lambda item: item[0][:2]):
-    means = [mean(one["text"]["score"] for one in found)]
-    means += [mean(one["by_length"][part]["score"] for one in found) for part in range(4)]
-    print(f"{updates:>5,} updates  {direction}  {name:<22}{len(found):>6}", end="")
-    print("".join(f"{score:>7.1f}" for score in means))
+captions, debates, record = (
+    json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    for name in ("translation", "parliament", "demo_09")
+)
 
 # %% [markdown]
 r"""
-**What happened.** After 1,200 batches scaled dot and additive have twice the BLEU of the model without
-attention. Dot and the Transformer follow; three seeds don't tell which of the two is ahead. Multiplicative
-comes after them: so short a training rewards what learns quickly, and is no verdict on what each can become.
-Length shows already. Without attention each group of longer captions is worse than the one before; with it
-they are alike up to 19 words.
+## It translates ducks and chess
 
-After half an hour (one seed each, which says nothing of another) attention is worth {gain[de→en]:.0f} points
-between German and English, and {gain[en→fr]:.0f} into French. The gap goes with length as before: between
-German and English it grows up to 19 words, and is about as small as at first in the last group, which has few
-captions; into French it grows to the end.
+Two translators from German to English learned from the captions, one with additive attention and one that has
+only its initial state, each for a quarter of an hour or so. Here are three sentences that are in no corpus.
+If you don't read German: word by word, the first one is "a child with a red hat feeds at the lake the ducks".
 
-## Read its maps
-
-There are no gold links now, so nobody can say how right a map is; but you can read it. The sentences were
-written for this page. If you do not read German: *ein kind mit einem roten hut füttert am see die enten* is,
-word by word, "a child with a red hat feeds at the lake the ducks".
-
-**Predict.** In a right translation, "feeds the ducks at the lake", which words would leave the diagonal? And
-the model has learned for a minute: which words do you expect it to get wrong?
+**Predict.** What will the translator without attention do with the ducks, the chess and the yellow jacket?
 """
-
-# %% claim
-from utils.metrics import mean_interval
-
-
-def points(updates, direction, model):
-    """BLEU of all captions, and of those of each length: means over the seeds."""
-    found = groups[updates, direction, LABELS[model]]
-    parts = [mean(one["by_length"][part]["score"] for one in found) for part in range(4)]
-    return mean(one["text"]["score"] for one in found), *parts
-
-
-short = {kind: points(1_200, "de→en", kind) for kind in LABELS if (1_200, "de→en", LABELS[kind]) in groups}
-quick = [short[kind][0] for kind in ("scaled", "additive")]
-middle = [short[kind][0] for kind in ("dot", "transformer")]
-assert all(1.9 < score / short["initial"][0] < 2.1 for score in quick)
-assert min(quick) - 3 > max(middle) and min(middle) - 3 > short["multiplicative"][0]
-ranges = [[one["text"]["score"] for one in groups[1_200, "de→en", LABELS[kind]]]
-          for kind in ("dot", "transformer")]  # fmt: skip
-assert mean_interval(ranges[0])[1] < mean_interval(ranges[1])[2], "too close for three seeds"
-assert list(short["initial"][2:]) == sorted(short["initial"][2:], reverse=True), "each longer group is worse"
-assert max(short["additive"][1:4]) - min(short["additive"][1:4]) < 3, "alike up to 19 words"
-numbers["gain"] = {}
-for direction in ("de→en", "en→de", "en→fr"):
-    with_, without = (points(5_000, direction, kind) for kind in ("additive", "initial"))
-    numbers["gain"][direction], *gaps = (a - b for a, b in zip(with_, without, strict=True))
-    assert gaps[2] > gaps[0] + 3, "the gap grows up to 19 words"
-    assert gaps == sorted(gaps) if direction == "en→fr" else abs(gaps[3] - gaps[0]) < 2.5
-assert abs(numbers["gain"]["de→en"] - numbers["gain"]["en→de"]) < 1
-minutes = [row["cpu_seconds"] / 60 for row in record["runs"] if row["settings"]["updates"] == 1_200]
-assert 4 < mean(minutes) < 6
 
 # %%
 OWN = {
@@ -429,193 +66,459 @@ OWN = {
         "zwei alte männer spielen im park schach .",
         "eine frau , die eine gelbe jacke trägt , wartet auf den bus .",
     ],
-    "reviews": ["we did not like the cold soup", "the waiter was friendly", "the service was slow"],
-}[NAME]
-tokens = [best.encoded.tokenize(sentence) for sentence in OWN]
-written = [best.encoded.on_words(done) for done in translate(best.model, best.encoded, tokens)]
-figure, axes = plt.subplots(1, len(OWN), figsize=(15, 5), layout="constrained")
-for ax, done in zip(axes, written, strict=True):
-    weights = done.weights[: len(done.tokens), : len(done.src_tokens)]  # without the end tokens
-    plot_attention(weights, done.src_tokens, done.tokens, ax=ax, annotate=False, colour_bar=False)
-    looks = [done.src_tokens[place] for place in weights.argmax(-1)]  # where each weighs most
-    print(*done.src_tokens, "\n    writes  ", *done.tokens, "\n    looks at", *looks)
-Figure(axes[0], "Three attention maps of German sentences and what the model writes for them. Bright cells "
-       "run near the diagonal at first; further on, several rows look at the same word.")  # fmt: skip
+    "opensubtitles": ["sie ist schön .", "kennst du meine schwester ?", "kennst du diese stadt ?"],
+}
+LONG = {"label_smoothing": 0.1, "updates": 2_000}
+SMALL = {"embed_dim": 96, "hidden_dim": 192, "dropout": 0.2, "learning_rate": 5e-3, "min_count": 5,
+         "patience": 0, "validate_every": 250, "updates": 500}  # fmt: skip
+FILM = {"corpus": "opensubtitles", "pairs": 30_000, "subwords": 4_000, "max_tokens": 40}
+CONFIGS = {
+    "with attention": RunConfig(model="additive", **LONG),
+    "without attention": RunConfig(model="initial", **LONG),
+    "films": RunConfig(**FILM, hidden_dim=256, dropout=0.3, label_smoothing=0.1, updates=1_000),
+    "a minute, with attention": RunConfig(model="additive", **SMALL),
+    "a minute, without attention": RunConfig(model="initial", **SMALL),
+}
+
+
+def translations(run):
+    """Return what a trained model writes for our own sentences, as words, with its weights."""
+    tokens = [run.encoded.tokenize(sentence) for sentence in OWN[run.config.corpus]]
+    found = map(run.encoded.on_words, translate(run.model, run.encoded, tokens, beam_size=5))
+    return [
+        {
+            "src": one.src_tokens,
+            "tgt": one.tokens,
+            "weights": None if one.weights is None else one.weights.mul(1_000).round().div(1_000).tolist(),
+        }
+        for one in found
+    ]
+
+
+print(record["command"])
+runs = {run["kind"]: run for run in record["runs"]}
+for number, sentence in enumerate(OWN["multi30k"]):
+    print(f"\n{sentence}")
+    for kind in ("with attention", "without attention"):
+        print(f"    {kind:<20}", *runs[kind]["own"][number]["tgt"])
 
 # %% [markdown]
 r"""
-*Three sentences of our own: what the model writes, and where it looks. (The end token's column is not
-drawn.)*
-
-**What happened.** "the ducks" would be read before "at the lake". But the model writes nothing of ducks: it
-begins with what the sentence says, a child, and goes on with what captions often say. What so short a
-training has not taught it, it fills in. Nor does it write of chess in the second, or of yellow in the third.
-The words it makes up look somewhere, too: a bright cell doesn't mean that the word is right, as in demo 04.
-
-## Speeches, news and films
-
-The same code runs on two larger corpora. Only the words differ.
-
-- **WMT14**: 4.5 million pairs from Parliament, web pages and news; the test is news. What is hard: rare words
-  and names.
-- **OpenSubtitles**: millions of pairs of what is said in films. What is hard: short lines that mean something
-  only beside the line before, slang, and free translations.
-
-A vocabulary of whole words would have hundreds of thousands of entries here, so both are cut into pieces:
-
-    .venv/bin/python -m utils.cli_train --corpus wmt14 --pairs 100000 --subwords 8000 --max-tokens 60
-    .venv/bin/python -m utils.cli_train --corpus opensubtitles --pairs 50000 --subwords 8000
-
-**Predict.** Which of the three corpora has the largest share of sentences of 30 words and more? Set `FETCH`
-to True to see; the first time this streams the pairs that are asked for and the test sets from their public
-homes.
+**What happened.** With attention, the ducks, the chess and the yellow jacket are there. Without, the
+translation begins with what the sentence says and goes on with what captions often say. You know this from
+the small world: fluent, and wrong.
 """
 
 # %% claim
-child, men, woman = (done.tokens for done in written)
-assert "child" in child and "ducks" not in child and "men" in men and "chess" not in men
-assert "woman" in woman and "yellow" not in woman
-
-# %%
-FETCH = False
-print(HEAD)
-portrait(encoded, TEST)
-for name in ("wmt14", "opensubtitles") if FETCH else ():
-    portrait(encode_corpus(RunConfig(corpus=name, pairs=5_000, min_count=5)), "test")
+wanted = ("ducks", "chess", "yellow")
+for word, with_, without in zip(
+    wanted, runs["with attention"]["own"], runs["without attention"]["own"], strict=True
+):
+    assert word in with_["tgt"] and word not in without["tgt"]
 
 # %% [markdown]
 r"""
-<details><summary>The answer, without fetching</summary>
+In the terminal, these commands train the same two models on your computer. If you stop them, the same command
+resumes:
 
-WMT14, by far: in Parliament about one German sentence in four has 30 words and more, in the news of the test
-set one in eight, punctuation not counted. What is said in films is as short as captions are: fewer than one
-in a hundred. So it is WMT14 that can show what attention does for long sentences.
+    .venv/bin/python -m utils.cli_train --label-smoothing 0.1 --updates 2000
+    .venv/bin/python -m utils.cli_train --label-smoothing 0.1 --updates 2000 --model initial
+
+Then you also see what *your* translators write, which may differ in a word or two.
+"""
+
+# %%
+for kind in ("with attention", "without attention"):
+    try:
+        run = find_run(CONFIGS[kind])
+    except DataError:
+        run = None
+    if run is None or not run.finished:
+        print(f"no finished run {kind} in your cache yet")
+        continue
+    for one in translations(run):
+        print(f"{kind:<20}", *one["tgt"])
+
+# %% [markdown]
+r"""
+There are no gold links now, so nobody can say how right a map is. But you can read it.
+
+**Predict.** In the map of the first sentence, which words leave the diagonal?
+"""
+
+# %%
+ducks = runs["with attention"]["own"][0]
+weights = torch.tensor(ducks["weights"])[: len(ducks["tgt"]), : len(ducks["src"])]  # without the end tokens
+Figure(
+    plot_attention(weights, ducks["src"], ducks["tgt"], annotate=False),
+    "An attention map of the English translation, in rows, by the German words, in columns. Bright cells run "
+    "along the diagonal up to feeds. Then ducks is bright at enten, and lake at see, which comes before it.",
+    dpi=110,
+)
+
+# %% [markdown]
+r"""
+*Where the translator with attention looks for each word of the first sentence.*
+
+**What happened.** German has the lake before the ducks, and English the other way around. The map follows:
+for "ducks" it looks ahead to *enten*, and for "lake" back to *see*.
+"""
+
+# %% claim
+looks = {word: ducks["src"][row.argmax()] for word, row in zip(ducks["tgt"], weights, strict=True)}
+assert looks["ducks"] == "enten" and looks["lake"] == "see"
+assert ducks["tgt"].index("ducks") < ducks["tgt"].index("lake")
+
+# %% [markdown]
+r"""
+## The long tail
+
+What makes real text harder? First of all its words. For each corpus we count the different words in training,
+the share of them that occurs only once, and the share of words in the *test* that the model doesn't know. (A
+word that occurs fewer than twice in training is left out of the vocabulary.) The last column is the share of
+sentences with 30 words or more.
+
+**Predict.** The reviews have 201 English words. How many has the German side of 29,000 captions: 1,000, 5,000
+or 20,000? And what share of the words of the test will the model not know?
+"""
+
+
+# %%
+def portrait(encoded, test, side="src"):
+    """Return numbers of words, and shares, that describe one side of a corpus."""
+    vocabulary = encoded.src_vocab if side == "src" else encoded.tgt_vocab
+    sentences = encoded.tokens("train", side)
+    counts = Counter(word for sentence in sentences for word in sentence)
+    tested = [word for sentence in encoded.tokens(test, side) for word in sentence]
+    return {
+        "words": len(counts),
+        "once": mean(count == 1 for count in counts.values()),
+        "unknown": mean(word not in vocabulary for word in tested),
+        "long": mean(len(sentence) >= 30 for sentence in sentences),
+    }
+
+
+portraits = {"reviews, English": portrait(encoded_reviews(), "test")}
+portraits |= {
+    "captions, German": runs["with attention"]["portraits"]["src"],
+    "captions, English": runs["with attention"]["portraits"]["tgt"],
+    "films, German": runs["films"]["portraits"]["src"],
+}
+print(f"{'':<22}{'words':>8}{'once':>8}{'unknown':>10}{'30 or more':>12}")
+for name, found in portraits.items():
+    print(
+        f"{name:<22}{found['words']:>8,}{found['once']:>8.0%}{found['unknown']:>10.1%}{found['long']:>12.1%}"
+    )
+
+# %% [markdown]
+r"""
+**What happened.** Captions have a **long tail**: {german[words]:,d} German words, and more than half of them
+occur only once. Still, only {german[unknown]:.0%} of the words in the test are unknown: there are many rare
+words, but each of them is rare. English has about half as many words. One reason is that German writes
+compounds as one word, another that it has more endings. And captions are short: hardly any has 30 words.
+
+A word outside the vocabulary is lost. A way out is to build words from **subwords**: pieces that are learned
+from the training text by joining, again and again, the two neighbors that occur together most often (Sennrich
+et al. 2016). Frequent words stay whole, and rare ones are spelled in pieces.
+
+**Predict.** In the next sentence, the dog of a fire brigade guards a purple garden gnome: *feuerwehrhund* and
+*gartenzwerg* are one word each. Which words will be cut, and where?
+"""
+
+# %% claim
+german, english = portraits["captions, German"], portraits["captions, English"]
+numbers["german"] = german
+assert german["once"] > 0.5 and german["unknown"] < 0.1 and german["words"] > 15_000 and german["long"] < 0.01
+assert 1.7 < german["words"] / english["words"] < 2.3 and portraits["reviews, English"]["words"] == 201
+
+# %%
+STRANGE = "der feuerwehrhund bewacht einen lila gartenzwerg ."
+print(STRANGE)
+print(*runs["with attention"]["pieces"])
+
+# %% [markdown]
+r"""
+**What happened.** Frequency decides, not grammar (▁ marks the beginning of a word). *feuerwehr* and *hund* is
+where a German would cut, too, but *bewacht* would be *be* and *wacht*, and *zwerg* would stay whole.
+"""
+
+# %% claim
+cut = " ".join(runs["with attention"]["pieces"])
+assert "▁feuerwehr hund" in cut and "▁bew acht" in cut and "z wer g" in cut
+
+# %% [markdown]
+r"""
+## What attention buys on captions
+
+In the reviews, the translator without attention fell apart as sentences grew. Captions are short: three of
+four have fewer than 15 words. The next plot shows longer trainings, half an hour each, of the first edition
+of this course, whose decoder without attention was a little smaller.
+
+**Predict.** Will the gap between the two curves be there for the shortest captions, too?
+"""
+
+# %%
+print(captions["command"])
+
+
+def by_length(updates, model, direction=("de", "en")):
+    """Return BLEU by length of the recorded runs of a model, one list per seed."""
+    return [
+        [part["score"] for part in run["scores"]["beam"]["by_length"]]
+        for run in captions["runs"]
+        if run["settings"]["updates"] == updates
+        and (run["settings"]["model"], run["settings"]["src"], run["settings"]["tgt"]) == (model, *direction)
+    ]
+
+
+SPANS = ["1–9", "10–14", "15–19", "20–"]
+gap = {NAMES[model]: by_length(5_000, model)[0] for model in ("additive", "initial")}
+ax = plot_curves(gap, SPANS, "German words", "BLEU")
+ax.set_ylim(0, 45)
+Figure(
+    ax,
+    "BLEU of test captions against their number of words. With attention it rises a little "
+    "up to 19 words and is lowest from 20 words on. Without, it starts ten points lower and falls.",
+    dpi=110,
+)
+
+# %% [markdown]
+r"""
+*BLEU of the test captions by number of German words, one seed each.*
+
+**What happened.** It is there at every length, and it grows from {first:.0f} points to {third:.0f} up to 19
+words. The last group has only 48 captions, too few for a verdict. So on real text, too, attention helps most
+where sentences are longer, but it helps everywhere.
+"""
+
+# %% claim
+with_, without = gap.values()
+gaps = [a - b for a, b in zip(with_, without, strict=True)]
+numbers |= {"first": gaps[0], "third": gaps[2]}
+assert min(gaps) > 5 and gaps[2] > gaps[0] + 3 and gaps[0] < gaps[1] < gaps[2]
+
+# %% [markdown]
+r"""
+And which attention? Here are all kinds after a short training of five minutes, with three seeds each.
+
+**Predict.** In the reviews, the four scores were equally good. Will they be here?
+"""
+
+# %%
+kinds = ["initial", "dot", "scaled", "multiplicative", "additive", "transformer"]
+scores = {
+    model: [
+        run["scores"]["beam"]["text"]["score"]
+        for run in captions["runs"]
+        if (run["settings"]["model"], run["settings"]["updates"]) == (model, 1_200)
+    ]
+    for model in kinds
+}
+seeds = {"three seeds": [list(seed) for seed in zip(*scores.values(), strict=True)]}
+ax = plot_intervals(seeds, [NAMES[kind].replace(" ", "\n", 1) for kind in kinds], "BLEU", dots=True)
+ax.set_ylim(0, 38)
+Figure(
+    ax,
+    "BLEU after 1,200 batches, three seeds each: initial state only 17, dot 28, scaled dot 33, "
+    "multiplicative 22, additive 33, Transformer 26.",
+    dpi=110,
+)
+
+# %% [markdown]
+r"""
+*BLEU after 1,200 batches: the mean of three seeds, and each seed as a small dot.*
+
+**What happened.** No. Scaled dot and additive attention have twice the BLEU of the model without attention,
+and the others lie in between. But so short a training rewards what learns *quickly*. It is no verdict on what
+each of them can become.
+"""
+
+# %% claim
+average = {model: mean(values) for model, values in scores.items()}
+assert all(len(values) == 3 for values in scores.values())
+assert all(1.9 < average[model] / average["initial"] < 2.1 for model in ("scaled", "additive"))
+middle = [average[model] for model in ("dot", "multiplicative", "transformer")]
+assert average["initial"] + 3 < min(middle) and max(middle) < min(average["scaled"], average["additive"]) - 3
+
+# %% [markdown]
+r"""
+## One line isn't enough
+
+Now films. Our third translator learned from {pairs:,d} lines of film dialogue. Like nearly all translators of
+its time it translates one line at a time.
+
+**Predict.** The picture at the top shows one line after two different lines. What will this translator write
+for it, in each of the two scenes?
+"""
+
+# %% claim
+numbers["pairs"] = runs["films"]["pairs"]
+
+# %%
+for one in runs["films"]["own"]:
+    print(f"{' '.join(one['src']):<32}", *one["tgt"])
+
+# %% [markdown]
+r"""
+**What happened.** It writes the same words in both scenes, because it sees the same input. So in one of the
+two it is wrong, however long it trains. No attention can look at what isn't there. The answer is in the line
+*before*, which has to become part of the source.
+
+**Think.** You give the translator both lines as one source. What does its attention have to do for *sie*?
+
+<details><summary>One answer</summary>
+
+It has to find *Schwester* or *Stadt* in the line before. This is a look at another word that decides what a
+word means, as in demo 07. Translators of whole documents work like that, and so does every language model
+with a long prompt.
 
 </details>
 """
 
-# %% [markdown]
-r"""
-## Debates and news: long sentences, and gold links
-
-Two questions are still open. What does length cost where sentences really are long? And are the maps of real
-text *right*? In Parliament and in the news sentences are long, and for 150 sentences of Parliament people
-have marked which word belongs to which, in **sure** links and in **possible** ones, which may be drawn or
-left out.
-
-`python -m benchmarks.quality.parliament --seeds 1` trains three translators on {debates[pairs]:,d} pairs of
-debates and news, German to English, for {debates[least]:.0f} to {debates[most]:.0f} minutes of one core each.
-That is far too little to translate news: validation BLEU stays below 3. But the models can be asked what the
-chains of captions were asked: how many next words (here, pieces of words) are right, given those before? The
-test is newstest2014; the control is once more another sentence's source, of about the same length.
-
-**Predict.** How does each of the four lines go as sentences grow: with attention, without, and the two
-controls?
-"""
-
-# %%
-debates = json.loads((RESULTS / "parliament.json").read_text("utf-8"))
-curves = {}
-for run in debates["runs"]:
-    if run["model"] != "bahdanau":
-        curves[LABELS[run["model"]]] = [100 * share for _, _, share, _ in run["right"]]
-        control = f"{LABELS[run['model']]}, another source (control)"
-        curves[control] = [100 * share for _, _, share, _ in run["control"]]
-spans = [f"{first}-{last}" for first, last, *_ in debates["runs"][0]["right"]]
-print(f"{'next pieces right, in %, by source words':<42}" + "".join(f"{span:>8}" for span in spans))
-for name, shares in curves.items():
-    print(f"{name:<42}" + "".join(f"{share:>8.1f}" for share in shares))
-print(f"{'sentences':<42}" + "".join(f"{count:>8,}" for *_, count in debates["runs"][0]["right"]))
-ax = plot_curves(curves, spans, "source words", "next pieces right, in %")
-ax.set_ylim(0, 35)
-Figure(ax, "Share of right next pieces of words in news against the number of source words. With attention "
-       "it falls from 31 to 23 percent, without from 26 to 20. The controls lie lower, between 17 and 22; "
-       "without attention the line nearly meets its control from 30 words on.")  # fmt: skip
+# %% claim
+line = runs["films"]["own"][0]
+assert line["src"][:3] == ["sie", "ist", "schön"] and "beautiful" in line["tgt"]
 
 # %% [markdown]
 r"""
-*Right next pieces by length, with and without attention, with the right source and with another sentence's.*
+## Long sentences, and real gold links
 
-**What happened.** All four fall. In longer sentences of the news even a guess is right less often, so a
-falling line alone proves nothing. What counts is how much the right source adds to its control. With
-attention that is {adds[with][0]:.0f} points for the shortest sentences and still {adds[with][4]:.0f} for
-those of 40 to 59 words. Without, it is {adds[without][0]:.0f}, and then {adds[without][4]:.0f}: from 30 words
-on, the vector of so small a model says next to nothing about its sentence. Side by side, though, the two
-lines draw together, from {adds[apart][0]:.0f} points to {adds[apart][4]:.0f}. Both are true: attention loses
-much to length here, and keeps a larger part of what it had. (Its control lies lower, for a model that looks
-at a wrong source is misled. One seed.)
+Multi30K can't show long sentences, because it has hardly any. Debates and news can: in Parliament about one
+German sentence in four has 30 words or more, and in the news about one in eight. Two small translators, with
+and without attention, learned from {debates[pairs]:,d} pairs of debates and news. That is far too little to
+translate news. But we can ask how many next pieces of words are right, given the correct ones before.
 
-So three things have now shown length, and none of them all of it. Multi30K has real sentences and hardly any
-long ones. Chains of captions are long, but no part depends on another, and no model has seen one in training.
-The news has long sentences as people write them, but words that so few pairs do not teach; and as pairs of
-more than 60 pieces were left out of training, its longest are new to these models too. (The last group has
-nine sentences: too few to say anything.)
+A falling line alone would prove nothing, since in long sentences even a guess is right less often. So there
+is a control: the same model with the source of *another* sentence.
 
-**Predict.** Now the maps, judged by the 150 sentences: the models write the references, and each word is
-linked to the source word with the largest weight. IBM model 1, of demo 04, knows which words occur together
-in the same pairs. Whose links are better, its or the attention's? And what if each word is linked by the row
-before its own ("early"), or by the row after it ("late")?
+**Predict.** How does the distance between each line and its control change as sentences grow?
 """
 
 # %% claim
+numbers["debates"] = {"pairs": debates["pairs"]}
 models = {run["model"]: run for run in debates["runs"]}
-minutes = sorted(run["cpu_seconds"] / 60 for run in debates["runs"])
-numbers["debates"] = {"pairs": debates["pairs"], "least": minutes[0], "most": minutes[-1]}
-assert max(run["valid_bleu"] for run in debates["runs"]) < 3
-right, control = ({kind: [100 * row[2] for row in models[kind][part]] for kind in ("additive", "initial")}
-                  for part in ("right", "control"))  # fmt: skip
-adds = {kind: [a - b for a, b in zip(right[kind], control[kind], strict=True)] for kind in right}
-apart = [a - b for a, b in zip(right["additive"], right["initial"], strict=True)]
-numbers["adds"] = {"with": adds["additive"], "without": adds["initial"], "apart": apart}
-assert spans[4] == "40-59" and spans[3].startswith("30")
-for kind in right:
-    assert right[kind][0] > right[kind][4] + 5 and control[kind][0] > control[kind][4] + 1, "all four fall"
-assert all(gain < 2 for gain in adds["initial"][3:]), "next to nothing from 30 words on"
-assert adds["additive"][4] / adds["additive"][0] > adds["initial"][4] / adds["initial"][0]
-assert 1 < apart[4] < apart[0] - 1, "the lines draw together"
-assert all(a < b for a, b in zip(control["additive"][:5], control["initial"][:5], strict=True))
-assert debates["runs"][0]["right"][-1][-1] == 9, "sentences in the last group"
 
 # %%
-print(f"{'alignment error':<42}{'early':>8}{'own row':>10}{'late':>8}   95% over sentences")
-for name, (error, low, high) in debates["baselines"].items():
-    print(f"{name:<50}{error:>10.2f}{'':>8}   [{low:.2f}, {high:.2f}]")
-for run in debates["runs"]:
-    if run["error"]:
-        early, own, late = (run["error"][shift] for shift in ("-1", "0", "1"))
-        print(f"{LABELS[run['model']]:<42}{early[0]:>8.2f}{own[0]:>10.2f}{late[0]:>8.2f}", end="   ")
-        print(f"[{own[1]:.2f}, {own[2]:.2f}]")
+print(debates["command"])
+curves = {}
+for model in ("additive", "initial"):
+    (run,) = (run for run in debates["runs"] if run["model"] == model)
+    curves[NAMES[model]] = [100 * share for _, _, share, _ in run["right"][:5]]
+    curves[f"{NAMES[model]}, another source"] = [100 * share for _, _, share, _ in run["control"][:5]]
+spans = [f"{first}–{last}" for first, last, *_ in run["right"][:5]]
+ax = plot_curves(curves, spans, "source words", "next pieces right (percent)")
+ax.set_ylim(0, 35)
+Figure(
+    ax,
+    "Share of right next pieces in news by the number of source words. With attention it falls from 31 to "
+    "23 percent, far above its control. Without, it falls from 26 to 20 and meets its control at 30 words.",
+    dpi=110,
+)
 
 # %% [markdown]
 r"""
-**What happened.** IBM model 1, which was made to find such links, has by far the best ones, {ibm[one]:.2f},
-and {ibm[both]:.2f} where both directions agree. Its task is easier, though: it links a word that it is given,
-and it has learned from these 150 pairs too, while a row of a map is made before its word is known. Additive
-attention, {links[additive][1]:.2f}, is at least better than the diagonal, {ibm[diagonal]:.2f}; Bahdanau's,
-{links[bahdanau][1]:.2f}, is worse. They were asked for the next word, and learned of a map only what that
-needs.
+*Right next pieces in news by sentence length, with the right source and with another one. One seed.*
 
-And the rows? Koehn and Knowles (2017) met a translator from German whose whole map was off by one place. One
-cause could lie where attention feeds the cell (Bahdanau): the query is then the state *before* the cell has
-read the word just written. As far as that query knows, this word may still be open, so that the look for it
-may come once more, a row late. In our two models there is no such shift. The additive one is at its best in
-its own row; either way the error rises, to {links[additive][0]:.2f} and {links[additive][2]:.2f}. Bahdanau's
-rows are nearly equally wrong wherever one reads them, {links[bahdanau][0]:.2f}, {links[bahdanau][1]:.2f} and
-{links[bahdanau][2]:.2f}: this map is not moved but vague. Before you read a map word by word, measure whether
-its rows stand where you think they do.
+**What happened.** With attention, the right source adds {adds[with][0]:.0f} points to the control for the
+shortest sentences and still {adds[with][4]:.0f} for those of 40 to 59 words. Without, it adds
+{adds[without][0]:.0f}, and then {adds[without][4]:.0f}: from 30 words on, the vector says next to nothing
+about its sentence. This is the bottleneck of demo 01, in the news.
 """
 
 # %% claim
-links = {run["model"]: [run["error"][shift][0] for shift in ("-1", "0", "1")]
-         for run in debates["runs"] if run["error"]}  # fmt: skip
-numbers["links"], lines = links, debates["baselines"]
-numbers["ibm"] = {"one": lines["IBM model 1"][0], "both": lines["IBM model 1, intersection"][0]}
-numbers["ibm"]["diagonal"] = lines["diagonal"][0]
-assert max(numbers["ibm"]["one"], numbers["ibm"]["both"]) < min(links["additive"]) - 0.1, "by far the best"
-early, own, late = links["additive"]
-assert lines["diagonal"][1] > own + 0.02 and links["bahdanau"][1] > own
-assert min(early, late) > own + 0.1, "at its best in its own row"
-assert max(links["bahdanau"]) < links["bahdanau"][1] + 0.05, "nearly equally wrong wherever"
+adds = {
+    name: [100 * (a[2] - b[2]) for a, b in zip(models[model]["right"], models[model]["control"], strict=True)]
+    for name, model in (("with", "additive"), ("without", "initial"))
+}
+numbers["adds"] = adds
+assert all(gain < 2 for gain in adds["without"][3:5]) and adds["with"][4] > 4
+assert max(run["valid_bleu"] for run in debates["runs"]) < 3
+
+# %% [markdown]
+r"""
+For 150 sentences of Parliament, people have marked which words belong together. So here we can measure a map
+of real text.
+
+**Predict.** In the small world, trained attention was clearly better than IBM model 1. And here?
+"""
+
+# %%
+errors = {name: error for name, (error, _, _) in debates["baselines"].items()}
+errors |= {NAMES[run["model"]]: run["error"]["0"][0] for run in debates["runs"] if run["error"]}
+for name, error in errors.items():
+    print(f"{name:<28}alignment error {error:.2f}")
+
+# %% [markdown]
+r"""
+**What happened.** Here IBM model 1 has by far the better links, and Bahdanau's attention is even worse than
+the diagonal. With so little training, these maps are only beginning to form, as in the early snapshots of
+demo 04. And IBM model 1 has an easier task: it links a word that it is given, while a row of a map is made
+before its word is known. A nice map in one corpus doesn't promise one in another. Measure before you read.
+"""
+
+# %% claim
+assert errors["IBM model 1"] < errors["additive"] - 0.1 and errors["additive"] < errors["diagonal"] - 0.05
+assert errors["Bahdanau"] > errors["diagonal"]
+
+# %% [markdown]
+r"""
+## A minute of your own
+
+Now train on captions yourself: two smaller models, with and without attention, for a minute or two. This
+needs the captions, a download of 1.3 MB on first use. Without a network, and without an earlier download, the
+cell prints what we recorded for the same training.
+
+Training is kept in your cache folder. `LIVE` is the number of updates per call: set it to 100, and each run
+of the cell continues by 100 updates.
+
+**Predict.** The models see each caption about once. Which BLEU do you expect, with attention and without?
+"""
+
+# %%
+LIVE = 500
+
+
+def go_on(kind):
+    """Train one model for at most LIVE updates. Return how many it has done."""
+    return train_run(CONFIGS[kind], limit=LIVE, progress=False).update
+
+
+live = [kind for kind in CONFIGS if kind.startswith("a minute")]
+try:
+    encode_corpus(CONFIGS[live[0]])
+except DataError as error:
+    print(f"The captions can't be reached, so these are recorded results. ({error})\n")
+    for kind in live:
+        print(f"{kind:<28} BLEU {runs[kind]['bleu']:.1f} (recorded)")
+else:
+    for kind, updates in zip(live, in_parallel(go_on, [{"kind": kind} for kind in live]), strict=True):
+        found = find_run(CONFIGS[kind])
+        score = evaluate(found.model, found.encoded, "test_2016_flickr").bleu
+        print(f"{kind:<28} {updates} of {found.config.updates} updates, BLEU {score}")
+
+# %% [markdown]
+r"""
+**What happened.** After one look at each caption, the model with attention has about twice the BLEU of the
+other one. It is far from ducks and chess, which took four times as many updates and a model twice as wide.
+
+**Think.** In the long training, attention reached a BLEU of {best:.0f}. A Transformer with billions of
+parameters would be better. Which of its advantages is attention, and which is something else?
+
+<details><summary>One answer</summary>
+
+Attention lets it look back at everything, as ours does. But most of the gain comes from scale: a thousand
+times more text, so that the tail is no longer rare, sources of many sentences, so that the line before is in
+view, and parallel training that makes both possible.
+
+</details>
+"""
+
+# %% claim
+recorded = [runs[kind]["bleu"] for kind in live]
+numbers["best"] = next(
+    run["scores"]["beam"]["text"]["score"] for run in captions["runs"] if run["settings"]["updates"] == 5_000
+)
+assert recorded[0] > 1.7 * recorded[1] and recorded[0] < runs["with attention"]["bleu"] / 1.5
 
 # %% [markdown]
 r"""
@@ -625,48 +528,40 @@ Answer aloud, then unfold.
 
 <details><summary>Name three ways in which real text is harder than the reviews.</summary>
 
-There are far more words, many of them seen once or never, so that some of the test is unknown; a sentence may
-be translated freely, so that a right translation scores less than 100; and there are gold links to judge a
-map by for hardly any of it.
+There are far more words, many of them seen once or never. A sentence may be translated freely, so a right
+translation scores less than 100. And what a sentence means may depend on the one before it.
 
 </details>
 
 <details><summary>Subwords leave no word unknown. What is the price?</summary>
 
-Sentences become longer, a map has rows and columns of pieces, which must be put together before it is read,
-and the model has to learn how pieces make a word.
+Sentences become longer, a map has rows and columns of pieces, and the model has to learn how pieces make a
+word.
 
 </details>
 
-<details><summary>A difference is not luck of the test sentences. What else may it be?</summary>
+<details><summary>Two curves fall with sentence length. Why do you need a control?</summary>
 
-Luck of the seed, of the training sentences, or of the hyperparameters. Only more runs can tell.
-
-</details>
-
-<details><summary>Why do captions put end to end not show how a model does with long sentences?</summary>
-
-They are longer than anything the models were trained on, and their parts do not depend on each other. They
-show whether a model keeps its place over a long source, not whether it can follow a long sentence.
+Because longer sentences are also harder to guess. Only the distance to a control shows what the source
+contributes.
 
 </details>
 
-<details><summary>How would you show that attention helps on long sentences of real text?</summary>
+<details><summary>Why can't more training fix the line from the film?</summary>
 
-Train both models on text that has such sentences, several seeds each, with one budget; compare BLEU by length
-with intervals; and report where they do not differ as well.
+The translator gets the same input in both scenes, so it gives the same output. What decides is in a line that
+it doesn't see.
 
 </details>
 
-## Looking back
+## In three lines
 
-- Real text has a long tail of rare words; pieces of words give every one of them a spelling.
-- On captions too, the model with attention translates better than the one without, from the first minute on.
-- A map of real text can be read, but marked only with links that people drew. Measured on some, one of two
-  attentions beat the diagonal, and neither beat IBM model 1.
+- Real text has a long tail of rare words. Subwords can spell every one of them.
+- On real text, too, attention translates what a single vector loses, and the gap grows with length.
+- A map of real text has to be measured before it is read, and no look finds what isn't in the source.
 
-**One thing to try.** Write a German sentence of your own in `OWN`, first one that could be a caption, then
-one that could not. What does the model do with words that it has never seen?
+**One thing to try.** Write a German sentence of your own for `OWN` and train the two models. What do they do
+with a word that they have never seen?
 
 Now search, compare and report for yourself, in **exercise 09**.
 """
