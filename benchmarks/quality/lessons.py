@@ -91,6 +91,7 @@ def real_text(names, seed, kind):
     }
     if kind == "with attention":
         found["pieces"] = EncodedCorpus(corpus, subwords=4_000).tokenize(names["STRANGE"])
+        found["seen"] = sum(names["RARE"] in caption for caption in words.tokens("train", "src"))
     return found
 
 

@@ -50,7 +50,7 @@ captions, debates, record = (
 
 # %% [markdown]
 r"""
-## It translates ducks and chess
+## It translates chess, and nearly ducks
 
 Two translators from German to English learned from the captions, one with additive attention and one that has
 only its initial state, each for a quarter of an hour or so. Here are three sentences that are in no corpus.
@@ -104,13 +104,13 @@ for number, sentence in enumerate(OWN["multi30k"]):
 
 # %% [markdown]
 r"""
-**What happened.** With attention, the ducks, the chess and the yellow jacket are there. Without, the
-translation begins with what the sentence says and goes on with what captions often say. You know this from
-the small world: fluent, and wrong.
+**What happened.** With attention, the red hat, the chess and the yellow jacket are there, though a child that
+feeds the *ocean* is strange. Without, the translation begins with what the sentence says and goes on with
+what captions often say. You know this from the small world: fluent, and wrong.
 """
 
 # %% claim
-wanted = ("ducks", "chess", "yellow")
+wanted = ("red", "chess", "yellow")
 for word, with_, without in zip(
     wanted, runs["with attention"]["own"], runs["without attention"]["own"], strict=True
 ):
@@ -152,7 +152,7 @@ weights = torch.tensor(ducks["weights"])[: len(ducks["tgt"]), : len(ducks["src"]
 Figure(
     plot_attention(weights, ducks["src"], ducks["tgt"], annotate=False),
     "An attention map of the English translation, in rows, by the German words, in columns. Bright cells run "
-    "along the diagonal up to feeds. Then ducks is bright at enten, and lake at see, which comes before it.",
+    "along the diagonal up to feeding. Then ocean is bright at enten, and lake at see, which comes before it.",
     dpi=110,
 )
 
@@ -161,13 +161,14 @@ r"""
 *Where the translator with attention looks for each word of the first sentence.*
 
 **What happened.** German has the lake before the ducks, and English the other way around. The map follows:
-for "ducks" it looks ahead to *enten*, and for "lake" back to *see*.
+for what is fed it looks ahead to *enten*, and for "lake" back to *see*. So it looked at the right word, the
+ducks, and still wrote "ocean". A map shows where a model looks, and not whether it knows what it sees there.
 """
 
 # %% claim
 looks = {word: ducks["src"][row.argmax()] for word, row in zip(ducks["tgt"], weights, strict=True)}
-assert looks["ducks"] == "enten" and looks["lake"] == "see"
-assert ducks["tgt"].index("ducks") < ducks["tgt"].index("lake")
+assert looks["ocean"] == "enten" and looks["lake"] == "see"
+assert ducks["tgt"].index("ocean") < ducks["tgt"].index("lake")
 
 # %% [markdown]
 r"""
@@ -198,6 +199,7 @@ def portrait(encoded, test, side="src"):
     }
 
 
+RARE = "enten"  # ducks
 portraits = {"reviews, English": portrait(encoded_reviews(), "test")}
 portraits |= {
     "captions, German": runs["with attention"]["portraits"]["src"],
@@ -214,7 +216,8 @@ for name, found in portraits.items():
 r"""
 **What happened.** Captions have a **long tail**: {german[words]:,d} German words, and more than half of them
 occur only once. Still, only {german[unknown]:.0%} of the words in the test are unknown: there are many rare
-words, but each of them is rare. English has about half as many words. One reason is that German writes
+words, but each of them is rare. *Enten* is one, in {seen} of 29,000 captions: too few to learn that it means
+ducks, and enough that it has to do with water. English has about half as many words. One reason is that German writes
 compounds as one word, another that it has more endings. And captions are short: hardly any has 30 words.
 
 A word outside the vocabulary is lost. A way out is to build words from **subwords**: pieces that are learned
@@ -227,7 +230,8 @@ et al. 2016). Frequent words stay whole, and rare ones are spelled in pieces.
 
 # %% claim
 german, english = portraits["captions, German"], portraits["captions, English"]
-numbers["german"] = german
+numbers |= {"german": german, "seen": runs["with attention"]["seen"]}
+assert numbers["seen"] < 10
 assert german["once"] > 0.5 and german["unknown"] < 0.1 and german["words"] > 15_000 and german["long"] < 0.01
 assert 1.7 < german["words"] / english["words"] < 2.3 and portraits["reviews, English"]["words"] == 201
 
@@ -360,9 +364,10 @@ for one in runs["films"]["own"]:
 
 # %% [markdown]
 r"""
-**What happened.** It writes the same words in both scenes, because it sees the same input. So in one of the
-two it is wrong, however long it trains. No attention can look at what isn't there. The answer is in the line
-*before*, which has to become part of the source.
+**What happened.** It writes the same words in both scenes, because it sees the same input. Here they fit
+neither: film dialogue is hard, and its training was short. But however long it trains, one translation can't
+fit both scenes. No attention can look at what isn't there. The answer is in the line *before*, which has to
+become part of the source.
 
 **Think.** You give the translator both lines as one source. What does its attention have to do for *sie*?
 
@@ -377,7 +382,7 @@ with a long prompt.
 
 # %% claim
 line = runs["films"]["own"][0]
-assert line["src"][:3] == ["sie", "ist", "schön"] and "beautiful" in line["tgt"]
+assert line["src"][:3] == ["sie", "ist", "schön"] and not {"she", "it", "beautiful"} & set(line["tgt"])
 
 # %% [markdown]
 r"""
@@ -499,7 +504,7 @@ else:
 # %% [markdown]
 r"""
 **What happened.** After one look at each caption, the model with attention has about twice the BLEU of the
-other one. It is far from ducks and chess, which took four times as many updates and a model twice as wide.
+other one. It is far from playing chess, which took four times as many updates and a model twice as wide.
 
 **Think.** In the long training, attention reached a BLEU of {best:.0f}. A Transformer with billions of
 parameters would be better. Which of its advantages is attention, and which is something else?
