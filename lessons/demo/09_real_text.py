@@ -23,7 +23,7 @@ About 45 minutes. Before each result you find a question: answer it, then open t
 
 These corpora may be used for research and teaching, but not passed on. So this page shows none of their text:
 every sentence that you read here was written for this course. All results but the last are recorded, and each
-comes with the command that made it. They read the same with and without a network.
+comes with the command that repeats it. They read the same with and without a network.
 """
 
 # %%
@@ -152,7 +152,7 @@ weights = torch.tensor(ducks["weights"])[: len(ducks["tgt"]), : len(ducks["src"]
 Figure(
     plot_attention(weights, ducks["src"], ducks["tgt"], annotate=False),
     "An attention map of the English translation, in rows, by the German words, in columns. Bright cells run "
-    "along the diagonal up to feeding. Then ocean is bright at enten, and lake at see, which comes before it.",
+    "along the diagonal up to feeding. Then ocean is bright at enten, and lake at see, which comes before.",
     dpi=110,
 )
 
@@ -217,8 +217,9 @@ r"""
 **What happened.** Captions have a **long tail**: {german[words]:,d} German words, and more than half of them
 occur only once. Still, only {german[unknown]:.0%} of the words in the test are unknown: there are many rare
 words, but each of them is rare. *Enten* is one, in {seen} of 29,000 captions: too few to learn that it means
-ducks, and enough that it has to do with water. English has about half as many words. One reason is that German writes
-compounds as one word, another that it has more endings. And captions are short: hardly any has 30 words.
+ducks, and enough that it has to do with water. English has about half as many words. One reason is that
+German writes compounds as one word, another that it has more endings. And captions are short: hardly any has
+30 words.
 
 A word outside the vocabulary is lost. A way out is to build words from **subwords**: pieces that are learned
 from the training text by joining, again and again, the two neighbors that occur together most often (Sennrich
@@ -256,15 +257,14 @@ r"""
 
 In the reviews, the translator without attention fell apart as sentences grew. Captions are short: three of
 four have fewer than 15 words. The next plot shows longer trainings, half an hour each, of the first edition
-of this course, whose decoder without attention was a little smaller.
+of this course, whose decoder without attention was a little smaller. To repeat it with today's models:
+
+    python -m benchmarks.quality.translation --only budget long
 
 **Predict.** Will the gap between the two curves be there for the shortest captions, too?
 """
 
 # %%
-print(captions["command"])
-
-
 def by_length(updates, model, direction=("de", "en")):
     """Return BLEU by length of the recorded runs of a model, one list per seed."""
     return [
@@ -394,7 +394,9 @@ and without attention, learned from {debates[pairs]:,d} pairs of debates and new
 translate news. But we can ask how many next pieces of words are right, given the correct ones before.
 
 A falling line alone would prove nothing, since in long sentences even a guess is right less often. So there
-is a control: the same model with the source of *another* sentence.
+is a control: the same model with the source of *another* sentence. To repeat it, with text of your own:
+
+    python -m benchmarks.quality.parliament --text FOLDER --gold FOLDER
 
 **Predict.** How does the distance between each line and its control change as sentences grow?
 """
@@ -404,7 +406,6 @@ numbers["debates"] = {"pairs": debates["pairs"]}
 models = {run["model"]: run for run in debates["runs"]}
 
 # %%
-print(debates["command"])
 curves = {}
 for model in ("additive", "initial"):
     (run,) = (run for run in debates["runs"] if run["model"] == model)
@@ -499,7 +500,7 @@ else:
     for kind, updates in zip(live, in_parallel(go_on, [{"kind": kind} for kind in live]), strict=True):
         found = find_run(CONFIGS[kind])
         score = evaluate(found.model, found.encoded, "test_2016_flickr").bleu
-        print(f"{kind:<28} {updates} of {found.config.updates} updates, BLEU {score}")
+        print(f"{kind:<28} {updates} of {found.config.updates} updates, {score}")
 
 # %% [markdown]
 r"""
