@@ -17,7 +17,7 @@ endif
 # Some containers forbid Python to keep compiled modules, which would slow down every start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab start test notebooks check grade site bench lock clean
+.PHONY: lab start test notebooks check grade wheel site bench lock clean
 
 # Open JupyterLab on the first lesson.
 lab: $(STUDENTS)
@@ -42,6 +42,11 @@ grade: $(INSTRUCTORS)
 	$(PY) examples/make_class.py build/class
 	$(COURSE) grade 02_attention --course build/class $(ARGS)
 	@echo "To see this class in Formgrader: .venv/bin/course formgrader --course build/class"
+
+# Build one file from which students install the course: the library, the checks and the notebooks.
+wheel: $(STUDENTS)
+	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@echo "Hand out $$(ls -t build/wheel/*.whl | head -1). To install it: pip install FILE, then: course lab"
 
 # Build the web edition: open build/site/index.html.
 site: $(TESTS)

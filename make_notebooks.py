@@ -104,6 +104,21 @@ LAST = """try:
 except Exception as error:
     raise TypeError("numbers may hold finite numbers, strings, lists and dictionaries") from error
 """
+# The first lines of an exercise, which may be handed around alone.
+SETUP = '''from importlib.util import find_spec
+from pathlib import Path
+
+if not (find_spec("utils") and find_spec("grading")):  # the course is missing: install it from its wheel
+    wheels = [str(path) for path in Path().glob("attention_course-*.whl")]
+    if not wheels:
+        raise ModuleNotFoundError(
+            "this notebook needs the course. Open it with `make lab` or `course lab`; in VS Code, choose the "
+            "course's .venv as kernel; in Colab, upload attention_course-....whl, which `make wheel` builds "
+            "or your instructor hands out, beside this notebook. Then run this cell again."
+        )
+    get_ipython().run_line_magic("pip", f"install --quiet {wheels[-1]}")
+
+'''
 
 
 class LessonError(Exception):
@@ -253,6 +268,8 @@ def read_lesson(lesson):
             raise LessonError(f"{lesson}: cell {number + 1} ({first}): {error}") from None
     if lesson.parent.name == "demo":
         hide_answers(cells)
+    elif first := next((c for c in cells if c.cell_type == "code" and "from utils" in c.source), None):
+        first.source = SETUP + first.source
     return new_notebook(cells=cells, metadata=NOTEBOOK_METADATA)
 
 

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 import tomllib
 from importlib.metadata import packages_distributions
@@ -187,6 +188,35 @@ def test_make_asks_for_a_python_that_is_new_enough(tmp_path, python):
     assert f"needs Python 3.11 or newer, and '{python}' is not" in run.stderr
     assert "make test PYTHON=python3.12" in run.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def test_the_wheel_brings_a_course_that_checks_an_exercise_anywhere_and_holds_no_solution(tmp_path):
+    source, place = tmp_path / "source", tmp_path / "dossier d'élève"
+    ignored = shutil.ignore_patterns("__pycache__", "solution")
+    for room in ("utils", "grading", "demo", "exercises"):
+        shutil.copytree(ROOT / room, source / room, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE", "nbgrader_config.py"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip"]
+    wheel = [*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "--no-index", "-w", tmp_path, source]
+    subprocess.run(wheel, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], check=True)
+    install = [*pip, "--python", place / "venv", "install", "-q", "--no-deps", "--no-index", wheel]
+    subprocess.run(install, check=True)
+    (packages,) = (place / "venv").glob("lib/python*/site-packages")
+    assert list(packages.glob("exercises/starter/*/*.ipynb")) and not list(packages.glob("**/solution"))
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))  # as if they had been downloaded
+
+    def course(*words):
+        env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PATH": ""}
+        command = [place / "venv" / "bin" / "course", *words]
+        done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "notebooks copied" in course("start")
+    assert course("check", "02").startswith("02_attention: 0 of ")
 
 
 # On the test machine
