@@ -23,8 +23,8 @@ from pygments.lexers import PythonLexer
 
 from grading.judge.message import NOT_WRITTEN
 from grading.pipeline.assignments import ELSEWHERE, EMPTY, starter_sources
-from grading.pipeline.grade import MISSING
 from grading.pipeline.lessons import section
+from grading.pipeline.missing import MISNAMED, MISSING
 from grading.pipeline.result import CUT, FAILED, GRADED, Standing
 
 LONG_CODE, LONG_TEXT, LONG_FORMULA = 10_000, 20_000, 500  # letters of a cell, an answer and a formula
@@ -232,7 +232,7 @@ def state(check):
         return RIGHT
     if check.message.startswith(NOT_WRITTEN):
         return UNWRITTEN
-    if check.message.startswith(MISSING.format(check.name)):
+    if check.message.startswith((MISNAMED, MISSING.format(check.name))):
         return LOST
     return PARTLY if check.points else WRONG
 

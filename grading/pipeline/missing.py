@@ -8,6 +8,7 @@ from grading.judge.message import NOT_WRITTEN
 from grading.pipeline.assignments import readable
 
 MISSING = "There is no {} in the notebook"  # how messages about such an answer begin
+MISNAMED = "A name is wrong"
 DEFINED = re.compile(r"^\s*(?:def|class)\s+(\w+)", re.M)
 
 
@@ -45,4 +46,4 @@ def explain(check, cells, given):
         if not missing and not typos:
             return check
         why = f"{', '.join(typos)}. Correct the name." if typos else "define it in its cell, unindented."
-    return replace(check, message=f"{MISSING.format(check.name) if missing else 'A name is wrong'}: {why}")
+    return replace(check, message=f"{MISSING.format(check.name) if missing else MISNAMED}: {why}")

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 from examples.make_class import NAME
 from grading.judge.message import NOT_WRITTEN
-from grading.pipeline.grade import MISSING
+from grading.pipeline.missing import MISNAMED, MISSING
 from grading.pipeline.report import changes, distribution, item, mistakes, spread, unnamed, why_a_person
 from grading.pipeline.report import page as make_page
 from grading.pipeline.result import GRADED, NOT_GRADABLE, NOT_YET, CheckResult, Result, Standing
@@ -66,7 +66,7 @@ def test_wrong_answers_without_a_name_are_grouped_by_what_they_do():
         return row(student, CheckResult("double", 0, 2, "Wrong.", mistake, (), behavior))
 
     unwritten = row("eve", check("double", 0, None, NOT_WRITTEN))
-    lost = row("fay", check("double", 0, None, MISSING.format("double")))
+    lost = row("fay", check("double", 0, None, MISSING.format("double")), check("root", 0, None, MISNAMED))
     rows = [
         wrong("ana", ("a", "b")),
         wrong("bo", ("c", "d")),
