@@ -59,6 +59,11 @@ class Check:
     atol: float = ATOL
     read: Callable | None = None
 
+    @property
+    def exercise(self):
+        """The name of the exercise's folder."""
+        return self.draw.__module__.split(".")[2]
+
     def observe(self, call, answer, case):
         """Return the `Outcome` of an answer on a case, with the outputs that are compared."""
         outcome = call(answer, case)
