@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality.misconceptions [--bank FILE] [--seeds 3] [--show]
 
-A bank is a list of answers, each with the name of the function, labels and a source. Without `--bank`, two are
-measured: the grader's own, with the right variants of its tests, and `wrong_answers.txt` beside this module,
-whose first lines describe the format. Answers run in this process, so measure only banks that you trust.
+A bank is a list of answers, each with the name of the function, labels and a source. Without `--bank`, two
+are measured: the grader's own, with the right variants of its tests, and `wrong_answers.txt` beside this
+module, whose first lines describe the format. Answers run in this process: measure only banks that you trust.
 
 - caught: it fails with every seed; by luck: with some seeds, but not all.
 - named: it fails with every seed, and each time the message has the name of a mistake.
@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
+from importlib.util import find_spec
 from unittest import mock
 
 import jupytext
@@ -73,7 +74,9 @@ def own_bank():
 
 def right_variants(name):
     """Return right answers that are written in other ways: the bank patches some of them."""
-    others = import_module(f"tests.grading.exercises.right.{find_check(name).exercise}").RIGHT
+    module, others = f"tests.grading.exercises.right.{find_check(name).exercise}", {}
+    if find_spec(module):
+        others = import_module(module).RIGHT
     return [*dict.fromkeys(known.of for known in mistakes_of(name)), *others.get(name, ())]
 
 
@@ -175,7 +178,9 @@ def main():
     parser.add_argument("--function", help="measure the answers of this function alone")
     parser.add_argument("--show", action="store_true", help="print the answers that are not rightly named")
     args = parser.parse_args()
-    banks = {args.bank.name: read(args.bank)} if args.bank else {"own": [*own_bank()], OTHERS.name: read(OTHERS)}
+    banks = (
+        {args.bank.name: read(args.bank)} if args.bank else {"own": [*own_bank()], OTHERS.name: read(OTHERS)}
+    )
 
     def of_function(bank, function):
         entries = [entry for entry in banks[bank] if entry.name == function]

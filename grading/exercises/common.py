@@ -42,7 +42,7 @@ def _real(case, weights):
 
 
 def nothing_to_attend_to(case, outputs):
-    """Every output of a row without a real token is zero."""
+    """Where nothing can be attended to, there are zeros."""
     empty = ~_real(case, outputs["weights"]).any(-1)
     for name, output in outputs.items():
         row = output[empty]
@@ -53,6 +53,7 @@ def nothing_to_attend_to(case, outputs):
 
 
 def no_weight_on_padding(case, outputs):
+    """Padding gets no weight."""
     padding = ~_real(case, outputs["weights"])
     if (np.abs(outputs["weights"][padding]) > ATOL).any():
         return "Padding receives weight: where the mask is False, the weight must be 0."
@@ -60,6 +61,7 @@ def no_weight_on_padding(case, outputs):
 
 
 def rows_sum_to_one(case, outputs):
+    """The weights of each row sum to one."""
     some = _real(case, outputs["weights"]).any(-1)
     sums = outputs["weights"].sum(-1)
     wrong = some & np.isfinite(sums) & (np.abs(sums - 1) > 1e-3)

@@ -11,7 +11,8 @@ import numpy as np
 
 from grading.judge.message import evidence, find_fault
 from grading.judge.recognize import recognize
-from grading.judge.registry import find_check
+from grading.judge.registry import Fault, find_check
+from grading.judge.relation import RELATIONS
 from grading.judge.shown import grids
 from grading.sandbox import calls
 from grading.sandbox.cases import Outcome
@@ -54,14 +55,16 @@ def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
     failed = [i for i, fault in enumerate(faults) if fault]
     if not failed:
         return Verdict(passed=True)
-    known = recognize(name, drawn, got, failed)
+    known = recognize(name, drawn, expected, got, failed)
     seen = [i for i in failed if not drawn[i].elsewhere and (got[i].outputs or not known)] or failed
     shown = next((i for i in seen if drawn[i].visible), seen[0])
     fault, visible = faults[shown], drawn[shown].visible
+    if known and known.name in RELATIONS and visible:
+        known = Fault(f"{fault.text} {known.text}", name=fault.name or known.name)
     return Verdict(
         passed=False,
         mistake=known.name if known else fault.name,
-        sentence=known.sentence if known else (fault.text if visible else fault.hidden or fault.text),
+        sentence=known.text if known else (fault.text if visible else fault.hidden or fault.text),
         evidence=evidence(this, drawn[shown], expected[shown], got[shown]),
         visible=visible,
         grids=grids(this, drawn[shown], expected[shown], got[shown]),
@@ -69,13 +72,13 @@ def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
 
 
 def draw(this, seed):
-    """The cases of a check: those that students may see, then the others, the smallest of each first.
+    """The cases of a check: those that students may see, then the others, each in the order of the check.
 
     What an answer gives in a hidden case can so never come to light in the message on a visible one.
     """
     rng = np.random.default_rng(seed)
     drawn = [_completed(this, case, rng) for case in this.draw(rng)]
-    drawn.sort(key=lambda case: (not case.visible, case.size()))
+    drawn.sort(key=lambda case: not case.visible)
     if this.device:
         visible = [case for case in drawn if case.visible]
         title = f"{visible[0].title}, on another device"

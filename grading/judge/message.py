@@ -1,5 +1,7 @@
 """Word the message: which property an answer breaks first, and where it can be seen."""
 
+import re
+
 import numpy as np
 
 from grading.judge.compare import RTOL, close, equal, number, same_gradient
@@ -11,6 +13,42 @@ LONG = 160  # and so many letters
 STOPPED = ""  # the kind of an error that the judge itself reports
 NOT_NUMBERS = {"nan": "NaN (or ValueError)", "inf": "infinity (or a division by zero)"}
 NOT_WRITTEN = "It is not written yet: replace raise NotImplementedError with your answer."
+
+ERRORS = (  # what common errors of torch and Python mean: a pattern, the name of the mistake, and what to do
+    (
+        r"hx should also be 3-D but got 2-D",
+        "state_without_its_axis",
+        "A GRU takes its first state with an axis of layers in front, (1, batch, hidden): write state[None].",
+    ),
+    (
+        r"hx should also be 2-D but got 3-D",
+        "token_without_its_axis",
+        "The tokens lack the axis of steps: one token for each sentence is (batch, 1), not (batch,).",
+    ),
+    (
+        r"PackedSequence",
+        "packed_not_padded",
+        "A PackedSequence is only for recurrent layers: make it a tensor with pad_packed_sequence first.",
+    ),
+    (
+        r"must be Tensor, not tuple|'tuple' object has no attribute|operand type.*'tuple'",
+        "tuple_not_unpacked",
+        "A call that returns several results gives a tuple. Unpack it, as in: first, second = call(...).",
+    ),
+    (
+        r"batch2 tensor to be|mat1 and mat2 shapes cannot be multiplied|mat1 and mat2 must",
+        "matrices_dont_fit",
+        "The two sides of a matrix product don't fit. It sums over the last axis of the left side and the "
+        "last but one of the right side: swap these two with transpose(1, 2). (.T reverses all axes.)",
+    ),
+    (
+        r"The size of tensor a \(\d+\) must match the size of tensor b|shape mismatch|not broadcastable",
+        "shapes_dont_fit",
+        "Tensors are combined number by number (+, *, masked_fill) and their shapes don't fit. Add an axis "
+        "with unsqueeze or None where one is missing; for a sum of products use @.",
+    ),
+    (r"^name '\w+' is not defined", "name_not_defined", "Import the name, or define it in the same cell."),
+)
 
 
 # What is wrong with an outcome
@@ -45,7 +83,11 @@ def _error_fault(case, kind, message):
     if nothing and kind in ("AttributeError", "TypeError") and "NoneType" in message:
         todo = f"It fails if {nothing[0]} is None. Treat None as a case of its own"
         return Fault(f"{todo}: it raised {kind}: {message}", f"{todo}.", f"{nothing[0]}_is_none")
-    return Fault(f"It raised {kind}: {message}", "It raised an error on an input that you cannot see.")
+    text, hidden = f"It raised {kind}: {message}", "It raised an error on an input that you cannot see."
+    for pattern, name, todo in ERRORS:
+        if re.search(pattern, message):
+            return Fault(f"{todo} {text}", hidden, name)
+    return Fault(text, hidden)
 
 
 def _kind_faults(this, case, expected, got, named):
@@ -88,7 +130,7 @@ def _unlike(name, what, e, g):
         return Fault(f"It returned {_things(g)}, expected {name} alone.", f"Expected {name} alone.")
     if not isinstance(g, np.ndarray):
         wanted = f"{name} should be a plain torch.Tensor on the CPU"
-        return Fault(f"{wanted}, got {_kind(g)}.", f"{wanted}.")
+        return Fault(f"{wanted}, got {_kind(g)}.", f"{wanted}.", "not_a_tensor")
     if e is None:
         return None
     if g.shape != e.shape:

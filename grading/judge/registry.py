@@ -123,6 +123,17 @@ def mistake(*targets):
     return register
 
 
+def composed(one, other):
+    """Return an answer with both mistakes, or None if they cannot be made in the same source."""
+    makers = one.make, other.make
+    if one.of is not other.of or any(make.func is not patched for make in makers):
+        return None
+    first, second = (make.args[1] for make in makers)
+    if any(a in b or b in a for a in first for b in second):
+        return None
+    return patched(one.of, first | second)
+
+
 def _written(target, function):
     return with_forward(target, function) if isinstance(target, type) else function
 

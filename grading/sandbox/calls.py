@@ -13,6 +13,7 @@ from importlib import import_module
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import PackedSequence as Packed
 from torch.overrides import TorchFunctionMode
 
 from grading.sandbox.cases import Outcome, Unknown
@@ -88,21 +89,25 @@ def plain(value, depth=0):
         if found is None or found.dtype.kind not in "biuf":
             return Unknown(f"a {value.dtype} tensor on {value.device}")
         return found
-    if isinstance(value, list | tuple | set | frozenset | dict) and depth < DEEPEST:
+    if (
+        isinstance(value, list | tuple | set | frozenset | dict)
+        and type(value) is not Packed
+        and depth < DEEPEST
+    ):
         if isinstance(value, dict):
             return {plain(k, depth + 1): plain(item, depth + 1) for k, item in value.items()}
         items = [plain(item, depth + 1) for item in value]
         if isinstance(value, set | frozenset):
-            items = [
-                item.item() if isinstance(item, np.ndarray) and item.size == 1 else item for item in items
-            ]
-            return {tuple(map(_bare, item)) if isinstance(item, tuple) else item for item in items}
+            return {
+                tuple(map(_hashable, item)) if isinstance(item, tuple) else _hashable(item) for item in items
+            }
         return tuple(items) if isinstance(value, tuple) else items
     return Unknown(f"{type(value).__module__}.{type(value).__name__}".removeprefix("builtins."))
 
 
-def _bare(item):
-    return item.item() if isinstance(item, np.ndarray) and item.size == 1 else item
+def _hashable(item):
+    """Tensors in a set are no numbers: two that are equal count as two things."""
+    return Unknown(f"a {item.dtype} tensor") if isinstance(item, np.ndarray) else item
 
 
 def _prepare(answer, case):

@@ -264,7 +264,7 @@ def _(rng):
     yield case("three sentences that end one after the other", [2, 4, 3])
     yield case("numbers in float32", [1, 3], dtype="float32")
     yield case(f"a sentence that never ends ({behind})", [2, None], visible=True)
-    yield case("room for less than the longest", [1, 5], max_len=4)
+    yield case("an end token just beyond max_len", [1, 4], max_len=4)
     yield case("room for the longest and no more", [1, 3], max_len=4)
     yield case("room for one token", [2, None], max_len=1)
     yield case("an end token at once", [0])

@@ -193,6 +193,7 @@ def base_two(logits, targets, pad_id):
     return sequence_loss(logits, targets, pad_id) / math.log(2)
 
 
+@mistake(sequence_loss, {LOG_PROBS: "(logits.exp() / logits.exp().sum(-1, keepdim=True)).log()"})
 @mistake(sequence_loss)
 def log_of_softmax(logits, targets, pad_id):
     """The log of a softmax is infinite when a probability rounds to 0. Use log_softmax or cross_entropy,
@@ -368,6 +369,17 @@ def no_memory_between_steps(self, tgt_in, state):
     return self.out(torch.cat([states for states, _ in steps], 1)), steps[-1][1][0]
 
 
+@mistake(Decoder)
+def state_frozen_at_padding(self, tgt_in, state):
+    """The state isn't updated at padding. Return the state after the last position, padding or not."""
+    logits = []
+    for token in tgt_in.split(1, dim=1):
+        step, new = checks.Decoder.forward(self, token, state)
+        state = torch.where(token != self.embedding.padding_idx, new, state)
+        logits.append(step)
+    return torch.cat(logits, 1), state
+
+
 @mistake(Decoder, {"out(states)": "out(torch.cat([decoder_state[:, None], states[:, :-1]], dim=1))"})
 def one_step_late():
     """Each step's logits come from the state before its word was read. Let the GRU read the word first."""
@@ -517,6 +529,14 @@ def begin_token_counted():
     """Decoding stops one step before max_len. The begin token isn't written, so it doesn't count."""
 
 
+@mistake(
+    greedy_decode,
+    {
+        "        ids = torch.cat": "        longer = torch.cat",
+        ALL_ENDED: "(longer == eos_id).any(1).all()",
+        "            break": "            break\n        ids = longer",
+    },
+)
 @mistake(greedy_decode, {"ids[:, 1:]": "ids[:, 1:-1]"})
 def end_token_cut_off():
     """The last column is cut off, and with it the end token of the longest sentence. Keep it in ids."""
@@ -614,6 +634,11 @@ def last_bin_without_end():
 @mistake(bleu_by_length, {IN_BIN: "n < end"})
 def cumulative():
     """Each bin also contains all shorter sentences. A sentence belongs to one bin."""
+
+
+@mistake(bleu_by_length, {"if chosen": "if True"})
+def empty_bins_scored():
+    """BLEU fails where a bin has no sentences. Leave such a bin out before you compute a score."""
 
 
 @mistake(

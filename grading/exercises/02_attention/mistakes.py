@@ -355,6 +355,19 @@ def three_axes_forgotten(scores, mask):
     return scores.softmax(-1) if mask is None else broadcast(scores, mask.unsqueeze(1))
 
 
+def over_queries(scores, mask):
+    mask = mask.unsqueeze(-1) if mask.dim() == 2 else mask
+    return scores.masked_fill(~mask, -1e9).softmax(-1).masked_fill(~mask, 0.0)
+
+
+@mistake(masked_softmax)
+def renormalized(scores, mask):
+    """The softmax runs over padding too, and the weights are divided by their sum afterwards. If padding has
+    a far larger score, no weight is left for the real tokens. Mask the scores first."""
+    return divided(scores.softmax(-1) * full(mask, scores))
+
+
+@mistake(masked_softmax, {WEIGHTS: "(scores if mask is None else over_queries(scores, mask))"})
 @mistake(masked_softmax)
 def mask_on_the_rows(scores, mask):
     """The mask's new axis is in the wrong place, so it hides queries. Use mask.unsqueeze(1): the last axis is
@@ -362,6 +375,7 @@ def mask_on_the_rows(scores, mask):
     return scores.softmax(-1) if mask is None else filled(scores, mask.unsqueeze(-1)).softmax(-1)
 
 
+@mistake(attend, {"score(query, keys)": "score(query, keys).softmax(-1)"})
 @mistake(attend, {"context = ": "weights = masked_softmax(weights, mask)\n    context = "})
 @mistake(attend, {"context = ": "weights = weights.softmax(-1)\n    context = "})
 def softmax_twice():

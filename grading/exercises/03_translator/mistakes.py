@@ -136,6 +136,18 @@ def state_before_padding():
     padding or not."""
 
 
+@mistake(*BOTH)
+def state_frozen_at_padding(self, tgt_in, decoder_state, encoder_states, src_mask):
+    """The state isn't updated at padding. Return the state after the last position, padding or not."""
+    steps, forward = [], type(self).__mro__[1].forward
+    for token in tgt_in.split(1, dim=1):
+        logits, new, weights = forward(self, token, decoder_state, encoder_states, src_mask)
+        decoder_state = torch.where(token != self.embedding.padding_idx, new, decoder_state)
+        steps.append((logits, weights))
+    logits, weights = zip(*steps, strict=True)
+    return torch.cat(logits, 1), decoder_state, torch.cat(weights, 1)
+
+
 @mistake(LuongDecoder)
 def restarted_at_each_word(self, tgt_in, decoder_state, encoder_states, src_mask):
     """The GRU starts again from decoder_state at every word. Pass the new state on from word to word, or read

@@ -8,7 +8,7 @@ import numpy as np
 from grading.exercises.common import PRIMES, padded_at_the_end
 from grading.judge.compare import ATOL
 from grading.judge.registry import Fault, checks
-from grading.sandbox.cases import Case
+from grading.sandbox.cases import Case, Unknown
 from utils import metrics
 
 WORDS = ["the", "we", "not", "was", "soup", "room", "it", "too", "but", "so", "very", "old", "did", "new"]
@@ -206,6 +206,11 @@ def _links_are_pairs(case, outputs):
         if not (isinstance(link, tuple) and len(link) == 2):
             text = "Every link should be a pair (src, tgt)"
             return Fault(f"{text}: one of them is {link!r}.", f"{text}.")
+        if any(isinstance(position, Unknown) for position in link):
+            return Fault(
+                "The positions of a link should be int, not tensors: use .item() or .tolist().",
+                name="tensors_in_links",
+            )
         if not (link[0] in range(src_len) and link[1] in range(tgt_len)):
             text = "A link leaves the sentence. Is it (src, tgt), counted from 0?"
             return Fault(f"{text} It is {link!r}.", text)
@@ -308,6 +313,10 @@ def _(rng):
         ({(0, 0)}, {(1, 0)}, {(1, 0)}),
         ({(1, 0), (2, 1)}, {(0, 0), (2, 1)}, {(0, 0), (2, 1), (3, 2)}),
         visible=True,
+    )
+    yield case(
+        "possible links without the sure ones, three sentences",
+        *(sentence(2, 1, 1, count, 1, repeat=False) for count in (a, b, c)),
     )
     yield case("only sure links", sentence(2, 0, 1, 3, 0), sentence(a, 0, b, 1, 0))
     yield case("three sentences", *(sentence(*rng.permutation([a, b, 1, c, 2])) for _ in range(3)))

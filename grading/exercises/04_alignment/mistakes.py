@@ -651,6 +651,7 @@ def coverage(weights, mask):
 COVERED = "weights.sum(1)"
 
 
+@mistake(coverage, {"silenced(weights, mask)": "weights", COVERED: "weights.sum(-1)"})
 @mistake(coverage, {COVERED: "weights.sum(-1)"})
 @mistake(
     coverage, {"silenced(weights, mask)": "silenced(weights.sum(2)[:, None], mask)", COVERED: "weights[:, 0]"}

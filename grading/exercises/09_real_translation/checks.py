@@ -323,6 +323,10 @@ def itself(rng, refs):
     return a, list(a)
 
 
+def p_is_five_percent(found):
+    return found["p_value"] == 0.05
+
+
 def clear(found):
     return not found["within_noise"]
 
@@ -345,6 +349,7 @@ def _visible_comparisons():
     return (
         case("a system that is clearly better", 7, independent(0.4, 0.05), "none", 100),
         case("two of a kind", 11, alike, "none", 100, shows=more_than_a_point_and_noise),
+        case("a p-value of 0.05", 7, independent(0.4, 0.05), "none", 19, shows=p_is_five_percent),
         case("a system and itself", 11, itself, "none", 100),
         case("a worse second system", 13, independent(0.1, 0.4), "none", 100, shows=worse),
         case("the three lists alone", 13, independent(0.3, 0.2)),

@@ -332,6 +332,11 @@ NOISE = "p_value >= 0.05 or difference == 0"
 INTERVALS = "(a.mean - a.ci, a.mean + a.ci)", "(b.mean - b.ci, b.mean + b.ci)"
 
 
+@mistake(compare_systems, {NOISE: "p_value > 0.05 or difference == 0"})
+def noise_above_five_percent():
+    """A p-value of exactly 0.05 counts as a finding. It must be below 0.05 for that."""
+
+
 def intervals(*texts):
     """A patch of both intervals, made of a text for A and one for B."""
     return dict(zip(INTERVALS, texts, strict=True))

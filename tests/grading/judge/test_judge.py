@@ -3,7 +3,6 @@
 import math
 import re
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import jupytext
@@ -12,15 +11,14 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.quality.misconceptions import judge, own_bank, right_variants
 from grading.checks import check
 from grading.judge.compare import equal
 from grading.judge.judge import draw, examine
 from grading.judge.registry import all_checks, mistakes_of
-from grading.sandbox import calls
 from grading.sandbox.calls import call
 from grading.sandbox.cases import Outcome, Unknown
 from grading.sandbox.protocol import decode, encode
-from tests.grading.remembered import remembered
 from utils import attention, metrics
 
 CHECKS = all_checks()
@@ -28,56 +26,39 @@ FUNCTIONS = [name for name, this in CHECKS.items() if this.reference]  # the oth
 SHIPPED = {path.stem for path in (Path(__file__).parents[1] / "exercises" / "right").glob("*.py")}
 
 
-def exercise(name):
-    """The module that draws the cases of a check, by the exercise it belongs to."""
-    return CHECKS[name].draw.__module__.split(".")[-2]
-
-
-def right(name):
-    """Right answers that are written in other ways: the bank patches some of them."""
-    others = ()
-    if exercise(name) in SHIPPED:
-        others = import_module(f"tests.grading.exercises.right.{exercise(name)}").RIGHT[name]
-    return [*dict.fromkeys(known.of for known in mistakes_of(name)), *others]
-
-
-@pytest.fixture
-def call_once(monkeypatch):
-    """`call`, which asks every answer about every case only once: for the test and for the judge."""
-    call_once = remembered(call)
-    monkeypatch.setattr(calls, "call", call_once)
-    return call_once
+BANK = list(own_bank())
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_known_mistake_is_caught_and_named(name, call_once, record_property):
+def test_every_known_mistake_is_caught_and_named_and_every_right_answer_passes(name, record_property):
     """A mistake can be missed by all cases, or be taken for one that stands before it in the bank."""
-    drawn, missed = draw(CHECKS[name], seed=0), {}
-    for i, known in enumerate(mistakes_of(name)):
-        verdict = examine(name, known.answer, call=over_a_wire(call_once), drawn=drawn)
-        record_property("bank", [exercise(name), "mistakes", "caught", not verdict.passed])
-        record_property("bank", [exercise(name), "mistakes", "named", verdict.mistake == known.name])
-        if verdict.mistake != known.name or not str(verdict).startswith(f"{known.sentence}\n  seen with "):
-            missed[f"{i}: {known.name}"] = str(verdict)
-    assert missed == {}
+    entries = [entry for entry in BANK if entry.name == name]
+    verdicts, distinct = judge(name, entries, seed=0, wire=over_a_wire)
+    missed = {}
+    for i, (entry, verdict) in enumerate(zip(entries, verdicts, strict=True)):
+        (label,), exercise = entry.labels, CHECKS[name].exercise
+        if entry.right:
+            record_property("bank", [exercise, "variants", "passed", verdict.passed])
+            good = verdict.passed
+        else:
+            record_property("bank", [exercise, "mistakes", "caught", not verdict.passed])
+            record_property("bank", [exercise, "mistakes", "named", verdict.mistake == label])
+            good = verdict.mistake == label and "Something else" not in verdict.sentence
+        if not good or not (entry.right or "\n  seen with " in str(verdict)):
+            missed[f"{i}: {label}"] = str(verdict)
+    assert missed == {} and distinct >= (6 if CHECKS[name].exercise in SHIPPED else 0)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_right_answer_passes(name, record_property):
-    """The reference, and the answers that are written in another way, each with inputs of its own."""
-    failed = {}
-    for seed, answer in enumerate((CHECKS[name].reference, *right(name))):
-        verdict = examine(name, answer, seed=seed, call=over_a_wire(call))
-        if seed:
-            record_property("bank", [exercise(name), "variants", "passed", verdict.passed])
-        if not verdict.passed:
-            failed[seed] = str(verdict)
-    assert failed == {}
+def test_right_answers_pass_with_inputs_of_their_own(name):
+    answers = (CHECKS[name].reference, *right_variants(name))
+    verdicts = [examine(name, answer, seed=seed) for seed, answer in enumerate(answers, 1)]
+    assert [str(verdict) for verdict in verdicts if not verdict.passed] == []
 
 
-@pytest.mark.parametrize("name", [name for name in FUNCTIONS if exercise(name) in SHIPPED])
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if CHECKS[name].exercise in SHIPPED])
 def test_the_bank_of_the_exercises_that_the_course_ships_is_rich(name):
-    assert len({known.name for known in mistakes_of(name)}) >= 6 and len(right(name)) >= 4
+    assert len({known.name for known in mistakes_of(name)}) >= 6 and len(right_variants(name)) >= 4
     drawn = draw(CHECKS[name], seed=0)
     assert 3 <= sum(case.visible for case in drawn if not case.elsewhere) < len(drawn)
 
@@ -107,7 +88,7 @@ def test_the_graded_cell_of_the_lesson_checks_the_answer_alone_and_accepts_every
     cell, asked = graded_cells()[name], []
     monkeypatch.setattr("grading.checks.check", lambda *args, **settings: asked.append((args, settings)))
     hidden = re.search("### BEGIN HIDDEN TESTS.*### END HIDDEN TESTS", cell, re.DOTALL)[0]
-    for answer in (CHECKS[name].reference, *right(name)):
+    for answer in (CHECKS[name].reference, *right_variants(name)):
         exec(cell.replace(hidden, ""), {name: answer})
         exec("from grading.checks import check\n" + hidden, {name: answer})
         assert asked == [((name, answer), {"cases": "visible"}), ((name, answer), {})]
@@ -254,10 +235,20 @@ UNKNOWN = [
     ("dot_score", on_the_cpu, "would fail on a GPU", "made_on_the_cpu"),
     ("dot_score", not_written, "It is not written yet"),
     ("dot_score", divided_by_zero, "It raised ZeroDivisionError: division by zero"),
-    ("dot_score", lambda q, k: None, "scores should be a plain torch.Tensor on the CPU, got NoneType"),
-    ("dot_score", lambda q, k: (q @ k.mT).numpy(), "got numpy.ndarray"),
-    ("dot_score", lambda q, k: (q @ k.mT).as_subclass(EqualToEverything), "got .*EqualToEverything"),
-    ("dot_score", lambda q, k: (q @ k.mT).to("meta"), "got a torch.float.* tensor on meta"),
+    (
+        "dot_score",
+        lambda q, k: None,
+        "scores should be a plain torch.Tensor on the CPU, got NoneType",
+        "not_a_tensor",
+    ),
+    ("dot_score", lambda q, k: (q @ k.mT).numpy(), "got numpy.ndarray", "not_a_tensor"),
+    (
+        "dot_score",
+        lambda q, k: (q @ k.mT).as_subclass(EqualToEverything),
+        "got .*EqualToEverything",
+        "not_a_tensor",
+    ),
+    ("dot_score", lambda q, k: (q @ k.mT).to("meta"), "got a torch.float.* tensor on meta", "not_a_tensor"),
     ("dot_score", lambda q, k: (q @ k.mT, q), "It returned 2 things, expected scores"),
     (
         "dot_score",
@@ -267,7 +258,7 @@ UNKNOWN = [
     ),
     ("dot_score", lambda q, k: (q @ k.mT).float(), "scores is float32, expected float64", "wrong_dtype"),
     ("dot_score", lambda q, k: (q @ k.mT).double(), "scores should be float32", "wrong_dtype"),
-    ("dot_score", lambda q, k: 1.1 * (q @ k.mT), "right shape, but not the right numbers"),
+    ("dot_score", lambda q, k: 1.1 * (q @ k.mT), "every number is 1.1 times too large", "times_a_constant"),
     ("dot_score", lambda q, k: (q @ k.mT).log(), "scores contains NaN or infinity"),
     ("dot_score", lambda q, k: (q @ k.mT).detach(), "no gradient reaches query", "no_gradient"),
     ("dot_score", lambda q, k: q @ k.detach().mT, "no gradient reaches keys", "no_gradient"),

@@ -194,7 +194,12 @@ def test_an_export_without_the_file_keeps_the_penalties_in_the_gradebook(course,
     grade(course)
     give(Run(NAME, course), "11", WRITTEN, 1)
     grade(course)
-    place = ["--course", str(tmp_path_factory.mktemp("elsewhere")), "--db", f"sqlite:///{course}/gradebook.db"]
+    place = [
+        "--course",
+        str(tmp_path_factory.mktemp("elsewhere")),
+        "--db",
+        f"sqlite:///{course}/gradebook.db",
+    ]
     assert main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", *place]) == 0
     assert f"Participant 11,{(MOST + 1) * 0.8:g}\n" in (course / "out.csv").read_text()
 

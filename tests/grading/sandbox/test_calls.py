@@ -67,7 +67,7 @@ def test_noise_is_dropped_and_random_numbers_stay(capfd):
         (lambda x: x.detach(), {"x": None}),  # no graph at all
         (lambda x: x.sum() * 0 + torch.ones(2), {"x": np.zeros(2)}),
         (lambda x: [1, 2], {}),  # no tensor to pull at
-        (lambda x: (x > 0), {}),
+        (lambda x: x > 0, {}),
     ],
 )
 def test_where_no_gradient_arrives(returned, gradient):

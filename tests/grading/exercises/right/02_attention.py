@@ -5,7 +5,7 @@ import math
 import torch
 from torch.nn import functional as F
 
-from grading.exercises.common import divided, filled, full
+from grading.exercises.common import filled, full
 from grading.judge.registry import with_forward
 from utils.attention import AdditiveScore, MultiplicativeScore, masked_softmax
 
@@ -100,12 +100,10 @@ def _softmax_by_rows(scores, mask):
     return weights
 
 
-def _softmax_renormalised(scores, mask):
-    return divided(torch.softmax(scores, dim=-1) * full(mask, scores))
-
-
 def _softmax_by_hand(scores, mask):
-    raised = torch.exp(scores - scores.max(dim=-1, keepdim=True).values) * full(mask, scores)
+    real = full(mask, scores)
+    largest = filled(scores, mask, -1e9).max(dim=-1, keepdim=True).values
+    raised = torch.exp((scores - largest).masked_fill(~real, 0.0)) * real
     return raised / (raised.sum(-1, keepdim=True) + 1e-9)
 
 
@@ -144,7 +142,7 @@ def _attend_by_steps(q, k, v, mask, score):
     steps = []
     for t in range(q.shape[1]):
         row = mask if mask is None or mask.dim() == 2 else mask[:, t : t + 1]
-        weights = _softmax_renormalised(score(q[:, t : t + 1], k), row)
+        weights = _softmax_by_hand(score(q[:, t : t + 1], k), row)
         steps.append((torch.bmm(weights, v), weights))
     return torch.cat([c for c, _ in steps], dim=1), torch.cat([w for _, w in steps], dim=1)
 
@@ -179,7 +177,6 @@ RIGHT = {
     ),
     "masked_softmax": (
         _softmax_by_rows,
-        _softmax_renormalised,
         _softmax_by_hand,
         _softmax_of_the_lowest,
         _softmax_repaired,
