@@ -107,7 +107,7 @@ def plain(value, depth=0):
 
 def _hashable(item):
     """Tensors in a set are no numbers: two that are equal count as two things."""
-    return Unknown(f"a {item.dtype} tensor") if isinstance(item, np.ndarray) else item
+    return Unknown(f"an {item.dtype} tensor") if isinstance(item, np.ndarray) else item
 
 
 def _prepare(answer, case):

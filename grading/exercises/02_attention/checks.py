@@ -102,7 +102,7 @@ def _(rng):
     yield case("one key", scores[..., :1], np.ones((b, 1), dtype=bool))
     yield case("all keys but one padded", scores, np.arange(s) == rng.integers(0, s, (b, 1)))
     yield case("scores of zero", np.zeros((b, t, s)), ends)
-    yield case("padding scored far above every real key", scores + 1000.0 * ~ends[:, None], ends, True)
+    yield case("padding scored far above every real key", scores + 1000.0 * ~ends[:, None], ends)
     yield case("a sentence with nothing to attend to", scores, empty_sentence)
     yield case("a query with nothing to attend to", scores, empty_row)
 
