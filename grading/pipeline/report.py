@@ -56,7 +56,7 @@ def page(name, rows, assignment, before="", answer=lambda student, name: "", sit
         signs=SIGNS,
         now=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         version=next((row.key["version"][:12] for row in rows if row.key), ""),
-        **{"absent": (), "seed": None, "pairs": ()} | about,
+        **{"absent": (), "seed": None} | about,
     )
 
 
