@@ -71,6 +71,7 @@ clean:
 .venv/%.ok: %.txt pyproject.toml
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { echo "This course needs Python 3.11 or newer, \
 	and '$(PYTHON)' is not. Install it, or name another Python: make $(or $(MAKECMDGOALS),lab) PYTHON=python3.12" >&2; exit 1; }
+	@test -w . || { echo "This folder is read-only. Copy it to a folder where you may write, and run make there" >&2; exit 1; }
 	@if [ -e $(STUDENTS) ]; then rm -f $(STAMPS); else echo "Creating .venv"; $(PYTHON) -m venv --clear .venv; \
 	$(PY) -m pip install --quiet --upgrade pip || echo "Could not upgrade pip: continuing with the older version"; fi
 	@echo "Installing the packages of $<: this takes a few minutes the first time"

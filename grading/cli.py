@@ -32,6 +32,10 @@ def main(arguments=None):
     options.passed_on = rest
     try:
         return options.run(options) or 0
+    except PermissionError as error:
+        why = "permission denied. Run this command in a folder of yours, where you may write"
+        print(f"{error.filename}: {why}", file=sys.stderr)
+        return 2
     except (CourseError, OSError, UnicodeError) as error:
         print(error, file=sys.stderr)
         return 2

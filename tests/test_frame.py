@@ -1,6 +1,7 @@
 """The frame: what is installed, `make`, and how pytest runs here."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -18,6 +19,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+from grading.cli import parser
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -217,6 +220,19 @@ def test_the_wheel_brings_a_course_that_checks_an_exercise_anywhere_and_holds_no
 
     assert "notebooks copied" in course("start")
     assert course("check", "02").startswith("02_attention: 0 of ")
+
+
+def test_containers_name_files_targets_and_commands_that_exist():
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text())
+    docker = (ROOT / "Dockerfile").read_text()
+    (image,) = re.findall("^FROM (.+)$", docker, re.M)
+    assert image == container["image"]
+    for commands in (docker.split("FROM")[1], container["postCreateCommand"]):
+        (target,) = re.findall(r"make (\S+)", commands)
+        assert "bubblewrap" in commands and make(ROOT, "--dry-run", target).returncode == 0
+    (words,) = re.findall("^CMD (.+)$", docker, re.M)
+    assert parser().parse_args(json.loads(words)).assignment == "02_attention"
+    assert {".git", ".venv", "submitted", "gradebook.db*"} <= {*(ROOT / ".dockerignore").read_text().split()}
 
 
 # On the test machine

@@ -103,3 +103,12 @@ def test_the_command_copies_every_notebook_and_names_what_it_kept(tmp_path, caps
     assert main(["start", "--into", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith(f"{own} stays as you changed it. The course has a newer")
     assert own.read_bytes() == mine
+
+
+def test_a_read_only_folder_is_explained(monkeypatch, capsys):
+    def refuse(into):
+        raise PermissionError(13, "Permission denied", "my/demo")
+
+    monkeypatch.setattr("grading.start.copy_notebooks", refuse)
+    assert main(["start"]) == 2
+    assert "my/demo: permission denied. Run this command in a folder of yours" in capsys.readouterr().err
