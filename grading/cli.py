@@ -55,11 +55,12 @@ def parser():
         added.set_defaults(run=run)
         return added
 
-    one, safe, place, book = (argparse.ArgumentParser(add_help=False) for _ in range(4))
+    one, safe, place, book, trust = (argparse.ArgumentParser(add_help=False) for _ in range(5))
     one.add_argument("assignment", metavar="ASSIGNMENT", help="an exercise, such as 02_attention")
     safe.add_argument("--require-sandbox", action="store_true", help="refuse to run without bubblewrap")
     place.add_argument("--course", default=".", metavar="FOLDER", help="the class's folder (default: .)")
     book.add_argument("--db", metavar="URL", help="the gradebook (default: gradebook.db in that folder)")
+    trust.add_argument("--allow-unsandboxed", action="store_true", help="grade even without a sandbox")
 
     command("lab", open_lab).set_defaults(passed_on=[])
     add = command("start", start_work).add_argument
@@ -95,6 +96,11 @@ def parser():
     add("name", help="its name, such as 10_smoothing")
     add = command("author", prove_exercise).add_argument
     add("name", help="the exercise or its number")
+    add = command("package", package_gradescope, one, trust).add_argument
+    add("--wheel", required=True, metavar="WHL", help="the course, as `make wheel` builds it")
+    add("--out", required=True, metavar="ZIP", help="the file to write, for Gradescope")
+    add = command("gradescope", run_gradescope, one, trust).add_argument
+    add("--root", default="/autograder", metavar="FOLDER", help="where Gradescope keeps a submission")
     command("site", build_site).set_defaults(passed_on=[])
     return parser
 
@@ -379,6 +385,21 @@ def prove_exercise(options):
     text, well = authoring.report(authoring.full_name(options.name))
     print(text)
     return int(not well)
+
+
+def package_gradescope(options):
+    """Write an autograder for Gradescope."""
+    from grading.pipeline.gradescope import write_package
+
+    write_package(named(options.assignment), options.wheel, options.out, options.allow_unsandboxed)
+    print(f"{options.out} is the autograder: upload it in Gradescope under Configure Autograder")
+
+
+def run_gradescope(options):
+    """Grade a submission inside Gradescope's container."""
+    from grading.pipeline.gradescope import run
+
+    run(named(options.assignment), options.root, options.allow_unsandboxed)
 
 
 def build_site(options):

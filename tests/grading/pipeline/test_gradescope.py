@@ -1,0 +1,68 @@
+"""The autograder for Gradescope, in a copy of the folders that its documentation describes."""
+
+import json
+import zipfile
+
+import nbformat
+import pytest
+
+from examples.make_class import MASK_IGNORED, NAME, notebook
+from grading.cli import main
+from grading.sandbox import client
+from tests.grading.points import POINTS
+
+
+@pytest.fixture
+def autograder(tmp_path):
+    """Run the autograder on files by name; return its exit status and results.json, or None."""
+
+    def run(files, *options):
+        for part in ("source", "submission", "results"):
+            (tmp_path / part).mkdir()
+        for name, found in files.items():
+            nbformat.write(found, tmp_path / "submission" / name)
+        status = main(["gradescope", NAME, "--root", str(tmp_path), *options])
+        results = tmp_path / "results" / "results.json"
+        return status, json.loads(results.read_text("utf-8")) if results.exists() else None
+
+    return run
+
+
+@pytest.mark.skipif(client.bubblewrap() is None, reason="needs bubblewrap")
+def test_results_carry_points_messages_and_visibility(autograder):
+    status, results = autograder({"mine.ipynb": notebook({"masked_softmax": MASK_IGNORED})})
+    tests = {test["name"]: test for test in results["tests"]}
+    assert status == 0 and {name: test["max_score"] for name, test in tests.items()} == POINTS
+    assert [name for name, test in tests.items() if test["score"] == 0] == ["masked_softmax"]
+    assert "so padding receives weight" in tests["masked_softmax"]["output"]
+    assert {test["visibility"] for test in tests.values()} == {"visible"}
+    assert "why_attention: up to 3 points, graded by a person" in results["output"]
+
+
+def test_without_a_sandbox_it_refuses_and_writes_no_points(autograder, monkeypatch, capsys):
+    monkeypatch.setattr(client, "bubblewrap", lambda: None)
+    assert autograder({f"{NAME}.ipynb": notebook()}) == (2, None)
+    assert "bubblewrap is needed" in capsys.readouterr().err
+
+
+def test_without_a_sandbox_it_grades_if_told_so(autograder, monkeypatch):
+    monkeypatch.setattr(client, "bubblewrap", lambda: None)
+    status, results = autograder({f"{NAME}.ipynb": notebook()}, "--allow-unsandboxed")
+    assert status == 0 and "Not sandboxed." in results["output"]
+
+
+def test_two_notebooks_get_a_reason(autograder):
+    status, results = autograder({"a.ipynb": notebook(), "b.ipynb": notebook()})
+    assert status == 0 and results["score"] == 0 and "expected one notebook, found 2" in results["output"]
+
+
+def test_the_package_is_what_gradescope_expects(tmp_path, capsys):
+    wheel, out = tmp_path / "attention_course-1.whl", tmp_path / "autograder.zip"
+    wheel.write_bytes(b"wheel")
+    assert main(["package", NAME, "--wheel", str(wheel), "--out", str(out)]) == 0
+    with zipfile.ZipFile(out) as file:
+        assert {*file.namelist()} == {wheel.name, "setup.sh", "run_autograder"}
+        assert f"course gradescope {NAME}\n" in file.read("run_autograder").decode()
+        assert file.getinfo("run_autograder").external_attr >> 16 == 0o755
+    assert main(["package", NAME, "--wheel", str(tmp_path / "no.whl"), "--out", str(out)]) == 2
+    assert "`make wheel` builds one" in capsys.readouterr().err
