@@ -79,6 +79,7 @@ def parser():
     add("--scheduler", metavar="ADDRESS", help="a running dask scheduler: tcp://HOST:8786")
     add("--student", action="append", default=[], metavar="S", help="only this student; may be repeated")
     add("--no-feedback", action="store_true", help="do not write feedback pages")
+    add("--requests", metavar="CSV", help="grade again who asks for it: columns student, answer, reason")
     add("--again", action="store_true", help="also grade what was graded already")
     add("--seed", type=int, metavar="N", help="draw the same inputs for every submission")
     command("written", grade_written, one, place, book)
@@ -320,10 +321,12 @@ def _grade_all(options, shared):
     run = Run(options.assignment, options.course, options.db)
     rows = run.grade(
         *(options.workers, options.scheduler, options.student, options.require_sandbox),
-        *(options.again, options.seed, not options.no_feedback, shared),
+        *(options.again, options.seed, not options.no_feedback, shared, options.requests),
     )
     print(as_text(rows, run.assignment))
     print(f"{run.folder}.html is the class report, {run.folder}.csv the table.")
+    if run.changes.is_file():
+        print(f"{run.folder}.changes.html shows whose points changed, and why.")
 
 
 def grade_written(options):

@@ -252,6 +252,12 @@ class Book:
             note.manual_comment = comment.strip() or None
             return None
 
+    def reopen(self, student, name):
+        """Let a written answer wait for a person again, with the points that it has."""
+        with self._transaction() as gradebook:
+            _, grade, _ = _written(gradebook, self.assignment.name, student, name)
+            grade.needs_manual_grade = True
+
 
 def _written(gradebook, assignment, student, name):
     """Return what is known of a written answer as a dict, its grade and its comment."""

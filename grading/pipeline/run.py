@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import filelock
@@ -25,7 +26,7 @@ from tqdm import tqdm
 from traitlets.config.loader import PyFileConfigLoader
 
 from grading import CourseError
-from grading.pipeline import deadlines, executor, feedback, proof, report, result, returned
+from grading.pipeline import deadlines, executor, feedback, proof, regrade, report, result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, named, read_bytes, readable
 from grading.pipeline.deadlines import DeadlineError
 from grading.pipeline.gradebook import Book, GradebookError, Refused
@@ -73,7 +74,8 @@ class Run:
         except DeadlineError as error:
             raise RunError(str(error)) from None
         self.book = self.lost = None
-        self.standings = {}
+        self.standings, self.requests = {}, {}
+        self.changes = self.folder / ".changes.jsonl"
         self.pageless = {}
 
     def grade(
@@ -86,19 +88,19 @@ class Run:
         seed=None,
         feedback=True,
         shared=None,
+        requests=None,
     ):
         """Grade everybody, or the named students. Give a row for everybody, one a student.
 
         `shared` is the socket of a sandbox for the workers on this machine, see `grading.sandbox`.
+        `requests` is a CSV file of who asks to be graded again, see `regrade.read_requests`.
         """
         everybody = self.everybody()
-        for student in students:
-            if student not in everybody:
-                there = self.place(student)
-                raise RunError(f"{student!r} has not handed in {self.name}: there is no {there}")
-        chosen = sorted(set(students)) or everybody
-        if not chosen:
-            raise RunError(f"nobody has handed in {self.name}: there is no {self.place('STUDENT')}")
+        if requests:
+            self.requests = regrade.read_requests(requests, self.assignment, everybody)
+            students, again = [*self.requests], True
+        self.started = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+        chosen = self._chosen(students, everybody)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             registered = self.folder / ".registered"
@@ -117,6 +119,8 @@ class Run:
             page = report.page(self.name, rows, self.assignment, before, **about)
             result.write_text(f"{self.folder}.html", page)
             result.write_text(f"{self.folder}.csv", text)
+            if self.changes.is_file():
+                result.write_text(f"{self.folder}.changes.html", regrade.page(self.name, self.changes))
         except (GradebookError, Refused, executor.ClusterError) as error:
             raise RunError(str(error)) from error
         except OSError as error:
@@ -127,6 +131,16 @@ class Run:
         if self.lost:
             raise RunError(f"{self.lost}; all verdicts are kept in {self.folder}: run the command again")
         return rows
+
+    def _chosen(self, students, everybody):
+        for student in students:
+            if student not in everybody:
+                there = self.place(student)
+                raise RunError(f"{student!r} has not handed in {self.name}: there is no {there}")
+        chosen = sorted(set(students)) or everybody
+        if not chosen:
+            raise RunError(f"nobody has handed in {self.name}: there is no {self.place('STUDENT')}")
+        return chosen
 
     # Finding what was handed in
 
@@ -269,8 +283,23 @@ class Run:
 
     def _finish(self, found):
         found = result.of_json(found.as_json(cells=True))  # in which all text is clean
+        old = result.read(self._file(found.student))
+        before = self.book.grades(found.student) if old and not self.lost else None
         result.write(self._file(found.student), found)
         self._deliver(found)
+        if before and not self.lost:
+            self._note_changes(old, found, before)
+
+    def _note_changes(self, old, found, before):
+        """Note whose points changed, and why. Written answers that a student asks about wait again."""
+        requests = next((self.requests[one] for one in self.requests if known_as(one) == found.student), ())
+        for answer, _ in requests:
+            if answer in dict(self.assignment.written):
+                self.book.reopen(found.student, answer)
+        changes = regrade.difference(old, found, before, self.book.grades(found.student))
+        if changes or requests:
+            reason = regrade.why(old, found, requests)
+            regrade.note(self.changes, self.started, found.student, reason, changes)
 
     def _deliver(self, found):
         """Write a result into the gradebook, then the graded notebook: both wait if that is lost."""
