@@ -76,6 +76,7 @@ class Run:
         self.book = self.lost = None
         self.standings, self.requests = {}, {}
         self.changes = self.folder / ".changes.jsonl"
+        self.started = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
         self.pageless = {}
 
     def grade(
@@ -99,7 +100,6 @@ class Run:
         if requests:
             self.requests = regrade.read_requests(requests, self.assignment, everybody)
             students, again = [*self.requests], True
-        self.started = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
         chosen = self._chosen(students, everybody)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -284,11 +284,14 @@ class Run:
     def _finish(self, found):
         found = result.of_json(found.as_json(cells=True))  # in which all text is clean
         old = result.read(self._file(found.student))
-        before = self.book.grades(found.student) if old and not self.lost else None
+        before = None
+        with contextlib.suppress(GradebookError, Refused):  # `_deliver` says so
+            before = self.book.grades(found.student) if old and not self.lost else None
         result.write(self._file(found.student), found)
         self._deliver(found)
-        if before and not self.lost:
-            self._note_changes(old, found, before)
+        with contextlib.suppress(GradebookError, Refused):
+            if before and not self.lost:
+                self._note_changes(old, found, before)
 
     def _note_changes(self, old, found, before):
         """Note whose points changed, and why. Written answers that a student asks about wait again."""
