@@ -54,18 +54,16 @@ def why(old, new, requests):
 def difference(old, new, before, after):
     """Return what changed, in words. `before` and `after` are the gradebook's, see `Book.grades`."""
     found = [] if old.status == new.status else [f"{old.status}, now {new.status}"]
-    held = {name: tuple(row) for name, *row in before[0]} if before else {}
-    for name, *row in after[0] if after else ():
-        was, now = _points(*held.get(name, (None, None, None, True))), _points(*row)
-        if was != now:
-            found.append(f"{name.removeprefix('test_')}: {was}, now {now}")
+    for name, points in after["points"].items() if after else ():
+        if points != before["points"].get(name):
+            found.append(
+                f"{name.removeprefix('test_')}: {_points(before['points'].get(name))}, now {_points(points)}"
+            )
     return found
 
 
-def _points(auto, manual, extra, waits):
-    if waits:
-        return "waits for a person"
-    return f"{(manual if manual is not None else auto or 0) + (extra or 0):g}"
+def _points(points):
+    return "waits for a person" if points is None else f"{points:g}"
 
 
 def note(path, run, student, reason, changes):
