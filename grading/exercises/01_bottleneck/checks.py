@@ -5,18 +5,16 @@ Sizes differ within a case wherever they can, and every run draws new ones. Corn
 
 import numpy as np
 import torch
+from torch import nn
 
 from grading.exercises.common import PRIMES, draw_parameters
 from grading.judge.compare import ATOL
 from grading.judge.registry import Fault, checks
-from grading.judge.solution import solution
 from grading.sandbox.calls import alive, module
 from grading.sandbox.cases import Case
 from utils import metrics, models, text, training
 
 from .harness import two_parts
-
-lesson = solution(__name__)
 
 # The mask
 
@@ -153,9 +151,27 @@ def _(rng):
     yield zeros
 
 
+class Decoder(nn.Module):
+    """Exercise 01: write a sentence with a GRU whose first state is all it knows of the source.
+
+    forward(tgt_in, decoder_state): ids (batch, tgt_len), state (batch, hidden). Returns logits
+    (batch, tgt_len, vocab) and the state after the last token, (batch, hidden). Sutskever et al. 2014.
+    """
+
+    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
+        self.rnn = nn.GRU(embed_dim, hidden_dim, batch_first=True)
+        self.out = nn.Linear(hidden_dim, vocab_size)
+
+    def forward(self, tgt_in, decoder_state):
+        states, last = self.rnn(self.embedding(tgt_in), decoder_state[None])
+        return self.out(states), last[0]
+
+
 @checks(
     "Decoder",
-    lesson.Decoder,
+    Decoder,
     {"logits": "batch tgt_len vocab", "decoder_state": "batch hidden"},
 )
 def _(rng):
@@ -170,7 +186,7 @@ def _(rng):
                 "decoder_state": fill((batch, hidden)).astype(dtype),
             },
             sizes=sizes,
-            parameters=_calm_parameters(rng, lesson.Decoder, sizes, dtype),
+            parameters=_calm_parameters(rng, Decoder, sizes, dtype),
             visible=visible,
         )
 
@@ -187,6 +203,21 @@ def _(rng):
 
 
 # Greedy decoding
+
+
+@torch.no_grad()
+def _greedy_decode(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
+    """Do what `Seq2Seq.greedy` does, with two parts and for any begin and end token."""
+    _, decoder_state = encoder(src, src_lengths)
+    token = torch.full((len(src), 1), bos_id, device=src.device)
+    ended = torch.zeros_like(token, dtype=torch.bool)
+    ids = []
+    while len(ids) < max_len and not ended.all():
+        logits, decoder_state = decoder(token, decoder_state)
+        token = logits.argmax(-1)
+        ids.append(token)
+        ended |= token == eos_id
+    return torch.cat(ids, 1)
 
 
 def right_until(case, outputs):
@@ -208,7 +239,7 @@ def right_until(case, outputs):
     return Fault(f"{text} (sentence {row} is right for {step} tokens).", f"{text}.")
 
 
-@checks("greedy_decode", lesson.greedy_decode, {"ids": "batch steps"}, (right_until,), gradients=False)
+@checks("greedy_decode", _greedy_decode, {"ids": "batch steps"}, (right_until,), gradients=False)
 def _(rng):
     width, longest = 5, 6
     behind = "-1 marks what follows an end"
@@ -234,7 +265,7 @@ def _(rng):
                 encoder, decoder = two_parts(module(models.Seq2Seq, sizes, parameters))
             lengths = rng.integers(1, width + 1, 60)
             src = _ids(rng, lengths, width, sizes["src_vocab_size"], 0)
-            free = lesson.greedy_decode(encoder, decoder, alive(src), alive(lengths), bos_id, -1, longest)
+            free = _greedy_decode(encoder, decoder, alive(src), alive(lengths), bos_id, -1, longest)
             others = [token for token in range(1, sizes["tgt_vocab_size"]) if token != bos_id]
             found = [(token, _that_end(free.numpy(), token, ends, rng)) for token in rng.permutation(others)]
             found = [(int(token), rows) for token, rows in found if rows is not None]

@@ -337,7 +337,7 @@ def results_swapped():
 # The decoder
 
 
-class Decoder(checks.lesson.Decoder):
+class Decoder(checks.Decoder):
     def forward(self, tgt_in, decoder_state):
         states, last = self.rnn(self.embedding(tgt_in), decoder_state[None])
         logits = self.out(states)
@@ -391,7 +391,7 @@ def own_words_fed(self, tgt_in, state):
     back."""
     token, logits = tgt_in[:, :1], []
     for _ in range(tgt_in.shape[1]):
-        step, state = checks.lesson.Decoder.forward(self, token, state)
+        step, state = checks.Decoder.forward(self, token, state)
         logits.append(step)
         token = step.argmax(-1)
     return torch.cat(logits, 1), state

@@ -13,7 +13,7 @@ from utils.models import Encoder
 from utils.text import lengths_to_mask
 from utils.training import sequence_loss
 
-Decoder = import_module("grading.exercises.01_bottleneck.checks").lesson.Decoder
+Decoder = import_module("grading.exercises.01_bottleneck.checks").Decoder
 mistakes = import_module("grading.exercises.01_bottleneck.mistakes")
 _both_ends, _greedy = mistakes.both_ends, mistakes.greedy_decode
 
