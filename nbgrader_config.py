@@ -6,8 +6,9 @@ import sys
 c = get_config()
 
 c.CourseDirectory.course_id = "attention"
-c.CourseDirectory.root = os.environ.get("ATTENTION_CLASS") or os.path.dirname(os.path.abspath(__file__))
-c.CourseDirectory.source_directory = "exercises/solution"
+here = os.path.dirname(os.path.abspath(__file__))
+c.CourseDirectory.root = os.environ.get("ATTENTION_CLASS") or here  # `course formgrader` shows another folder
+c.CourseDirectory.source_directory = os.path.relpath(f"{here}/exercises/solution", c.CourseDirectory.root)
 c.CourseDirectory.release_directory = "exercises/starter"
 
 c.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}

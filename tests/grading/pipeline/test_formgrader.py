@@ -37,3 +37,10 @@ def test_the_buttons_call_the_safe_run_and_shows_what_it_said(tmp_path, monkeypa
     api.generate_feedback(NAME, "ana"), api.generate_feedback(NAME)
     assert asked[2] == [*grade, "--student", "ana", *place, "--require-sandbox"]
     assert asked[3] == [*grade, *place, "--require-sandbox"]
+
+
+def test_formgrader_shows_the_exercises_of_another_folder_s_class(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTENTION_CLASS", str(tmp_path))
+    config = PyFileConfigLoader("nbgrader_config.py", path=str(ROOT)).load_config()
+    api = NbGraderAPI(CourseDirectory(config=config), config=config)
+    assert NAME in api.get_source_assignments() and api.coursedir.root == str(tmp_path)
