@@ -45,6 +45,7 @@ grade: $(INSTRUCTORS)
 
 # Build one file from which students install the course: the library, the checks and the notebooks.
 wheel: $(STUDENTS)
+	@rm -rf build/lib  # what an earlier wheel left there would come along
 	@$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
 	@echo "Hand out $$(ls -t build/wheel/*.whl | head -1). To install it: pip install FILE, then: course lab"
 
