@@ -123,7 +123,7 @@ def open_lab(options):
 
 
 def open_formgrader(options):
-    """Open Formgrader, where you grade written answers; options of JupyterLab are passed on."""
+    """Open Formgrader, which shows whole graded notebooks; options of JupyterLab are passed on."""
     folder = Path(options.course).resolve()
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}: name the class's folder with --course")
@@ -356,7 +356,7 @@ def export_grades(options):
     waiting = [student for student in filled.not_graded if student not in without]
     for students, why in (
         (without, "have no grade: their submission could not be graded"),
-        (waiting, "have answers that a person has still to grade"),
+        (waiting, f"have answers that a person has still to grade: course written {run.name}"),
         (filled.not_in_sheet, "are not in the sheet"),
     ):
         if students:
