@@ -39,6 +39,7 @@ def page(name, rows, assignment, before="", answer=lambda student, name: "", sit
         all_points=most + sum(points for _, points in assignment.written),
         spread=spread(scores),
         total_spread=spread(totals),
+        totals=len(totals),
         not_sandboxed=sum(not row.sandboxed for row in done),
         scores=distribution(scores, most),
         exercises=[(title, item(done, check, tests[check])) for title, check in tested],
