@@ -75,6 +75,8 @@ def _times(factor):
         return f"{round(1 / factor)} times too small"
     known = {1 / np.log(2): "in bits: use the natural logarithm", 1 / np.log(10): "a logarithm to base ten"}
     said = next((text for value, text in known.items() if abs(factor / value - 1) < 1e-3), None)
+    if said is None and abs(factor) < 1:
+        return f"{1 / factor:.3g} times too small"
     return f"{factor:.3g} times too large" if said is None else f"{factor:.3g} times the expected one, {said}"
 
 
@@ -161,7 +163,10 @@ def _only_in_part(rows, axes):
     for part, where in _parts(rows[0][1].ndim, axes):
         found = [where(case, places.shape) for case, places in wrong]
         if all(
-            region is not None and not region.all() and not (places & ~region).any()
+            region is not None
+            and not region.all()
+            and not (places & ~region).any()
+            and 2 * (places & region).sum() > region.sum()
             for region, (_, places) in zip(found, wrong, strict=True)
         ):
             return f"all is right but for what is {part}"
