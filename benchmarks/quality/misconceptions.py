@@ -173,7 +173,7 @@ def table(record):
 def main():
     """Run the command line."""
     parser = harness.parser(__spec__.name, __doc__)
-    parser.add_argument("--bank", type=lambda path: harness.Path(path).resolve(), help="a file of answers")
+    parser.add_argument("--bank", type=harness.Path, help="a file of answers")
     parser.add_argument("--seeds", type=int, default=3, help="random seeds per answer")
     parser.add_argument("--function", help="measure the answers of this function alone")
     parser.add_argument("--show", action="store_true", help="print the answers that are not rightly named")
