@@ -1,6 +1,7 @@
 """Benchmarks run at toy sizes, records say where they come from, and the texts quote the records."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -16,13 +17,13 @@ import pytest
 import torch
 
 from benchmarks import harness, profiling, summary
-from benchmarks.quality import lessons, parliament, pretrained, translation
+from benchmarks.quality import alignment, lessons, parliament, pretrained, translation
 from benchmarks.speed import attention, data, decoding, demos, grading, startup, streaming, teacher_forcing
 from utils import pretrained as checkpoints
 from utils import runs
 from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
-from utils.metrics import alignment_error_rate, hard_alignment
+from utils.metrics import alignment_error_rate, diagonal_links, hard_alignment
 from utils.models import Seq2Seq, forced_weights
 from utils.runs import RunConfig, encode_corpus, find_run, make_model
 from utils.subwords import map_on_words
@@ -580,7 +581,8 @@ def test_a_map_is_read_early_and_late_before_its_pieces_become_words():
     encoded = SimpleNamespace(
         cut=lambda words, side: pieces[side], src_vocab=vocab, tgt_vocab=vocab, on_words=on_words
     )
-    found = parliament.forced_links(lambda *_: (None, rows[None]), encoded, [(["x", "y"], ["ab", "c"])])
+    maps = parliament.forced_maps(lambda *_: (None, rows[None]), encoded, [(["x", "y"], ["ab", "c"])])
+    found = {shift: [*map(hard_alignment, of)] for shift, of in maps.items()}
     assert found == {0: [{(1, 0), (0, 1)}], 1: [{(1, 0), (1, 1)}], -1: [{(0, 0), (1, 1)}]}
 
 
@@ -598,13 +600,16 @@ def test_parliament_publishes_the_text_of_its_folder(tmp_path):
     assert len(checksums) == 2, "the checksum tells texts apart"
 
 
+def gold_of(split):
+    """Return the pairs of a split in the form of `parliament.read_gold`."""
+    columns = zip(split.src, split.tgt, split.links, strict=True)
+    return [(src.split(), tgt.split(), links, set()) for src, tgt, links in columns]
+
+
 def test_parliament_measures_alignment_and_length(recorded, tiny_runs, monkeypatch):
     """On reviews, whose links are known."""
     test = few_reviews()["test"]
-    gold = [
-        (src.split(), tgt.split(), links, set())
-        for src, tgt, links in zip(test.src, test.tgt, test.links, strict=True)
-    ]
+    gold = gold_of(test)
 
     @contextmanager
     def corpus(text, pairs):
@@ -625,6 +630,72 @@ def test_parliament_measures_alignment_and_length(recorded, tiny_runs, monkeypat
     assert without["error"] is None, "without attention there is no map"
     assert sum(sentences for *_, sentences in found["right"]) == len(gold)
     assert found["right"] != found["control"]
+
+
+def test_links_of_two_directions_grow_together_by_hand():
+    """Common: (0, 0). (1, 1) is its neighbor; (1, 2) then links a new word; (4, 4) stands alone."""
+    forward, backward = {(0, 0), (1, 1), (4, 4)}, {(0, 0), (1, 2), (0, 4)}
+    joined = {(0, 0), (1, 1), (1, 2), (4, 4)}
+    assert alignment.grow_diag_final_and(forward, backward) == joined
+    assert alignment.grow_diag_final_and(backward, forward) == joined
+    assert alignment.grow_diag_final_and(set(), {(2, 1)}) == {(2, 1)}
+
+
+def test_guided_attention_asks_for_the_pieces_of_linked_words():
+    """Of "ab c", three pieces, and "x y": the word "ab" is linked to both, "c" to nothing."""
+    pieces = {"src": [[], ["▁x", "▁y"]], "tgt": [[], ["▁a", "b", "▁c"]]}
+    encoded = SimpleNamespace(train_rows=[1], tokens=lambda _, side: pieces[side])
+    batch = SimpleNamespace(rows=[1])
+    weights = torch.tensor([[[0.5, 0.25, 0.25], [0.25, 0.5, 0.25], [0.1, 0.1, 0.8], [1.0, 0.0, 0.0]]])
+    weights.requires_grad_()
+    found = alignment.GuidedAttention(encoded, [{(0, 0), (1, 0)}])(batch, weights)
+    assert found.item() == pytest.approx(-(math.log(0.5) + math.log(0.25)) / 2)
+    shifted = alignment.GuidedAttention(encoded, [{(0, 0), (1, 0)}], shift=1)(batch, weights)
+    assert shifted.item() == pytest.approx(-(math.log(0.25) + math.log(0.5) + 2 * math.log(0.1)) / 4)
+    none = alignment.GuidedAttention(encoded, [set()])(batch, weights)
+    assert none.item() == 0 and not torch.autograd.grad(none, weights)[0].any()
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, installed):
+    """On reviews, with an aligner that knows the links of training but links the test along the diagonal."""
+    test, train = few_reviews()["test"], few_reviews()["train"]
+    gold = gold_of(test)
+
+    @contextmanager
+    def corpus(text, pairs):
+        yield 300
+
+    class Aligner:
+        def align(self, src, tgt, links_filename_fwd, links_filename_rev):
+            pairs = zip(src[len(train) :], tgt[len(train) :], strict=True)
+            links = [*train.links, *(diagonal_links(len(a.split()), len(b.split())) for a, b in pairs)]
+            lines = [" ".join(f"{i}-{j}" for i, j in of) for of in links]
+            for name in (links_filename_fwd, links_filename_rev):
+                Path(name).write_text("\n".join(lines) + "\n", "utf-8")
+
+    monkeypatch.setattr(alignment, "opposite", lambda settings: settings)  # reviews have one direction
+    monkeypatch.setitem(sys.modules, "eflomal", SimpleNamespace(Aligner=Aligner) if installed else None)
+    for name, value in {
+        "SETTINGS": TINY,
+        "corpus": corpus,
+        "read_gold": lambda _: gold,
+        "SAMPLES": 2,
+    }.items():
+        monkeypatch.setattr(alignment, name, value)
+    record, text = recorded(alignment, "--updates 20 --seeds 1")
+    plain = record["runs"][0]["errors"]
+    assert plain.keys() == {"early", "own", "late", "both", "saliency"}
+    assert all(low < error < high for error, low, high in plain.values())
+    run = find_run(TINY)
+    links = [hard_alignment(weights) for weights in forced_weights(run.model, run.encoded, "test")]
+    assert plain["own"][0] == pytest.approx(alignment_error_rate(links, test.links))
+    if not installed:
+        assert len(record["runs"]) == 1 and "pip install eflomal" in text
+        return
+    assert record["baselines"]["eflomal"] == record["baselines"]["diagonal"]
+    guided = {name: error for run in record["runs"][1:] for name, error in run["errors"].items()}
+    assert guided.keys() == {"guided", "guided_late"} and "pip install" not in text
 
 
 def test_correct_tokens_are_counted_by_the_length_of_their_source(tiny_runs):

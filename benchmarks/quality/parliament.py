@@ -46,7 +46,7 @@ from utils.metrics import alignment_error_interval, diagonal_links, hard_alignme
 from utils.models import Translation
 from utils.plotting import NAMES
 from utils.runs import RunConfig, encode_corpus, train_run
-from utils.text import BOS_ID, EOS_ID, PAD_ID, UNK_ID, pad
+from utils.text import BOS_ID, EOS_ID, PAD_ID, SIDES, UNK_ID, pad
 
 SHARED = ROOT.parent / "shared" / "data"
 MODELS = ("additive", "bahdanau", "initial")
@@ -109,16 +109,21 @@ def read_gold(folder):
 def error_of(gold, predicted):
     """Return the alignment error rate of predicted links and the ends of its 95% interval."""
     sure, possible = ([links[kind] for links in gold] for kind in (2, 3))
-    return [*alignment_error_interval(predicted, sure, possible)]
+    return [*alignment_error_interval([*predicted], sure, possible)]
+
+
+def aligned_text(encoded, gold):
+    """Return the words of all training sentences and of the gold sentences after them, one list per side."""
+    return [
+        [encoded.words(encoded.tokens("train", side)[row]) for row in encoded.train_rows]
+        + [pair[i] for pair in gold]
+        for i, side in enumerate(SIDES)
+    ]
 
 
 def baselines(encoded, gold):
     """Return the errors of the diagonal and of IBM model 1, trained on the corpus and the gold sentences."""
-    src, tgt = (
-        [encoded.words(encoded.tokens("train", side)[row]) for row in encoded.train_rows]
-        + [pair[i] for pair in gold]
-        for i, side in enumerate(("src", "tgt"))
-    )
+    src, tgt = aligned_text(encoded, gold)
     there, back = IBMModel1(src, tgt), IBMModel1(tgt, src)
     forward = [hard_alignment(there.weights(src, tgt)) for src, tgt, *_ in gold]
     turned = [hard_alignment(back.weights(tgt, src)) for src, tgt, *_ in gold]
@@ -132,24 +137,27 @@ def baselines(encoded, gold):
     }
 
 
-@torch.no_grad()
-def forced_links(model, encoded, gold):
-    """Return by shift the links of every sentence: the largest weight of each word while writing the
-    reference.
+def forced_inputs(encoded, src, tgt):
+    """Return the ids of a source, its length, and the target that a decoder is fed, each a batch of one."""
+    ids = torch.tensor([[*encoded.src_vocab.encode(src), EOS_ID]])
+    return ids, torch.tensor([ids.shape[1]]), torch.tensor([[BOS_ID, *encoded.tgt_vocab.encode(tgt)]])
 
-    The shift moves the row of each piece before pieces become words: with 1, a piece is linked by the row
-    after the one that wrote it. The first piece has none before it.
+
+@torch.no_grad()
+def forced_maps(model, encoded, gold):
+    """Return by shift the map of every sentence on words, (tgt_len, src_len), while writing the reference.
+
+    The shift moves the row of each piece before pieces become words: with 1, a piece gets the row after the
+    one that wrote it, where it is the decoder's input. The first piece has none before it.
     """
     found = {shift: [] for shift in SHIFTS}
     for src, tgt, *_ in gold:
         src, tgt = encoded.cut(src, "src"), encoded.cut(tgt, "tgt")
-        ids = torch.tensor([[*encoded.src_vocab.encode(src), EOS_ID]])
-        tgt_in = torch.tensor([[BOS_ID, *encoded.tgt_vocab.encode(tgt)]])
-        _, weights = model(ids, torch.tensor([ids.shape[1]]), tgt_in)
-        for shift, links in found.items():
+        _, weights = model(*forced_inputs(encoded, src, tgt))
+        for shift, maps in found.items():
             rows = (torch.arange(len(tgt) + 1) + shift).clamp(0, len(tgt))
             on_words = encoded.on_words(Translation(src, tgt, weights[0, rows])).weights
-            links.append(hard_alignment(on_words[:-1, :-1]))  # without the end tokens
+            maps.append(on_words[:-1, :-1])  # without the end tokens
     return found
 
 
@@ -191,8 +199,8 @@ def measure(model, seed, settings, gold):
     run = train_run(settings, progress=False, device="cpu", bf16=multiplies_bf16() or None)
     error = None
     if model not in WITHOUT_MAPS:
-        links = forced_links(run.model, run.encoded, gold)
-        error = {shift: error_of(gold, found) for shift, found in links.items()}
+        maps = forced_maps(run.model, run.encoded, gold)
+        error = {shift: error_of(gold, map(hard_alignment, found)) for shift, found in maps.items()}
     return {
         "updates": run.update,
         "valid_bleu": run.best["valid_bleu"],
