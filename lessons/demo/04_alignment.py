@@ -15,7 +15,7 @@ which English word each French word comes from.
 
 You will
 
-- **measure** maps against the truth, and against three simple rivals,
+- **measure** maps against the truth, and against three simple baselines,
 - **watch** a map emerge while a translator learns,
 - **find** what a map's sharpness and its coverage tell you about a translation.
 
@@ -43,10 +43,10 @@ from utils.training import validation_loss
 r"""
 ## Count the links that are right
 
-A **gold link** joins two words that translate each other. The picture above has three, drawn as dashed lines
-and as dashed frames. To compare them with a map, we turn the map into links as well: each French word is
-linked to the English word with its largest weight. Then we count. With $A$ the links of the map and $G$ the
-gold links, the **alignment error rate** is
+A **gold link** joins two words that translate each other. (*Gold* as in "gold standard": it isn't a color.)
+The picture above has three, drawn as dashed lines and as dashed frames. To compare them with a map, we turn
+the map into links as well: each French word is linked to the English word with its largest weight. Then we
+count. With $A$ the links of the map and $G$ the gold links, the **alignment error rate** is
 
 $$1 - \frac{2\,|A \cap G|}{|A| + |G|}$$
 
@@ -86,10 +86,11 @@ r"""
 
 Now a real translator: the additive attention of the earlier demos, before and after its training. The review
 was chosen for what is in it: a negation, which French puts around the verb; "liked", which becomes two words;
-and "fresh bread", which becomes *pain frais*. All three maps write the *correct* translation, word by word,
-so that their rows are the same. The first one is no model: it spreads the weight evenly.
+and "fresh bread", which becomes *pain frais*. For comparison, another map spreads the weight evenly. The rows
+of all three are the words of the *correct* translation. White frames mark the gold links.
 
-**Predict.** Where will the white frames, the gold links, leave the diagonal?
+**Predict.** For how many of the 14 French words will the trained model look inside a frame: about a third,
+half of them, or nearly all?
 """
 
 # %%
@@ -130,21 +131,21 @@ assert maps["trained, seed 0"][review].max(-1).values.mean() > 0.8
 
 # %% [markdown]
 r"""
-## How good is an error? Ask its rivals
+## An error means little without baselines
 
-One review proves little, so we take all 1,000 test reviews. And an error needs **baselines**, simple rivals
+One review proves little, so we take all 1,000 test reviews. And an error needs **baselines**, simple methods
 that tell us what it is worth:
 
-- **even weights** know nothing, so the link is drawn by lot,
-- the **diagonal** places links at an even pace and looks at no word,
+- **even weights** know nothing, so each French word gets a random link ("by lot" in the output),
+- the **diagonal** links words at the same relative place in both sentences, whatever the words are,
 - **IBM model 1** (Brown et al. 1993) is a classic from the time before neural networks. It learns from
   sentence pairs which words occur together, and knows nothing of order or grammar. Say "the bread" is *le
   pain* and "the wine" is *le vin*. At first, every French word is shared evenly among the English words of
-  its pair. But *le* meets "the" in both pairs, so "the" takes more and more of *le*, and *pain* is left to
-  "bread".
+  its pair. But *le* meets "the" in both pairs. So with each pass over the pairs "the" takes more of *le*, and
+  *pain* is left to "bread".
 
-No method that links each French word once can get all links, because some words have two. The last line shows
-how little that costs.
+Some French words have two gold links, and all these methods link each word only once. The last line of the
+output shows how little that costs.
 
 **Predict.** Order these by their error: even weights, the diagonal, IBM model 1, and trained attention.
 """
@@ -196,7 +197,7 @@ For each of them we compute three numbers. The **loss** says how well the model 
 $$H_t = -\sum_i \alpha_{t,i} \ln \alpha_{t,i}$$
 
 A row with all of its weight on one word has $H = 0$. A row that spreads it evenly over $n$ words has $H = \ln
-n$. So $e^H$ is the width of the look, in words.
+n$. So $e^H$ is the width of the look, in words. With the natural logarithm, the unit is called *nat*.
 
 **Predict.** In the first 200 updates, the loss falls by more than a quarter. How far does the alignment error
 fall in that time: by about as much, by more, or not at all?
@@ -242,11 +243,11 @@ assert entropy[2] < entropy[0] - 0.5 and entropy[3] > entropy[2] + 0.3
 
 # %% [markdown]
 r"""
-One thing in these curves is odd. At 100 updates, the entropy has fallen by half, so the rows are already
-narrow. But their error is as bad as ever.
+One thing in these curves is odd. At 100 updates, the entropy has fallen by nearly half, so the rows are
+already narrower. But their error is as bad as ever.
 
-**Predict.** What does a map look like whose rows are narrow and wrong? Move the slider below through the
-training, and step through the words with the arrow keys.
+**Predict.** What does a map look like whose rows are narrow and wrong? Then open the output and move the
+slider to 100 updates. The arrow keys step through the words.
 """
 
 # %%
@@ -279,7 +280,7 @@ A narrow row isn't a right row, as you have just seen. What then does entropy te
 words. *Soupe* is a noun, *froide* an adjective, *aimé* a participle, *était* an auxiliary, *la* an article,
 and *n'* and *pas* form a negation.
 
-**Predict.** Which class has the narrowest look, and which one the widest?
+**Predict.** Which class has the narrowest look in both seeds?
 """
 
 # %%
@@ -305,9 +306,10 @@ Figure(
 r"""
 *Mean entropy of the rows of each class, in both seeds.*
 
-**What happened.** Adjectives look most narrowly in both seeds, and auxiliaries more widely. An adjective
-depends on one English word, while *a* or *ont* must also agree with a subject, which stands somewhere else.
-For articles and negations the two seeds differ, so about these, one training tells you little.
+**What happened.** Adjectives look most narrowly in both seeds, and auxiliaries more widely. A likely reason:
+one English word gives an adjective its meaning, but no single word settles an auxiliary. *a* belongs to
+"liked", and its form depends on the subject. For articles and negations the two seeds differ, so about these,
+one training tells you little.
 """
 
 # %% claim
@@ -326,11 +328,11 @@ So far we asked how each *row* spreads its weight. Now we add up each *column*: 
 word gets from all the French words together is its **coverage** (Tu et al. 2016).
 
 For this we need translations with mistakes. Our models make nearly none up to five clauses, so we let them
-write freely on the `long` reviews, with six to twelve clauses. We follow the English words that are rendered
-by one noun, adjective or participle, and count how often that French word was written.
+write freely on the `long` reviews, with six to twelve clauses. We take English words that should become one
+French noun, adjective or participle, and count how often the model wrote that French word.
 
-**Predict.** Which coverage would you expect for a word that is rendered once, for one that is left out, and
-for one that is said twice or more?
+**Predict.** A word that is rendered once should get a coverage of about 1. From the coverage alone, can you
+tell which words were left out: always, mostly, or hardly?
 """
 
 # %%
@@ -364,8 +366,8 @@ Figure(
 r"""
 *Coverage of English words by what became of them. The line in a box is the median; the whiskers hold 90%.*
 
-**What happened.** A word that is rendered once has a coverage near 1. A word that is left out gets little
-light, and a word that is said again and again soaks it up. But the whiskers overlap: coverage raises a
+**What happened.** Mostly. A word that is rendered once has a coverage near 1, a word that is left out gets
+little light, and a word that is said again and again soaks it up. But the whiskers overlap: coverage raises a
 suspicion, and only the translation settles it.
 """
 

@@ -87,8 +87,7 @@ class Unmasked(Seq2Seq):
 # %% [markdown]
 r"""
 We plant the second and the third bug into a trained model: the same weights, with one line of its code
-changed. The first one has to be *trained* with its bug, as it would happen, because the question is what
-nobody corrects. So we train a small translator live.
+changed. The first bug acts during training, so we train a small translator with it, live.
 """
 
 # %%
@@ -115,8 +114,8 @@ r"""
 Now look at their maps. Each model writes on its own, so the rows are the words that it wrote, the first
 fourteen of them. The last two columns are the end token and all padding together.
 
-**Predict.** To which bug belongs a map that is dull all over? To which one a map whose rows repeat? And to
-which one a map with light in its last column?
+**Predict.** Match each bug with its map: one is dull all over, one repeats its rows, and one has light in its
+last column.
 """
 
 # %%
@@ -160,7 +159,7 @@ assert panels["padding not masked"][2][-2:] == ["vin", "rouge"] and losses[-1] <
 r"""
 Would you have noticed without the maps?
 
-**Predict.** Order the three bugs by their BLEU. Which of them would worry you?
+**Predict.** Which of the three bugs does BLEU reveal?
 """
 
 # %%
@@ -173,7 +172,7 @@ for name, suspect in suspects.items():
 # %% [markdown]
 r"""
 **What happened.** You notice the first two. But BLEU doesn't say where to search, and the map does: dull
-means that the context doesn't matter, and repeating rows mean that the query doesn't change. The missing mask
+means that the context doesn't matter, and repeating rows mean that the query has no memory. The missing mask
 costs only {lost:.1f} points although {padding:.0%} of the light falls on padding. A translation that depends
 on which reviews share its batch is a bug all the same, and the map is what shows it.
 """
@@ -188,8 +187,8 @@ assert quality["context ignored"] < 50 and quality["state never updated"] < 20 a
 r"""
 ## A bias that no map shows
 
-A model learns what its data show most. To see what that does, we spoil the training reviews: in nine of ten,
-every feminine adjective becomes masculine (*la soupe froid*). One in ten stays correct. Then both trained
+A model also learns the faults of its data. To see how, we spoil the training reviews: in nine of ten, every
+feminine adjective becomes masculine (*la soupe froid*). One in ten stays correct. Then both trained
 translators learn from these reviews for a short while. The test reviews stay as they are.
 
 **Predict.** One in ten of the new reviews is right. What share of the feminine adjectives will the
@@ -252,7 +251,7 @@ for name, pair in (("before", models), ("after", biased)):
 r"""
 **What happened.** Nearly none. The more likely form is written every time, so nine in ten becomes always.
 BLEU is still above {bleu:.0f}, as if only some details were missing. And the alignment error of the maps is
-the same as before.
+nearly the same as before.
 
 **Predict.** Where do the biased translators look when they write the wrong form of "tired", *fatigué*?
 """
@@ -330,8 +329,8 @@ show(on_gold)
 r"""
 **What happened.** Adjectives are. The errors of the others have their reasons. An auxiliary such as *a* or
 *ont*, "has" or "have", must agree with its subject, and it often looks at the subject instead of the verb.
-*n'* stands where English has the verb, and one seed looks there. Attention goes where something is *needed*,
-and that isn't always the word that is rendered.
+*n'* comes just before the verb, and one seed looks at the verb instead of "not". Attention goes where
+something is *needed*, and that isn't always the word that is rendered.
 """
 
 # %% claim
@@ -352,7 +351,7 @@ $$\ln p(\text{word} \mid \text{all words}) - \ln p(\text{word} \mid \text{all bu
 
 It is 0 if nothing changes, and 0.7 if the probability is halved. We ask: is the word with the *largest
 weight* also the one with the *largest effect*? A rate alone says little, so there are baselines that choose a
-word without looking at any weight: by lot, on the diagonal, by IBM model 1, and by the gold links.
+word without looking at any weight: at random, on the diagonal, by IBM model 1, and by the gold links.
 
 **Predict.** Attention's choice has the largest effect for most French words. Which baselines come near it?
 """
@@ -411,7 +410,8 @@ r"""
 And the other way around: how much weight can a word have and still not matter?
 
 **Predict.** Take all words with more than half of the weight. What share of them can be erased at nearly no
-cost, with an effect below 0.1: nearly none, about one in five, or more than half?
+cost, with an effect below 0.1 (the probability falls by less than a tenth): nearly none, about one in five,
+or more than half?
 """
 
 # %%
@@ -474,8 +474,8 @@ show({"the same word": shared})
 # %% [markdown]
 r"""
 **What happened.** For {same:.0%}. Adjectives always agree, and negations in about two of three cases. Where
-two models with the same output look at different words, the look can't be *the* reason for the output. This
-is also a yardstick: a difference between two maps means little unless it is larger than the one between two
+two models write the same word and look at different ones, neither look was *necessary* for that word. This is
+also a yardstick: a difference between two maps means little unless it is larger than the one between two
 seeds.
 """
 
@@ -502,9 +502,15 @@ playground(["additive"])
 r"""
 *The translator with additive attention. If you see only a picture, choose File, then Trust Notebook.*
 
+**What happened.** *lent* falls to nearly 0, and *était* keeps a good part of its probability. After *le
+service*, *était* is easy to guess, but only the source says "slow".
+"""
+
+# %% [markdown]
+r"""
 Now all test reviews, with the correct words so far, so that one mistake doesn't lead to the next.
 
-**Predict.** Which class of words survives best?
+**Predict.** With even weights, which class of words still comes out right most often?
 """
 
 
@@ -611,7 +617,7 @@ same looks at the same place.
 ## In three lines
 
 - Maps find bugs that break attention itself. They don't show what a decoder makes of what it has seen.
-- For content words, the weights matter, and all four tests agree. For grammar words, they often don't.
+- For content words, the weights matter, and the four tests mostly agree. For grammar words, they often don't.
 - A map says where a context came from. That a word was written *because* of it takes an experiment.
 
 **One thing to try.** Load `"dot"` instead of `"additive"` for the two models and run the four tests again.

@@ -62,7 +62,7 @@ for row in range(4):
 # %% [markdown]
 r"""
 How does a question fit into a decoder? It comes *first in the target*. The decoder reads "how was the soup ?"
-as if it had just written it, and then goes on with the answer. At the question mark its state is made of the
+as if it had just written it, and then goes on with the answer. After the question mark, its state holds the
 question, and this state is the query. Only the words after the question mark count in the loss, because
 nobody can guess what will be asked.
 
@@ -110,8 +110,8 @@ r"""
 Here is a review with three questions. The loop is the decoder's loop of demo 03, except that its first input
 is a whole question.
 
-**Predict.** The review never changes, so neither do keys and values. Which column will each of the three rows
-light up?
+**Predict.** The review never changes, so neither do keys and values. The picture above is drawn by hand. Will
+each row of the real map have nearly all of its light on the answer, too?
 """
 
 
@@ -164,7 +164,7 @@ r"""
 *Where the model looks as it writes the first word of each answer.*
 
 **What happened.** The brightest cell of each row is its answer: "cold", "soup", "waiters". Only the query
-changed. But the first row hesitates: "friendly" gets some of its light, too. Keep this in mind.
+changed. But the first row hesitates: "friendly" gets much of its light, too. Keep this in mind.
 """
 
 # %% claim
@@ -179,14 +179,14 @@ r"""
 ## Attention wins at every length
 
 An answer is **right** if all of its words are right and it ends where it should. This is called **exact
-match**. For this comparison three models of each kind were trained once, with the functions of this demo and
-the command that is printed below.
+match**. For this comparison we trained three models of each kind in advance, with the functions of this demo
+and the command that is printed below.
 
 Two baselines tell what a number is worth. One reads only the first word of the question and gives the most
 common answer to it. The other reads the whole question, but not the review.
 
-**Predict.** In a review of one clause there is little to mix up. Will the model without attention be nearly
-as good there?
+**Predict.** In a review of one clause there is little to mix up. Will the gap be small there and grow with
+length, as it did for translations in demo 01?
 """
 
 # %%
@@ -225,11 +225,13 @@ Figure(
 
 # %% [markdown]
 r"""
-*Exact match by number of clauses: the mean of three seeds, and each seed as a small dot.*
+*Exact match by number of clauses: the mean of three seeds, and each seed as a small dot. "additive" is the
+model with attention.*
 
-**What happened.** It isn't even close. At every length the worst seed with attention beats the best one
+**What happened.** No: at every length, even one clause, the worst seed with attention beats the best one
 without. A model without attention has to squeeze the review into a vector before it knows what will be asked.
-But attention isn't perfect either: it gets worse as reviews grow. Why?
+It may also need more training, as in demo 01. But attention isn't perfect either: it gets worse as reviews
+grow. Why?
 """
 
 # %% claim
@@ -243,10 +245,10 @@ assert max(guess(lambda q: q.split()[0]), guess(lambda q: q)) < weakest - 0.05
 r"""
 ## A rival fools the look
 
-Now a review in which both judgments would suit both things.
+Now a review in which both judgments would suit both things: a restaurant can be slow, and a service can be
+amazing.
 
-**Predict.** A restaurant can be slow, and a service can be amazing. What will the rows of the two "how"
-questions look like?
+**Predict.** What will the rows of the two "how" questions look like?
 """
 
 # %%
@@ -265,7 +267,7 @@ r"""
 
 **What happened.** The two rows of a kind are nearly alike. It seems that the model looks for *a word that
 would do*, and hardly for the clause that is asked about. In the first review, that was enough to get all
-three answers right.
+three answers right. Here, right or wrong hangs on small differences.
 """
 
 # %% claim
@@ -276,14 +278,15 @@ assert max((how - also_how).abs().sum(), (what - also_what).abs().sum()) / 2 < 0
 
 # %% [markdown]
 r"""
-One map raises a suspicion, and a count can test it. Call "amazing" a **rival** here: it isn't the answer, but
-in training it was the answer to such a question about the same thing. If the model looks for any word that
-would do, then rivals must cost it answers. Long reviews have more rivals, so we compare at the same number of
-clauses. And we need a **control**: a model without attention doesn't look at all, so it can't have this
-habit.
+One map raises a suspicion, and a count can test it. A **rival** is a word of the review that isn't the
+answer, but in training it was the answer to the same kind of question about the same thing. For "how was the
+service?", "amazing" is one. If the model looks for any word that would do, then rivals must cost it answers.
+Long reviews have more rivals, so we compare at the same number of clauses. And we need a **control**: a model
+without attention doesn't look at all, so it can't have this habit. The output has two parts: how many answers
+are right, without and with a rival, and what the models say instead where there is a rival.
 
-**Predict.** Which of the two models loses more answers where there is a rival? And what does each of them say
-when it is wrong: the rival, another word of the review, or a word that isn't in the review?
+**Predict.** When it is wrong, what does each of the two models mostly say: the rival, another word of the
+review, or a word that isn't in the review?
 """
 
 
@@ -373,7 +376,8 @@ nothing in the loss asks for more.
 A **summary** says in few words what matters in a text. It is **extractive** if it is put together from pieces
 of the text, and **abstractive** if it uses words of its own. Ours are a little of both:
 
-> the lamb was not delicious because it was too salty . there was no music . we loved the tomato salad . >
+> the lamb was not delicious because it was too salty . there was no music . we loved the tomato salad .
+>
 > pros : tomato salad ; cons : lamb
 
 The names are copied, and the verdict is not: "not delicious" is a complaint, and so is "a little cold". What
@@ -383,7 +387,8 @@ To score a summary we count its **points**, such as (pros, tomato salad), and ta
 mean of how many of the written points are right and how many of the right points are written.
 
 **Predict.** The usual score for summaries, **ROUGE-1**, counts the words that a summary shares with a
-reference, wherever they stand. What does a writer get who puts everything on the wrong side?
+reference, wherever they stand. What does a writer get who puts everything on the wrong side: nearly 0, about
+half, or most of the score?
 """
 
 # %%
@@ -451,8 +456,8 @@ Figure(
 r"""
 *F1 of points by number of sentences: the mean of three seeds, and each seed as a small dot.*
 
-**What happened.** No. One sentence can be summed up nearly as well without attention. But each further
-sentence costs, and with attention it hardly does.
+**What happened.** No. One sentence can be summed up nearly as well without attention. Each further sentence
+then costs a lot without attention, and hardly anything with it.
 """
 
 # %% claim
@@ -469,7 +474,7 @@ A map with forty columns is hard to read. So we print the review itself and shad
 name that the model wrote. The review is the first one in the test with five sentences, two sides, and a
 correct summary.
 
-**Predict.** Where will the shade be for each name, and which sentences will stay white throughout?
+**Predict.** Where will the darkest shade be, and will the sentences that the summary leaves out stay white?
 """
 
 # %%
@@ -489,8 +494,8 @@ Figure(plot_shaded(names), "The review, once for each word of a name in its summ
 r"""
 *The review, shaded by the weights with which the model wrote each name of the summary.*
 
-**What happened.** For each name, the shade is on that name or in its sentence. What the summary leaves out
-stays white.
+**What happened.** For each name, the darkest shade is on that name or in its sentence. The other names of the
+summary may get a faint shade, and what it leaves out stays white.
 """
 
 # %% claim
