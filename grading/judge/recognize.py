@@ -118,10 +118,10 @@ class _Search:
         return len(rows) > 1
 
     def _usable(self, output, i, ignore_nan=True):
-        if len(self.got[i].outputs) != len(self.this.outputs):
+        both = self.got[i].outputs, self.expected[i].outputs  # without a reference, nothing is expected
+        if any(len(outputs) != len(self.this.outputs) for outputs in both):
             return False
-        both = self.got[i].outputs[output], self.expected[i].outputs[output]
-        return not (ignore_nan and any(map(_is_broken, both)))
+        return not (ignore_nan and any(_is_broken(outputs[output]) for outputs in both))
 
     def _denied(self, outcome, i):
         """Is an output right that the mistake makes wrong?"""

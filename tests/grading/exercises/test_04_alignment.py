@@ -112,11 +112,6 @@ def rate_of_nothing(predicted, sure, possible):
             lambda a, s, p: 1 - sum(map(len, a)) / sum(map(len, a + s)),
             "error has the right type, but not the expected value",
         ),
-        (
-            "alignment_error_rate",
-            lambda a, s, p: metrics.alignment_error_rate(a, s, p) if any(a) or any(s) else 1 / 0,
-            "it divides by zero where there is no link at all",
-        ),
     ],
 )
 def test_an_unknown_mistake_is_told_by_what_it_breaks(name, answer, message):

@@ -73,4 +73,4 @@ def test_a_loop_that_never_ends_is_stopped():
 
 def test_a_result_of_another_shape_is_told_with_both_shapes():
     verdict = examine("sample", lambda logits, *rest: logits, "visible")
-    assert "torch.int64 (1,), got torch.float32 (1, 3)" in str(verdict)
+    assert "torch.int64 (2,), got torch.float32 (2, 4)" in str(verdict)
