@@ -704,7 +704,7 @@ attack(
     "an answer that says it is a test",
     change=answers_as_tests,
     costs=("dot_score",),
-    says="there is no dot_score",
+    says="There is no dot_score",
 )
 
 # Files that are no notebooks
