@@ -18,7 +18,7 @@ You will
 - **measure** what is gained and what is paid when a sentence is read all at once.
 
 About 45 minutes. Running everything takes about a minute and a half, most of it for training small models.
-You need queries, keys and values from lesson 02. Answer each question before you open its result.
+You need queries, keys and values from demo 02. Answer each question before you open its result.
 """
 
 # %%
@@ -43,8 +43,8 @@ torch.set_num_threads(1)  # models as small as these gain nothing from a second 
 r"""
 ## Turn the spotlight around
 
-So far attention joined two sentences. Nothing in its four steps says where queries, keys and values come
-from. Take all three from the *same* sentence:
+So far attention joined two sentences. Its four steps were compare, share out, blend and combine. None of them
+says where queries, keys and values come from. Take all three from the *same* sentence:
 
 | | in a translator | self-attention |
 | --- | --- | --- |
@@ -52,8 +52,8 @@ from. Take all three from the *same* sentence:
 | query | the decoder, about to write a word | each word of the sentence |
 | keys, values | the words of the source | all words of that same sentence |
 
-Scores, softmax and blend stay the same. Try it on three words with two numbers each. The first says "has to
-do with living beings", the second "has to do with places".
+The steps stay the same. Try the first two on three words with two numbers each. The first says "has to do
+with living beings", the second "has to do with places".
 
 | word | vector: its query, key and value |
 | --- | --- |
@@ -90,8 +90,7 @@ $$q_t = x_t W_q \qquad k_i = x_i W_k \qquad v_i = x_i W_v$$
 $$\alpha_{ti} = \operatorname{softmax}_i\left(\frac{q_t \cdot k_i}{\sqrt d}\right) \qquad
 c_t = \sum_i \alpha_{ti} v_i$$
 
-Here $t$ is the word that asks, $i$ runs over all words of the sentence, and $d$ is the number of values in a
-key.
+Here $t$ is the word that asks, $i$ runs over all words of the sentence, and $d$ is the size of a key.
 """
 
 
@@ -129,10 +128,10 @@ print(f"{len(TRAINING):,} sentences to learn from, {len(TESTING):,} to test with
 
 # %% [markdown]
 r"""
-The model is a stack of **Transformer blocks**, whose inside lesson 08 shows. In each block every word *looks*
-at the others (self-attention), adds what it found to its own vector, and then works on that vector by itself.
-A model of two blocks looks twice. It sees the sentence and must name the noun that "it" stands for, read off
-at the place of "it". Nobody tells it where to look.
+The model is a stack of **Transformer blocks**; demo 08 shows their inside. In each block every word *looks*
+at the whole sentence (self-attention) and adds what it found to its own vector: this is how it combines. Then
+it works on that vector by itself. A model of two blocks looks twice. It sees the sentence and must name the
+noun that "it" stands for, read off at the place of "it". Nobody tells it where to look.
 """
 
 
@@ -186,8 +185,8 @@ r"""
 We train three kinds of reader, and we open them one by one: with two looks, with one, and without positions.
 Each is trained with two random seeds. If both agree, the result is unlikely to be luck.
 
-**Predict.** Always answering with the first noun is right how often? And how often will a reader with two
-looks be right, on pairs of nouns that it has never seen together?
+**Predict.** How often would you be right if you always named the first noun? And how often will a reader with
+two looks be right, on pairs of nouns that it has never seen together?
 """
 
 # %%
@@ -268,8 +267,8 @@ r"""
 *The weights of "it" in both looks, for "tired" and for "wide".*
 
 **What happened.** In the second. In the first look "it" asks the same question in both sentences, since its
-query is made of *it* and its position. In the second it asks with what it has found, and jumps from noun to
-noun.
+query is made of the word "it" and its position; only the key of the last word differs. In the second look it
+asks with what it has found, and jumps from noun to noun.
 """
 
 # %% claim
@@ -280,9 +279,9 @@ assert brightest[SEEDS[0], "tired"] == "animal" and brightest[SEEDS[0], "wide"] 
 
 # %% [markdown]
 r"""
-A picture of one sentence is an anecdote, and with the other seed the brightest word may be another one: by
-the second look a word's vector also holds what *it* found in the first. So here are the mean weights of "it"
-over all test sentences, on the noun that is meant and on the other one.
+A picture of one sentence is an anecdote. With the other seed, the brightest word need not even be a noun: by
+the second look, the vector of each word also holds what that word found in the first. So here are the mean
+weights of "it" over all test sentences, on the noun that is meant and on the other one.
 """
 
 
@@ -336,7 +335,7 @@ r"""
 ## Positions: who did what to whom
 
 A recurrent network reads word by word, so it knows the order. Attention compares every word with every other,
-and a score depends on the two vectors alone.
+and a score depends on the two vectors alone. (The output also shows the readers without positions.)
 
 **Predict.** Shuffle the words of a sentence that goes through `self_attention`. What happens to the contexts?
 """
@@ -395,14 +394,15 @@ Figure(axes[0], "Left, the patterns of 41 positions as a heat map: the upper row
 
 # %% [markdown]
 r"""
-*Left: what is added at each position, one column per position. Right: pairs 0, 2 and 4 as clock hands.*
+*Left: what is added at each position, one column per position. Right: pairs 0, 2 and 4 as clock hands; the
+longest is pair 0.*
 
 ## Heads: several looks at the same time
 
-In one look, a word has one whole of attention to share out. If it needs four things, it gets a blend of all
-four. **Heads** are several small attentions side by side, each with its own three matrices, its own map and
-its own context. The contexts are laid end to end, and one more matrix mixes them. Four heads of a quarter of
-the size have as many parameters as one large head.
+In one look, a word has one unit of weight to share out. If it needs four things, it gets a blend of all four.
+**Heads** are several small attentions side by side, each with its own three matrices, its own map and its own
+context. The contexts are laid end to end, and one more matrix mixes them. Four heads of a quarter of the size
+have as many parameters as one large head.
 
 Here is a task that needs four looks at once: four random letters and a question mark. At the question mark,
 one block must name all four letters *in their order*.
@@ -458,8 +458,9 @@ r"""
 *Mean weights of the question mark, for one, two and four heads.*
 
 **What happened.** With one head about half: it looks at all four evenly, and from the sum of four vectors it
-is hard to tell which letter stood where. With more heads the maps differ, each head takes care of other
-places, and far more letters are right. Nothing tells a head what to look for; the task does.
+is hard to tell which letter stood where. With more heads the maps differ: the heads divide the places among
+them, though not always neatly. Far more letters are right. Nothing tells a head what to look for; the task
+does.
 """
 
 # %% claim
@@ -467,8 +468,9 @@ assert 30 < found[1][0] < 65 and found[2][0] > found[1][0] + 10 and found[4][0] 
 
 # %% [markdown]
 r"""
-A trained translator has heads too. The small Transformer below has four. Open *Temperature, training, heads,
-and saving*, choose one head after another, and step through the sentence.
+A trained translator has heads, too. The small Transformer below has four where it looks from the French words
+back at the English ones. Open *Temperature, training, heads, and saving*, choose one head after another, and
+step through the sentence.
 """
 
 # %%
@@ -502,10 +504,10 @@ A model that *writes* must not see the words to come. A **causal mask** hides th
 itself and at those before it.
 
 ![A grid of words that look by words that are looked at. Cells on and below the diagonal are colored; those
-above are crossed out.](../figures/causal.svg)
+above hold minus infinity.](../figures/causal.svg)
 
-Thanks to the mask, all words of a known text can be learned in one pass, and none is seen too early. Lesson
-08 builds a model that writes on it.
+Thanks to the mask, all words of a known text can be learned in one pass, and none is seen too early. Demo 08
+builds a model with it that writes.
 
 ## All words at once
 
@@ -554,9 +556,10 @@ Figure(ax, "Milliseconds against words, both axes logarithmic: the line of the G
 r"""
 *Time of a training step against length, on one core, in this run.*
 
-**What happened.** At 256 words the block is far ahead: the GRU's steps wait for each other, while the block
-does a few large products. By 2,048 words $n^2$ has eaten up most of the lead. Thousands of cores move the
-turning point to the right and cannot remove it, so very long texts are costly.
+**What happened.** At 16 words and, by far, at 256: the GRU's steps wait for each other, while the block does
+a few large products. By 2,048 words $n^2$ has eaten up that lead, or nearly all of it, depending on the
+computer. Thousands of cores move the turning point to the right but cannot remove it, so very long texts are
+costly.
 """
 
 # %% claim
@@ -585,5 +588,5 @@ word must be written before the next can look at it.
 first?
 
 Now build the parts yourself, in **exercise 07**: self-attention, the causal mask, heads, positions, a block.
-Then see what became of them, in lesson 08.
+Then see what became of them, in demo 08.
 """

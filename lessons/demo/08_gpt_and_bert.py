@@ -4,22 +4,21 @@ r"""
 
 **How does a translator become a model that talks?**
 
-The Transformer of 2017 was built to translate. Today the same block writes answers, code and poems. Nothing
-about the block had to change for that: only *who may look at whom* (the grids below), and *what is
-predicted*.
+The Transformer of 2017 was built to translate. Today nearly the same block writes answers, code and poems.
+What changed is *who may look at whom* (the grids below) and *what is predicted*.
 
 ![Three models side by side, each with its mask. Encoder-decoder: two stacks of blocks, the first sees all of
 the source, the second only earlier target words. Decoder-only: one stack, each word sees itself and earlier
 words. Masked: one stack, every word sees every word.](../figures/three_models.svg)
 
-In this lesson you will
+You will
 
 - **read** a Transformer block, 20 lines of code, and turn it into all three models with a mask,
 - **train** a small GPT that writes restaurant reviews and a small BERT that fills in blanks,
-- **explain** what pretraining, prompts and scale add, and what is still the attention of lesson 02.
+- **explain** what pretraining, prompts and scale add, and what is still the attention of demo 02.
 
 About 45 minutes. Running everything takes about two minutes, most of it for training three small models. You
-need self-attention, heads and positions from lesson 07. Answer each question before you open its result.
+need self-attention, heads and positions from demo 07. Answer each question before you open its result.
 """
 
 # %%
@@ -50,15 +49,15 @@ x \leftarrow x + \operatorname{network}(\operatorname{norm}(x))$$
 ![One vector per word runs straight up: the residual stream. On its way, attention reads a normalized copy and
 adds its result, then the feed-forward network does the same.](../figures/block.svg)
 
-**Attention** is the only place where words exchange information: the four steps of lesson 02. The
+**Attention** is the only place where words exchange information: the four steps of demo 02. The
 **feed-forward network** works on each word by itself, the same network for every word. A **layer norm**
 brings the numbers of a vector to one scale before each part reads them.
 
-Where the norm stands has changed. The Transformer of 2017 normalized after the sum,
-$x \leftarrow \operatorname{norm}(x + \operatorname{part}(x))$, which is called **post-norm**. It interrupts
-the line, and deep stacks trained that way need a slow start of the learning rate. With **pre-norm**, as
-above, the line runs through untouched, and training is steadier (Xiong et al. 2020). GPT-2 and most
-large models since then use pre-norm.
+Where the norm stands has changed. The Transformer of 2017 normalized after the sum, $x \leftarrow
+\operatorname{norm}(x + \operatorname{part}(x))$, which is called **post-norm**. It interrupts the line, and
+deep stacks trained that way need a learning rate that starts small (*warm-up*). With **pre-norm**, as above,
+the line runs through untouched, and training is steadier (Xiong et al. 2020). GPT-2 and most large models
+since then use pre-norm.
 """
 
 
@@ -113,12 +112,12 @@ assert network > attention and round(network / (attention + network), 2) == 0.67
 r"""
 ## One block, three masks
 
-Now the only thing in which the blocks of the three models differ: the mask, drawn as a grid in the picture
-above. A row is a word that looks, and the colored cells are those it may look at.
+In their self-attention, the blocks of the three models differ in one thing only: the mask, drawn as a grid in
+the picture above. A row is a word that looks, and the colored cells are those it may look at.
 
-An **encoder-decoder** has two stacks, and a third attention that leads from the target to the source. **GPT**
-drops the encoder and treats everything as one text. **BERT** drops the decoder: it sees everything at once,
-and so it cannot write from left to right.
+An **encoder-decoder** has two stacks. The blocks of the second one also look from the target at the source,
+the orange arrow. **GPT** drops the encoder and treats everything as one text. **BERT** drops the decoder: it
+sees everything at once, and so it cannot write from left to right.
 
 The rest of the model is small: embeddings plus positions at the bottom, a layer that scores the vocabulary
 at the top, and one more norm before it, since nothing normalizes the end of the line.
@@ -255,10 +254,10 @@ assert (next_word("the soup was") > 0.02).sum() > 5, "many words are open"
 
 # %% [markdown]
 r"""
-### Too cold, too hot
+### Temperature decides how boldly to write
 
-To write, draw a word, append it, and ask again. The **temperature** τ, which divides the scores before the
-softmax, decides how boldly to draw, and **top-k** allows only the $k$ most likely words:
+To write, draw a word, append it, and ask again. **Top-k** allows only the $k$ most likely words, and the
+**temperature** τ (the $T$ of demo 02) divides the scores before the softmax:
 
 $$p_w = \frac{e^{z_w / \tau}}{\sum_v e^{z_v / \tau}}$$
 
@@ -289,9 +288,8 @@ At 1 the model talks like the reviews it has read.
 
 # %% [markdown]
 r"""
-Is it reciting them? We draw 100 reviews per temperature
-and measure **fluency**, the share of three words in a row that occur in the training text, and **variety**,
-the share of the vocabulary that is used.
+Is it reciting them? We draw 100 reviews per temperature and measure **fluency**, the share of three words in
+a row that occur in the training text, and **variety**, the share of the vocabulary that is used.
 """
 
 # %%
@@ -313,8 +311,9 @@ Figure(ax, "Fluency falls and variety rises with the temperature.")
 r"""
 *Fluency (known triples) and variety (words used) of 100 reviews at each temperature.*
 
-Fluency falls and variety rises, so there is no best temperature, only a choice. And the model doesn't recite:
-most reviews at temperature 1 are new. With a **prompt**, we decide how a review begins:
+Up to a temperature of 1, variety rises and costs little fluency. Beyond 1, fluency falls and variety gains
+little. In between, the choice is yours. And the model doesn't recite: most reviews at temperature 1 are new.
+With a **prompt**, we decide how a review begins:
 """
 
 # %% claim
@@ -386,7 +385,7 @@ print(f"found: GPT {hits[0]:.0f}%, BERT {hits[1]:.0f}%")
 # %% [markdown]
 r"""
 BERT finds {hits[bert]:.0f}% and GPT {hits[gpt]:.0f}%: two sides say more than one. That is why such models
-are used where the whole text is there from the start, to search, to sort, to find names. To *write*, the
+are used where the whole text is there from the start: to search, to classify, to find names. To *write*, the
 right side is missing, and GPT's way is the one that works.
 
 ### What pretraining adds: few labels go far
@@ -451,8 +450,8 @@ assert all(p > b + 15 for p, b in zip(few["pretrained"], few["bag of words"], st
 # %% [markdown]
 r"""
 This is the recipe of 2018: **pretrain** once on much text, then **fine-tune** on few labels. GPT (Radford et
-al. 2018) and BERT (Devlin et al. 2019), whose weights go on learning in the second step, set the state of the
-art on task after task.
+al. 2018) and BERT (Devlin et al. 2019) set the state of the art on task after task. Unlike in our experiment,
+their weights went on learning in the second step.
 
 ## A translator without an encoder
 
@@ -483,7 +482,7 @@ for sentence in "the waitress was slow", "the soup was hot but the chef forgot t
 
 # %% [markdown]
 r"""
-**What happened.** Above 90. Lesson 03 needed an encoder, a decoder and an attention between them. Here one
+**What happened.** Above 90. Demo 03 needed an encoder, a decoder and an attention between them. Here one
 stack does it all, because the words of the source are simply *earlier words*.
 """
 
@@ -492,9 +491,10 @@ assert score > 90
 
 # %% [markdown]
 r"""
-Then the alignments of lesson 04 must be somewhere in its self-attention. At a position the model predicts the
+Then the alignments of demo 04 must be somewhere in its self-attention. At a position the model predicts the
 **next** word, so to see where it looked to write *soupe*, take the row of the word *before* it. We draw these
-rows with the columns of the source: last block, mean of the heads.
+rows with the columns of the source: last block, mean of the heads. The rest of each row's weight lies outside
+the picture, on the separator and the French words so far, for example.
 
 **Predict.** Will the brightest cell of each row lie on the gold link (framed)? Always, mostly, or seldom?
 """
@@ -527,9 +527,9 @@ Figure(ax, "An attention map of French words by English words, with frames at th
 r"""
 **What happened.** Mostly: {look[linked]:.0f}% of the words have their brightest cell on a linked word, more
 than a diagonal would get ({look[diagonal]:.0f}%), and in {look[after]:.0f}% it lies on the word right after.
-Nobody told the model to align. Look at *il*: it is brightest at *welcome*, the noun that *it* stands for,
-which decides between *il* and *elle*. And in the last block a position no longer holds one word. The first
-block has mixed in its neighbors, so a look at the word *after* can bring home the word itself.
+Nobody told the model to align. The row of *il* is brightest at "welcome": this noun decides between *il* and
+*elle*. And in the last block a position no longer holds one word. The first block has mixed in its neighbors,
+so a look at the word *after* can bring home the word itself.
 """
 
 # %% claim
@@ -593,7 +593,7 @@ instructions. Today: large language models, the same four steps many times over.
 | 2018 | GPT: pretrain from the left, fine-tune | 117 million | Radford et al. 2018 |
 | 2018 | BERT: pretrain from both sides, fine-tune | 340 million | Devlin et al. 2019 |
 | 2019 | GPT-2: tasks as prompts | 1.5 billion | Radford et al. 2019 |
-| 2020 | loss falls predictably with size, data, computing | | Kaplan et al. 2020 |
+| 2020 | loss falls predictably with size, data and compute | | Kaplan et al. 2020 |
 | 2020 | GPT-3: learns from examples in its prompt | 175 billion | Brown et al. 2020 |
 | 2022 | Chinchilla: data should grow as fast as size | 70 billion | Hoffmann et al. 2022 |
 | 2022 | learning from instructions and preferences; ChatGPT | | Ouyang et al. 2022 |
@@ -602,15 +602,16 @@ instructions. Today: large language models, the same four steps many times over.
 | 2025 | Kimi K2: experts, 32 billion parameters per token | 1.04 trillion | Kimi Team 2025 |
 | today | our GPT, above | {ours:,d} | |
 
-Sizes are those of the largest model of each paper; many companies no longer publish theirs. And size is half
-of the story. A GPT that has only read continues a text: ask it a question, and it may go on with more
-questions. What made it an assistant was the step of 2022, fine-tuning on instructions with their answers and
-then on what people prefer. Since 2024, reinforcement learning also trains models to reason at length before
-they answer (DeepSeek-AI 2025).
+Years are those of the first publication, so a few papers carry a later one. Sizes are those of the largest
+model of each paper; many companies no longer publish theirs. With *experts*, a block has many feed-forward
+networks and sends each token through a few of them only. And size is half of the story. A GPT that has only
+read continues a text: ask it a question, and it may go on with more questions. What made it an assistant was
+the step of 2022, fine-tuning on instructions with their answers and then on what people prefer. Since 2024,
+reinforcement learning also trains models to reason at length before they answer (DeepSeek-AI 2025).
 
-**What stayed since lesson 02:** compare a query with keys, softmax, blend the values, use the result. In
-sequence-to-sequence models attention was the turning point. The Transformer kept it and dropped the
-recurrence, and GPT and BERT are made of nothing else but its blocks.
+**What stayed since demo 02:** compare a query with keys, share out the weight, blend the values, combine.
+Attention began as an addition to recurrent translators. The Transformer kept it and dropped the recurrence.
+GPT comes from its decoder, and BERT from its encoder.
 
 **Think.** A friend trains a GPT and forgets the causal mask. Its training loss is nearly zero, and what it
 writes is noise. Why?
@@ -634,5 +635,5 @@ word isn't there yet, and it has learned nothing else.
 **One thing to try.** Give `LanguageModel` one block instead of two and train the translator again. Does BLEU
 fall, and what happens to the map?
 
-Now write the four functions yourself, in **exercise 08**. Then real text, in lesson 09.
+Now write the four functions yourself, in **exercise 08**. Then real text, in demo 09.
 """

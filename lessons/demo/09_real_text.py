@@ -22,8 +22,8 @@ You will
 About 45 minutes. Before each result you find a question: answer it, then open the output.
 
 These corpora may be used for research and teaching, but not passed on. So this page shows none of their text:
-every sentence that you read here was written for this course. All results but the last are recorded, and each
-comes with the command that repeats it. They read the same with and without a network.
+every sentence that you read here was written for this course. All results but the last are recorded, so you
+need no network to read them. Each comes with the command that repeats it.
 """
 
 # %%
@@ -216,14 +216,15 @@ for name, found in portraits.items():
 r"""
 **What happened.** Captions have a **long tail**: {german[words]:,d} German words, and more than half of them
 occur only once. Still, only {german[unknown]:.0%} of the words in the test are unknown: there are many rare
-words, but each of them is rare. *Enten* is one, in {seen} of 29,000 captions: too few to learn that it means
-ducks, and enough that it has to do with water. English has about half as many words. One reason is that
+words, but each of them is rare. *Enten* is one, in {seen:d} of 29,000 captions: too few to learn that it
+means ducks, and enough that it has to do with water. English has about half as many words. One reason is that
 German writes compounds as one word, another that it has more endings. And captions are short: hardly any has
 30 words.
 
-A word outside the vocabulary is lost. A way out is to build words from **subwords**: pieces that are learned
-from the training text by joining, again and again, the two neighbors that occur together most often (Sennrich
-et al. 2016). Frequent words stay whole, and rare ones are spelled in pieces.
+A word outside the vocabulary is lost, and our two translators know whole words only. A way out is to build
+words from **subwords**: pieces that are learned from the training text by joining, again and again, the two
+neighbors that occur together most often (Sennrich et al. 2016). Frequent words stay whole, and rare ones are
+spelled in pieces.
 
 **Predict.** In the next sentence, the dog of a fire brigade guards a purple garden gnome: *feuerwehrhund* and
 *gartenzwerg* are one word each. Which words will be cut, and where?
@@ -256,8 +257,9 @@ r"""
 ## What attention buys on captions
 
 In the reviews, the translator without attention fell apart as sentences grew. Captions are short: three of
-four have fewer than 15 words. The next plot shows longer trainings, half an hour each, of the first edition
-of this course, whose decoder without attention was a little smaller. To repeat it with today's models:
+four have fewer than 15 words. The next plot shows longer trainings of half an hour each. They are from the
+first edition of this course, where the decoder without attention was a little smaller. To repeat them with
+today's models:
 
     python -m benchmarks.quality.translation --only budget long
 
@@ -348,8 +350,8 @@ assert average["initial"] + 3 < min(middle) and max(middle) < min(average["scale
 r"""
 ## One line isn't enough
 
-Now films. Our third translator learned from {pairs:,d} lines of film dialogue. Like nearly all translators of
-its time it translates one line at a time.
+Now films. Our third translator learned from {pairs:,d} lines of film dialogue. Like every translator in this
+course, it reads one line at a time.
 
 **Predict.** The picture at the top shows one line after two different lines. What will this translator write
 for it, in each of the two scenes?
@@ -442,8 +444,10 @@ assert max(run["valid_bleu"] for run in debates["runs"]) < 3
 
 # %% [markdown]
 r"""
-For 150 sentences of Parliament, people have marked which words belong together. So here we can measure a map
-of real text.
+For 150 sentences of Parliament, people have marked which words belong together. So here we can measure maps
+of real text: those of the translator with additive attention, and of a third one with Bahdanau's decoder from
+demo 03. IBM model 1 can link from either language to the other; its *intersection* keeps the links that both
+directions share.
 
 **Predict.** In the small world, trained attention was clearly better than IBM model 1. And here?
 """
@@ -504,8 +508,8 @@ else:
 
 # %% [markdown]
 r"""
-**What happened.** After one look at each caption, the model with attention has about twice the BLEU of the
-other one. It is far from playing chess, which took four times as many updates and a model twice as wide.
+**What happened.** After one look at each caption, the model with attention is already far ahead of the other
+one. It is far from playing chess, which took four times as many updates and a model more than twice as wide.
 
 **Think.** In the long training, attention reached a BLEU of {best:.0f}. A Transformer with billions of
 parameters would be better. Which of its advantages is attention, and which is something else?
