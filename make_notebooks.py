@@ -509,6 +509,9 @@ def fill_in(notebook, numbers):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = NUMBER.sub(value, cell.source)
+            bare = [name for name in numbers if f"{{{name}}}" in cell.source]
+            if bare:
+                raise LessonError(f"{{{bare[0]}}} has no format: write {{{bare[0]}:d}} or {{{bare[0]}:.1f}}")
 
 
 # Demos

@@ -372,6 +372,7 @@ def test_numbers_that_json_cannot_hold_are_an_error(copy):
 @pytest.mark.parametrize(
     ("before", "after", "problem"),
     [
+        ("{gap:.1f}", "{gap}", r"{gap} has no format"),
         ("{gap:.1f}", "{gop:.1f}", r"cannot fill in {gop:.1f} .*holds by_length, gap, seeds"),
         ("[few]", "[many]", r"cannot fill in {by_length\[many\]:.0f} "),
         ("seeds[1]:d", "seeds[1]:q", r"cannot fill in {seeds\[1\]:q} \(ValueError"),

@@ -610,8 +610,9 @@ the step of 2022, fine-tuning on instructions with their answers and then on wha
 reinforcement learning also trains models to reason at length before they answer (DeepSeek-AI 2025).
 
 **What stayed since demo 02:** compare a query with keys, share out the weight, blend the values, combine.
-Attention began as an addition to recurrent translators. The Transformer kept it and dropped the recurrence.
-GPT comes from its decoder, and BERT from its encoder.
+In sequence-to-sequence models attention was the turning point. It began as an addition to recurrent
+translators; the Transformer kept it and dropped the recurrence. GPT comes from its decoder, and BERT from its
+encoder.
 
 **Think.** A friend trains a GPT and forgets the causal mask. Its training loss is nearly zero, and what it
 writes is noise. Why?
