@@ -42,10 +42,10 @@ SECTIONS = {
         "The block: a vector goes straight through, and two parts add to it",
     ),
     "next_word_batch": ("08_gpt_and_bert", "GPT: a next word, again and again"),
-    "sample": ("08_gpt_and_bert", "Too cold, too hot"),
+    "sample": ("08_gpt_and_bert", "Temperature decides how boldly to write"),
     "generate": ("08_gpt_and_bert", "GPT: a next word, again and again"),
     "mask_tokens": ("08_gpt_and_bert", "BERT: a blank, from both sides"),
-    "beam_search": ("09_real_text", "Train for longer"),
+    "beam_search": ("03_translator", "One loop: think, look, write"),
     "compare_systems": ("03_translator", "Appendix · Is a difference real?"),
 }
 
