@@ -207,8 +207,8 @@ def pytest_configure(config):
 
 
 def pytest_xdist_auto_num_workers():
-    """Two processes more than processors: many tests wait for a browser, a kernel or a time limit."""
-    return (os.cpu_count() or 1) + 2
+    """One process more than processors: many tests wait for a browser, a kernel or a time limit."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(config, items):
