@@ -2,7 +2,7 @@
 r"""
 # 00 · Welcome
 
-**Watch three translators at work, and move their attention yourself.**
+**Watch three translators at work, and move the attention of one yourself.**
 
 Five minutes, and you need to know nothing. The cell below opens three small translators, which run inside
 this page. They were trained on restaurant reviews, from English to French. One of them can look back at the
@@ -25,21 +25,21 @@ translator looks for each French word, and a thicker line means more attention. 
 "slow"?
 
 **2. Make it longer.** Choose the translator *initial state only*. It reads the whole sentence first and then
-writes from memory. Now add clauses, one by one.
+writes from memory. A clause is a part of a sentence with its own verb. This review has two. Add more, one
+by one.
 
-**Predict.** From how many clauses on does it start to invent things? And what does the translator with
-attention do with the same sentence?
+**Predict.** When its memory fails, does the translator leave words out or invent things?
 
 <details><summary>What you should see</summary>
 
-From two or three clauses on, the one without attention writes good French about some other restaurant. The
-one with attention mostly stays with the source, up to five clauses, the longest reviews in its training. Demo
-01 measures this.
+It invents: from two or three clauses on, it writes good French about some other restaurant. Give the same
+review to *additive*, the one with attention. It mostly stays with the source, up to five clauses, the longest
+reviews in its training. Demo 01 measures this.
 
 </details>
 
-**3. Take the spotlight.** Go to the step that writes *lent* and drag the attention from "slow" to "amazing".
-Let the translator go on from there.
+**3. Take the spotlight.** Go back to *additive* and the first two clauses. Go to the step that writes *lent*
+and drag the attention from "slow" to "amazing". Let the translator go on from there.
 
 **Predict.** What will it write instead of *lent*?
 

@@ -9,9 +9,9 @@ narrows to a single small vector. A decoder widens from this vector to ten Frenc
 right, "le restaurant était incroyable mais le". The last four, in gray, are "pain était trop
 cher".](../figures/funnel.svg)
 
-The picture shows a real translation by a real model. It starts well, and then the slow service turns into
-bread that costs too much. Nobody in this restaurant has mentioned bread. In this demo you find out why that
-happens, and meet the idea that repairs it: **attention**.
+The picture shows a real translation, by one of the models of this demo. It starts well, and then the slow
+service turns into bread that costs too much. Nobody in this restaurant has mentioned bread. In this demo you
+find out why that happens, and meet the idea that repairs it: **attention**.
 
 You will
 
@@ -38,9 +38,9 @@ in one vector. A **decoder** writes the **target** sentence from that vector. Ta
 > the restaurant was amazing but the service was slow
 
 To write *restaurant*, the decoder must know what was amazing. To write *lent*, "slow", it must know that
-something was slow, and that this something was *le service*, a masculine noun: a slow cashier is *lente* if
-she is a woman. The decoder sits a **closed-book exam**. It has read the text once, the text has been taken
-away, and now it must answer from memory.
+something was slow, and that this something was *le service*, a masculine noun. The ending follows the noun: a
+female cashier who is slow is *lente*. The decoder sits a **closed-book exam**. It has read the text once, the
+text has been taken away, and now it must answer from memory.
 """
 
 # %%
@@ -78,13 +78,13 @@ for row in [i for i, clauses in enumerate(corpus["test"].clauses) if clauses == 
 # %% [markdown]
 r"""
 Models learn from `train`, which has reviews of one to five clauses. We test them on other reviews: those in
-`test` have the same lengths, and those in `long` have six to twelve clauses.
+`test` have the same lengths, and those in `long` have six to twelve clauses. (Demo 04 uses the alignments.)
 
 A network reads **tokens**, here words and punctuation marks. A recurrent network updates its **state**, a
 vector, after each token. Our encoder reads in both directions and has one state per token and direction. Its
-summary of the sentence is the last state of each direction, side by side.
+summary of the sentence is the last state of each direction, side by side. Each state has 48 numbers here.
 
-**Predict.** One review has 3 words, and another has 38. How many numbers are in the summary of each?
+**Predict.** One review has 3 words, and another has 38. How many numbers of the summary are there per word?
 """
 
 # %%
@@ -115,14 +115,16 @@ state, and nothing else passes. In the second one, arrows also lead from the las
 decoder step. In the third one, lines of different widths connect every decoder step with every encoder
 state.](../figures/contexts.svg)
 
-- **initial**: there is no context. The summary is the decoder's first state, and that is all it gets.
+- **initial**: there is no context. The decoder's first state is made from the summary, and that is all it
+  gets. The other two start in the same way (dashed lines).
 - **fixed**: the context is the summary, the same vector at every step.
 - **attention**: the context is a new blend of *all* encoder states at every step. This is an **open-book
   exam**. How the decoder chooses the blend is the subject of demo 02; for now it stays a closed box.
 
 Attention adds one small layer, which compares states. Nothing else differs. All three trained long enough to
-translate short reviews well, with two random **seeds** each. If both seeds agree, the result is unlikely to
-be luck. These models come with the course, so you see exactly the sentences that we discuss.
+translate short reviews well, twice each, with two **seeds**, the numbers from which all random draws start.
+If both seeds agree, the result is unlikely to be luck. These models come with the course, so you see exactly
+the sentences that we discuss.
 """
 
 # %%
@@ -219,7 +221,8 @@ assert all(" ".join(seeds[0][row].split()[:2]) == "le thé" for seeds in transla
 r"""
 You can watch the memory fail. Below is the *fixed* model, running in this page, with a review of two clauses.
 
-**Predict.** Add clauses to the review, one by one. After how many does the first detail go wrong?
+**Predict.** Add clauses to the review, one by one, until the first detail goes wrong. Will it be in the first
+two clauses or in one that you added?
 """
 
 # %%
@@ -229,9 +232,9 @@ playground(["fixed"], shown=["fixed"])
 r"""
 *The translator with a fixed context. If you see only a picture, choose File, then Trust Notebook.*
 
-**What happened.** That depends on the clauses. On average over the test reviews, little is lost with two
-clauses (a BLEU of {fixed[2]:.0f}) and a good part with three ({fixed[3]:.0f}). What takes its place is still
-fluent French.
+**What happened.** In one that you added: this review keeps its beginning and loses what follows, in fluent
+French. On average over the test reviews, little is lost with two clauses (a BLEU of {fixed[2]:.0f}) and a
+good part with three ({fixed[3]:.0f}).
 """
 
 # %% claim
@@ -249,8 +252,8 @@ Then we count, for each place in the translation, how often the next word is rig
 Grammar alone makes many words easy to guess. To see how much is guessing, we give the fixed model the source
 of *another* review. What it still gets right, it gets right without reading.
 
-**Predict.** The translations of these reviews have about 30 words. At which word will the *fixed* model make
-most of its mistakes: near the beginning, in the middle, or at the end?
+**Predict.** Follow the *fixed* model from the first word to the thirtieth. Will its share of right words fall
+all the way, fall and then stay level, or fall and recover at the end?
 """
 
 # %%
@@ -285,10 +288,10 @@ Figure(
 r"""
 *Right next words by place in the translation, for reviews of five clauses. Mean of two seeds.*
 
-**What happened.** The beginning goes well for every model, and attention keeps that level. Without attention,
-the middle and the end suffer: from the tenth word on, *fixed* gets {right[fixed]:.0%} right and *initial*
+**What happened.** The beginning goes well for every model, and attention keeps that level. Without it, the
+curves fall and then stay level: from the tenth word on, *fixed* gets {right[fixed]:.0%} right and *initial*
 {right[initial]:.0%}, where guessing from the wrong source gets {right[guess]:.0%}. Much of what looks like
-translation there is a language model at work.
+translation there is a language model at work, which guesses what usually comes next.
 """
 
 # %% claim
@@ -371,10 +374,11 @@ Figure(
 r"""
 *Words that a linear probe finds in the summary, by place, for reviews of five clauses. −1 is the last word.*
 
-**What happened.** The *ends* survive. The encoder reads in both directions, and each direction has just read
-one end of the sentence when its last state is taken. Training has not enlarged this memory: in the middle,
-the probe finds {held[trained]:.0%} of the words, and always guessing the most frequent one finds
-{held[guess]:.0%}. (A linear probe sees only what lies in plain sight, so the vector may hold a little more.)
+**What happened.** The *ends* survive, the first words better than the last. Each direction of the encoder has
+just read one end of the sentence when its last state is taken. Training has not made the words easier to
+find: in the middle, the probe finds {held[trained]:.0%}, and always guessing the most frequent one finds
+{held[guess]:.0%}. (A linear probe sees only what lies in plain sight. The vector holds more: above,
+the decoder got {right[fixed]:.0%} right with it, but {right[guess]:.0%} with that of another review.)
 """
 
 # %% claim
@@ -469,7 +473,7 @@ for name, (_, texts) in zip(("attention", "fixed"), runs, strict=True):
 # %% [markdown]
 r"""
 **What happened.** Attention is ahead at every length, even at one clause. It also learns *faster*, because
-each mistake has a short way back to the source word that would have prevented it.
+the gradient of each mistake has a short way back to the source word that would have prevented it.
 """
 
 # %% claim
@@ -503,8 +507,8 @@ chooses again at each step.
 
 <details><summary>Why must the three models share all sizes and the training?</summary>
 
-A larger model or a longer training helps any of them. If they differed too, you could not tell which
-difference separates the curves.
+A larger model or a longer training helps any of them. If sizes or training differed too, you could not tell
+which difference separates the curves.
 
 </details>
 

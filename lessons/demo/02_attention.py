@@ -82,8 +82,10 @@ r"""
 ## From the nearest key to all keys
 
 Here are made-up vectors of two numbers: how much the word is about animals, and how much about barking.
+"puppy" is (1, 0.8). Its dot product with a key is the **score** of the key, and the nearest key is the one
+with the highest score. A **soft lookup** turns the scores into shares with a softmax, and blends the values.
 
-**Predict.** Which key is nearest to "puppy", and is the answer of a soft lookup a single French word?
+**Predict.** The key "bread" is (0, 0), so its score is 0. Does its value get a share?
 """
 
 # %%
@@ -101,8 +103,8 @@ print("soft lookup   ", {word: round(w.item(), 2) for word, w in zip(french.valu
 
 # %% [markdown]
 r"""
-**What happened.** The nearest key is "dog". A soft lookup doesn't choose. It takes a share of *every* value,
-and keys that are near get large shares.
+**What happened.** It does, a small one. The nearest key is "dog", but a soft lookup doesn't choose: it takes
+a share of *every* value, and keys that are near get large shares.
 
 ![Three lookups. In a dictionary, the query dog finds the key dog and returns chien. With the nearest key, the
 query puppy finds the key dog and returns chien. In a soft lookup, the query puppy is connected with all three
@@ -139,7 +141,7 @@ print("plain mean?   ", torch.allclose(equal @ states, states.mean(0)))
 # %% [markdown]
 r"""
 **What happened.** Equal scores give equal weights, and the result is the plain mean. So an average is
-attention that doesn't care. An untrained model starts near there, and learns to care.
+attention that doesn't care.
 """
 
 # %% [markdown]
@@ -202,11 +204,13 @@ names from above are used in every paper:
 - the **keys** are the encoder's states $h_1, h_2, h_3$, one per source word,
 - the **values** are what gets blended. In our translators they are the encoder's states again.
 
-| source word | encoder state $h_i$, its key and its value | | decoder state |
-| --- | --- | --- | --- |
-| Je | (0, 2) | query | $s = (1, 1)$ |
-| suis | (2, 1) | | |
-| étudiant | (1, 0) | | |
+The query is $s = (1, 1)$, and these are the states of the source:
+
+| source word | encoder state $h_i$, its key and its value |
+| --- | --- |
+| Je | (0, 2) |
+| suis | (2, 1) |
+| étudiant | (1, 0) |
 
 **Predict.** Use pen and paper. The score is the dot product $s \cdot h_i$. What are the three scores, which
 word gets the largest weight, and is that weight above one half?
@@ -234,16 +238,16 @@ r"""
 1.15). Step 4, combine: query and context stand side by side, and a layer writes the word
 am.](../figures/four_steps.svg)
 
-As formulas, for the output word at step $t$:
+As formulas, with scores $e$, weights $\alpha$ and the context $c$, for the output word at step $t$:
 
 $$e_{t,i} = \text{score}(s_t, h_i) \qquad
 \alpha_{t,i} = \frac{\exp(e_{t,i})}{\sum_j \exp(e_{t,j})} \qquad
 c_t = \sum_i \alpha_{t,i}\, h_i \qquad
 \text{output}_t = f([s_t;\, c_t])$$
 
-$[s_t; c_t]$ means that the two vectors stand side by side, and $f$ is a layer that turns them into a score
-for every word of the vocabulary. At the next step the query is another one, so scores, weights and context
-are new, too. This is a **dynamic context**.
+$[s_t; c_t]$ means that the two vectors stand side by side, and $f$ is a layer that turns them into a number
+for every word of the vocabulary. The word with the highest number is written. At the next step the query is
+another one, so scores, weights and context are new, too. This is a **dynamic context**.
 """
 
 # %% claim
@@ -408,8 +412,8 @@ for context in SCORES:
 # %% [markdown]
 r"""
 **What happened.** $W$ has $96^2$ parameters; the additive score has twice as many, and 96 more for $v$. In
-the translators of demo 01 all four do about equally well. That is typical: the choice of the score matters
-less than having attention at all.
+translators like those of demo 01 all four do about equally well. That is typical: the choice of the score
+matters less than having attention at all.
 """
 
 # %% claim
@@ -421,7 +425,7 @@ r"""
 ## Padding: who else is on the stage?
 
 The sentences of a batch share one tensor, so "she loves cats" is filled up to the length of its longest
-neighbor. This **padding** has no meaning. Its encoder states are zeros, so its scores are 0.
+neighbor. This **padding** has no meaning. Its encoder states are zeros, so its dot products are 0.
 
 **Predict.** Three words score 2, 3 and 1, and there are two tokens of padding. Does padding get any weight,
 and if so, how do we get rid of it?
@@ -460,7 +464,7 @@ r"""
 ## Now a real one
 
 Enough of made-up vectors. The next picture shows the same translator twice: before training, and after it.
-Both write the correct translation, so the rows are the same.
+Both are fed the correct translation, word by word, so the rows are the same.
 
 **Predict.** What does the map look like *before* training?
 """
@@ -526,7 +530,7 @@ reacts to differences only.
 
 </details>
 
-<details><summary>Why is the dot product divided by √d, and not by d?</summary>
+<details><summary>Why is the dot product divided by √d, and not by d? (First appendix.)</summary>
 
 With independent numbers of spread 1, a dot product of d of them has spread √d. Dividing by d would make the
 scores of long vectors nearly equal, and the weights flat.
@@ -547,7 +551,7 @@ exactly 0.
 - The four scores differ in what they learn, and a mask removes padding.
 
 **One thing to try.** In the four steps, make the query twice as long: (2, 2). Which temperature would do the
-same?
+same? (The second appendix explains it.)
 
 Now build it yourself in **exercise 02**. Then **demo 03** puts it into a translator. And a question to take
 along: what if the words of *one* sentence asked each other which of them matter? That is self-attention, in
@@ -564,7 +568,8 @@ then a small change of the scores changes nothing:
 
 $$\frac{\partial \alpha_i}{\partial e_j} \;=\; \alpha_i\,(1_{i=j} - \alpha_j)$$
 
-If one weight is 1 and the others are 0, every entry of this matrix is 0, and the model can't learn.
+Here $1_{i=j}$ is 1 if $i = j$, and 0 otherwise. If one weight is 1 and the others are 0, every entry of this
+matrix is 0, and the model can't learn.
 
 **Predict.** We draw random vectors with $d = 16$ and with $d = 1024$, a factor of 64. By which factor does
 the spread of their dot products grow?

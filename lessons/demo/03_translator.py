@@ -19,7 +19,7 @@ You will
 - **compare** translators with and without attention: by length, for rare words, and for words that change
   places.
 
-About 35 minutes. Before each result you find a question: answer it, then open the output.
+About 35 minutes. Before most results you find a question: answer it, then open the output.
 """
 
 # %%
@@ -45,9 +45,9 @@ models = {context: [pretrained.load(context, seed) for seed in (0, 1)] for conte
 r"""
 ## It works
 
-These are the models of demo 01 again, trained on the same reviews with the same budget. They have the same
-decoder and differ only in the context. Here are three of them, and the sentence that turned slow service into
-expensive bread.
+These are the models of demo 01, and one more for each of the other scores. They have the same decoder, data
+and budget, and differ only in the context. Here are three of them, and the sentence that turned slow service
+into expensive bread.
 """
 
 # %%
@@ -180,7 +180,7 @@ are plural (*lents*). When the decoder writes *lent*, its spotlight is on "slow"
 noun?
 
 There are two ways. The encoder state at "slow" may know about "service", since the encoder reads in both
-directions. Or the decoder remembers that it has just written *le service*. An experiment tells: we let the
+directions. Or the decoder remembers that it has just written *le service*. An experiment can tell: we let the
 source say "service" and put another noun into the decoder's mouth.
 
 **Predict.** The source is "the service was slow", and we make the decoder write *la soupe était*. What does
@@ -234,8 +234,8 @@ combined.](../figures/decoders.svg)
 | score | dot, multiplicative | additive |
 
 Bahdanau's decoder can *remember* what it has seen, since the context enters its state. Luong's can compute
-all its looks at once in training, since no step waits for a context. You build both in exercise 03. In the
-comparison below we use Luong's decoder only, so that nothing but the context differs.
+all its looks at once in training, since no step waits for a context. You build both in exercise 03. The
+comparison below puts all four scores into Luong's decoder, so that nothing but the context differs.
 """
 
 # %% [markdown]
@@ -263,9 +263,7 @@ r"""
 r"""
 ## What it buys: length
 
-Demo 01 showed this curve for one kind of attention. Now with all four scores, two seeds each.
-
-**Predict.** Up to five clauses, will you be able to tell the four scores apart?
+Demo 01 showed this curve for one kind of attention. Here it is for all four scores, two seeds each.
 """
 
 # %%
@@ -289,8 +287,8 @@ Figure(
 r"""
 *BLEU by number of clauses: means of two seeds, with a band from one to the other.*
 
-**What happened.** You can't: all four stay above {least:.0f}, while the fixed context falls to {fixed:.0f}.
-*Whether* a decoder may look matters far more than *how* it scores.
+All four stay above {least:.0f}, while the fixed context falls to {fixed:.0f}. *Whether* a decoder may look
+matters far more than *how* it scores.
 """
 
 # %% claim
@@ -304,8 +302,8 @@ r"""
 
 It is often said that attention helps with **rare words**. In our small world even the rarest words occur more
 than twenty times in the 20,000 training reviews (demo 09 has truly rare ones), but some are a hundred times
-more frequent than others. We ask for **recall**: of the words in the reference translations, how many did the
-model write?
+more frequent than others. We ask for **recall**: what share of the words in the reference translations did
+the model write?
 
 **Predict.** For which words is the gap between the fixed context and attention narrowest: the rarest or the
 most frequent ones?
@@ -346,7 +344,7 @@ r"""
 each other.*
 
 **What happened.** The gap is narrowest for the most frequent words. Many of them (*le*, *était*, *et*) can be
-guessed from how reviews go. Rare words can't: without attention, {rare[fixed]:.0%} of the rarest are
+guessed from how reviews go. Rare words can't: with a fixed context, {rare[fixed]:.0%} of the rarest are
 recalled, with dot attention {rare[dot]:.0%}.
 """
 
@@ -361,8 +359,7 @@ numbers["rare"] = {context: recalled[context][0] for context in ("fixed", "dot")
 r"""
 ## What it buys: words that change places
 
-French puts most adjectives behind their noun: "the cold soup" is *la soupe froide*. A decoder with attention
-can look ahead for *soupe* and then back for *froide*.
+French puts most adjectives behind their noun: "the cold soup" is *la soupe froide*.
 
 **Predict.** "cold onion soup" becomes *soupe à l' oignon froide*. In which order will *soupe*, *oignon* and
 *froide* look at the three English words?
@@ -381,8 +378,10 @@ Figure(
 r"""
 *The translator with additive attention, on a review that changes the order.*
 
-**What happened.** From right to left: "soup", "onion", "cold". No rule about French adjectives was
-programmed.
+**What happened.** From right to left: "soup", "onion", "cold". The decoder looks ahead for *soupe* and then
+back for *froide*. No rule about French adjectives was programmed.
+
+### Pairs that keep the order, and pairs that change places
 
 How general is that? Take all pairs of neighboring words in the reference translations. The grammar knows
 which English words they come from, so we can tell pairs that keep the English order from pairs that **change
@@ -488,8 +487,8 @@ r"""
 ## Appendix · Is a difference real?
 
 At five clauses, *dot* and *scaled dot* differ. Is dot the better score? Both models of one seed saw the same
-batches, so compare them *seed by seed*, and take the mean of the differences with its 95% interval, $m \pm
-t\,s/\sqrt n$.
+batches, so compare them *seed by seed*, and take the mean $m$ of the $n$ differences with its 95% interval,
+$m \pm t\,s/\sqrt n$. Here $s$ is their standard deviation, and $t$ a factor that is large when $n$ is small.
 """
 
 # %%
