@@ -29,13 +29,13 @@ from benchmarks import harness
 from benchmarks.profiling import multiplies_bf16
 from benchmarks.quality.parliament import (
     SETTINGS,
-    SHARED,
     aligned_text,
     baselines,
     corpus,
     error_of,
     forced_inputs,
     forced_maps,
+    parser,
     read_gold,
 )
 from utils.metrics import hard_alignment
@@ -245,12 +245,7 @@ def table(record):
 
 def main():
     """Run the command line."""
-    parser = harness.parser(__spec__.name, __doc__, seeds=3)
-    parser.add_argument("--text", type=Path, default=SHARED / "wmt14", help="folder of parallel text")
-    parser.add_argument("--gold", type=Path, default=SHARED / "gold", help="folder of hand-aligned sentences")
-    parser.add_argument("--hub", type=int, metavar="PAIRS", help="read this many pairs of the real hub")
-    parser.add_argument("--updates", type=int, default=4_000, help="updates to train each model for")
-    args = parser.parse_args()
+    args = parser(__spec__.name, __doc__, seeds=3).parse_args()
     gold = read_gold(args.gold)
     with corpus(args.text, args.hub) as pairs:
         settings = replace(SETTINGS, pairs=pairs, updates=args.updates)

@@ -239,14 +239,19 @@ def table(record):
     return "\n".join([*lines, f"{'sentences':<38}{counts}"])
 
 
-def main():
-    """Run the command line."""
-    parser = harness.parser(__spec__.name, __doc__, seeds=2)
+def parser(benchmark, about, seeds):
+    """Return the parser of a benchmark that trains on the text and measures with the gold links."""
+    parser = harness.parser(benchmark, about, seeds)
     parser.add_argument("--text", type=Path, default=SHARED / "wmt14", help="folder of parallel text")
     parser.add_argument("--gold", type=Path, default=SHARED / "gold", help="folder of hand-aligned sentences")
     parser.add_argument("--hub", type=int, metavar="PAIRS", help="read this many pairs of the real hub")
     parser.add_argument("--updates", type=int, default=4_000, help="updates to train each model for")
-    args = parser.parse_args()
+    return parser
+
+
+def main():
+    """Run the command line."""
+    args = parser(__spec__.name, __doc__, seeds=2).parse_args()
     gold = read_gold(args.gold)
     with corpus(args.text, args.hub) as pairs:
         settings = replace(SETTINGS, pairs=pairs, updates=args.updates)

@@ -21,7 +21,7 @@ from grading.sandbox.cases import Outcome
 @dataclass(frozen=True)
 class Verdict:
     """What is said of an answer: `mistake` names a known misconception, `sentence` says what is wrong
-    and `evidence` shows the smallest input where it can be seen, without its numbers where students may
+    and `evidence` shows an input where it can be seen, without its numbers where students may
     not know them (`visible` False). `grids` has its tensors that differ, for a page.
     """
 

@@ -33,10 +33,14 @@ def _same(rows, change):
     )
 
 
+def _axis_name(axes, i):
+    return axes[i] if i < len(axes) else f"axis {i}"
+
+
 def _axes_permuted(rows, axes):
     for order in permutations(range(rows[0][1].ndim)):
         if list(order) != sorted(order) and all(close(e.transpose(order), g) for _, e, g in rows):
-            named = [axes[i] if i < len(axes) else f"axis {i}" for i in order]
+            named = [_axis_name(axes, i) for i in order]
             return f"the numbers are right, and the axes are in the order ({', '.join(named)})"
     return None
 
@@ -92,7 +96,7 @@ def _plus_a_constant(rows, axes):
 
 def _moved(rows, axes):
     for axis in range(rows[0][1].ndim):
-        name = axes[axis] if axis < len(axes) else f"axis {axis}"
+        name = _axis_name(axes, axis)
         long = [row for row in rows if row[1].shape == row[2].shape and row[1].shape[axis] > 2]
         if len(long) < 2:
             continue
@@ -108,7 +112,7 @@ def _moved(rows, axes):
 
 def _normalized(rows, axes):
     for axis in range(rows[0][1].ndim):
-        name = axes[axis] if axis < len(axes) else f"axis {axis}"
+        name = _axis_name(axes, axis)
         for text, change in (
             ("a softmax over {} was applied to it", lambda e, axis=axis: _softmax(e, axis)),
             ("a log_softmax over {} was applied to it", lambda e, axis=axis: np.log(_softmax(e, axis))),
@@ -177,7 +181,7 @@ def _parts(ndim, axes):
     yield "in rows with nothing to attend to", _at_empty_rows
     yield "at padding", _at_padding
     for axis in range(ndim):
-        name = axes[axis] if axis < len(axes) else f"axis {axis}"
+        name = _axis_name(axes, axis)
         if name == "batch":
             yield "in sentences after the first", lambda case, shape: np.indices(shape)[0] > 0
             continue

@@ -25,5 +25,5 @@ def _run(self, assignment_id, *options):
 
 
 def route():
-    """Let the buttons call the safe run."""
+    """Make the buttons call the safe run."""
     NbGraderAPI.autograde, NbGraderAPI.generate_feedback = autograde, generate_feedback

@@ -5,8 +5,6 @@ Arrays, numbers, text, None, and lists, tuples, sets and dicts of them: see `gra
 
 from dataclasses import dataclass, field
 
-import numpy as np
-
 
 @dataclass(frozen=True)
 class Case:
@@ -34,10 +32,6 @@ class Case:
     elsewhere: bool = False
     kept: dict = field(default_factory=dict)
 
-    def size(self):
-        """How many numbers and words the inputs hold."""
-        return _count(self.inputs)
-
 
 @dataclass(frozen=True)
 class Unknown:
@@ -59,13 +53,3 @@ class Outcome:
     inputs: dict = field(default_factory=dict)
     gradients: dict = field(default_factory=dict)
     error: tuple | None = None
-
-
-def _count(value):
-    if isinstance(value, np.ndarray):
-        return value.size
-    if isinstance(value, dict):
-        return sum(map(_count, value.values()))
-    if isinstance(value, list | tuple | set):
-        return sum(map(_count, value))
-    return len(value.split()) if isinstance(value, str) else 1

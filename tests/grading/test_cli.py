@@ -109,7 +109,7 @@ def test_a_terminal_shows_color_and_progress_unless_it_asks_for_none(mine, no_co
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
     os.close(theirs)
     text = b""
-    with contextlib.suppress(OSError):  # how the end of a terminal is told
+    with contextlib.suppress(OSError):  # what reading a closed terminal raises
         while part := os.read(ours, 1 << 16):
             text += part
     os.close(ours)
