@@ -261,7 +261,7 @@ both real source tokens get the weight ½, and the cell halves its state at each
 (0, 2) and, for padding, (9, 9); the first state is (4, 0). `combine` reads $[x_t ; s_t ; c_t]$. The columns
 of $W$ for $x_t$ are 0, so the table leaves $x_t$ out.
 
-| word | query | weights | context | new state | $[s_t ; c_t]$ |
+| word | query | weights | context | new state | both, $[s_t ; c_t]$ |
 | --- | --- | --- | --- | --- | --- |
 | first | (4, 0) | ½, ½, 0 | (2, 1) | (2, 0) | (2, 0, 2, 1) |
 | second | (2, 0) | ½, ½, 0 | (2, 1) | (1, 0) | (1, 0, 2, 1) |
