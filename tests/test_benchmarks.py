@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
@@ -21,7 +20,7 @@ from benchmarks.quality import alignment, lessons, parliament, pretrained, trans
 from benchmarks.speed import attention, data, decoding, demos, grading, startup, streaming, teacher_forcing
 from utils import pretrained as checkpoints
 from utils import runs
-from utils.data import Corpus, Split, load_reviews
+from utils.data import Corpus, Split, load_reviews, load_wmt14
 from utils.data.download import DataError
 from utils.metrics import alignment_error_rate, diagonal_links, hard_alignment
 from utils.models import Seq2Seq, forced_weights
@@ -586,18 +585,22 @@ def test_a_map_is_read_early_and_late_before_its_pieces_become_words():
     assert found == {0: [{(1, 0), (0, 1)}], 1: [{(1, 0), (1, 1)}], -1: [{(0, 0), (1, 1)}]}
 
 
-def test_parliament_publishes_the_text_of_its_folder(tmp_path):
-    with pytest.raises(SystemExit, match="expected text for train, validation, test in .* --text"):
-        parliament.publish(tmp_path, tmp_path)
-    checksums = set()
+def test_parliament_stores_the_text_of_its_folder_for_the_loader(monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match="expected text for train, valid, test in .* --text"):
+        parliament.store(tmp_path)
+    folders = set()
     for word in ("Haus", "Baum", "Baum"):
+        monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
         for name in ("europarl-v7", "news-2009", "newstest2013", "newstest2014"):
             (tmp_path / f"{name}.de").write_text(f"ein {word} in {name}\n\n", "utf-8")
             (tmp_path / f"{name}.en").write_text("a thing\nnone\n", "utf-8")
-        _, pairs, checksum = parliament.publish(tmp_path, tmp_path)
+        pairs = parliament.store(tmp_path)
         assert pairs == 2, "a pair with an empty side is not counted"
-        checksums.add(checksum)
-    assert len(checksums) == 2, "the checksum tells texts apart"
+        read = load_wmt14(pairs=pairs)
+        assert [*read["train"].src] == [f"ein {word} in europarl-v7", f"ein {word} in news-2009"]
+        assert read["test"].src == [f"ein {word} in newstest2014"] and read["test"].tgt == ["a thing"]
+        folders.add(os.environ["ATTENTION_DATA"])
+    assert len(folders) == 2, "each text has its own folder"
 
 
 def gold_of(split):
@@ -610,13 +613,8 @@ def test_parliament_measures_alignment_and_length(recorded, tiny_runs, monkeypat
     """On reviews, whose links are known."""
     test = few_reviews()["test"]
     gold = gold_of(test)
-
-    @contextmanager
-    def corpus(text, pairs):
-        yield 300
-
     monkeypatch.setattr(parliament, "SETTINGS", TINY)
-    monkeypatch.setattr(parliament, "corpus", corpus)
+    monkeypatch.setattr(parliament, "store", lambda _: 300)
     monkeypatch.setattr(parliament, "read_gold", lambda _: gold)
     monkeypatch.setattr(parliament, "MODELS", ("additive", "initial"))
     record, _ = recorded(parliament, "--updates 20 --seeds 1")
@@ -661,11 +659,6 @@ def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, 
     """On reviews, with an aligner that knows the links of training but links the test along the diagonal."""
     test, train = few_reviews()["test"], few_reviews()["train"]
     gold = gold_of(test)
-
-    @contextmanager
-    def corpus(text, pairs):
-        yield 300
-
     class Aligner:
         def align(self, src, tgt, links_filename_fwd, links_filename_rev):
             pairs = zip(src[len(train) :], tgt[len(train) :], strict=True)
@@ -678,7 +671,7 @@ def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, 
     monkeypatch.setitem(sys.modules, "eflomal", SimpleNamespace(Aligner=Aligner) if installed else None)
     for name, value in {
         "SETTINGS": TINY,
-        "corpus": corpus,
+        "store": lambda _: 300,
         "read_gold": lambda _: gold,
         "SAMPLES": 2,
     }.items():

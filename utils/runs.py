@@ -354,21 +354,28 @@ def train_run(config, limit=None, progress=True, device=None, bf16=None):
     model = make_model(config, encoded).to(device)
     if bf16 is None:
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    settings = {f.name: getattr(config, f.name) for f in fields(TrainConfig) if hasattr(config, f.name)}
     stored = disk_errors("the run could not be read or stored", config.folder)
     with stored, _locked(config) if first else nullcontext():
-        train(
-            model,
-            encoded,
-            **settings | {"patience": config.patience or None},
-            autocast="bfloat16" if bf16 else None,
-            evaluate=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
-            checkpoint=config.folder / CHECKPOINT,
-            log=config.folder / LOG,
-            limit=limit,
-            progress=progress,
-        )
+        fit(config, model, encoded, config.folder, bf16, limit=limit, progress=progress)
     return find_run(config, device) if first else None
+
+
+def fit(config, model, encoded, folder, bf16=False, **options):
+    """Train a model with the settings of a run, and keep its checkpoint and log in `folder`.
+
+    `bf16` computes in bfloat16. `options` are those of `train`, for example an `attention_loss`.
+    """
+    settings = {f.name: getattr(config, f.name) for f in fields(TrainConfig) if hasattr(config, f.name)}
+    train(
+        model,
+        encoded,
+        **settings | {"patience": config.patience or None},
+        autocast="bfloat16" if bf16 else None,
+        evaluate=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
+        checkpoint=folder / CHECKPOINT,
+        log=folder / LOG,
+        **options,
+    )
 
 
 def default_device():

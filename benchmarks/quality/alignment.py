@@ -16,7 +16,7 @@ Text, models and gold links are those of `benchmarks.quality.parliament`. The ta
 """
 
 from collections import Counter
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -31,18 +31,17 @@ from benchmarks.quality.parliament import (
     SETTINGS,
     aligned_text,
     baselines,
-    corpus,
     error_of,
     forced_inputs,
     forced_maps,
     parser,
     read_gold,
+    store,
 )
 from utils.metrics import hard_alignment
 from utils.models import Translation
-from utils.runs import CHECKPOINT, LOG, encode_corpus, make_model, train_run, validation_bleu
+from utils.runs import encode_corpus, fit, make_model, train_run, validation_bleu
 from utils.subwords import word_of_each
-from utils.training import TrainConfig, train
 
 READINGS = {
     "early": "additive, one row early",
@@ -144,22 +143,8 @@ def guided(settings, encoded, links, shift):
     """Train a model with guided attention, or resume its training; return it with its last weights."""
     model = make_model(settings, encoded)
     folder = settings.folder.with_name(f"{settings.folder.name}-guided-{shift}")
-    options = {
-        field.name: getattr(settings, field.name)
-        for field in fields(TrainConfig)
-        if hasattr(settings, field.name)
-    }
-    train(
-        model,
-        encoded,
-        **options | {"patience": settings.patience or None},
-        autocast="bfloat16" if multiplies_bf16() else None,
-        attention_loss=GuidedAttention(encoded, links, shift),
-        evaluate=lambda model: {"valid_bleu": validation_bleu(model, encoded)},
-        checkpoint=folder / CHECKPOINT,
-        log=folder / LOG,
-        progress=False,
-    )
+    loss = GuidedAttention(encoded, links, shift)
+    fit(settings, model, encoded, folder, multiplies_bf16(), attention_loss=loss, progress=False)
     return model.eval()
 
 
@@ -247,21 +232,20 @@ def main():
     """Run the command line."""
     args = parser(__spec__.name, __doc__, seeds=3).parse_args()
     gold = read_gold(args.gold)
-    with corpus(args.text, args.hub) as pairs:
-        settings = replace(SETTINGS, pairs=pairs, updates=args.updates)
-        encoded = encode_corpus(settings)
-        found, links, kinds = baselines(encoded, gold), None, ["plain"]
-        if directions := eflomal_links(*aligned_text(encoded, gold)):
-            joined = [grow_diag_final_and(*both) for both in zip(*directions, strict=True)]
-            kinds += ["guided", "guided_late"]
-            links = joined[: -len(gold)]
-            for name, of in zip(
-                ("eflomal", "eflomal, backward", "eflomal, joined"), (*directions, joined), strict=True
-            ):
-                found[name] = error_of(gold, of[-len(gold) :])
-        facts = {"pairs": len(encoded.train_rows), "gold_sentences": len(gold), "baselines": found}
-        jobs = [{"kind": kind, "seed": seed} for seed, kind in product(range(args.seeds), kinds)]
-        harness.run(args, partial(measure, settings=settings, gold=gold, links=links), jobs, table, **facts)
+    settings = replace(SETTINGS, pairs=args.hub or store(args.text), updates=args.updates)
+    encoded = encode_corpus(settings)
+    found, links, kinds = baselines(encoded, gold), None, ["plain"]
+    if directions := eflomal_links(*aligned_text(encoded, gold)):
+        joined = [grow_diag_final_and(*both) for both in zip(*directions, strict=True)]
+        kinds += ["guided", "guided_late"]
+        links = joined[: -len(gold)]
+        for name, of in zip(
+            ("eflomal", "eflomal, backward", "eflomal, joined"), (*directions, joined), strict=True
+        ):
+            found[name] = error_of(gold, of[-len(gold) :])
+    facts = {"pairs": len(encoded.train_rows), "gold_sentences": len(gold), "baselines": found}
+    jobs = [{"kind": kind, "seed": seed} for seed, kind in product(range(args.seeds), kinds)]
+    harness.run(args, partial(measure, settings=settings, gold=gold, links=links), jobs, table, **facts)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,14 @@ with the source of its neighbor in length. BLEU would say little: a model of so 
 news.
 
 FOLDER of --text has europarl-v7, news-2009-2012, newstest2013 and newstest2014, each as .de and .en, line by
-line parallel; a stand-in for the Hugging Face hub on this machine serves them to `load_wmt14`. With --hub
-PAIRS, that many pairs of the real hub are read. FOLDER of --gold has europarl150.de, .en and .de-en.align
-(i-j sure, i?j possible, German first, from 0).
+line parallel. With --hub PAIRS, that many pairs of the real WMT14 are read instead. FOLDER of --gold has
+europarl150.de, .en and .de-en.align (i-j sure, i?j possible, German first, from 0).
 """
 
 import hashlib
 import json
 import os
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import product
@@ -38,9 +36,10 @@ import torch
 from benchmarks import harness
 from benchmarks.harness import ROOT
 from benchmarks.profiling import multiplies_bf16
-from benchmarks.speed.streaming import hub, on_hub, sentences, write
+from benchmarks.speed.streaming import sentences
 from utils.data.download import cache_folder
-from utils.data.store import clean_pairs
+from utils.data.store import cached_pairs, clean_pairs
+from utils.data.wmt14 import LANGUAGES
 from utils.ibm_model1 import IBMModel1
 from utils.metrics import alignment_error_interval, diagonal_links, hard_alignment
 from utils.models import Translation
@@ -59,34 +58,24 @@ SHIFTS = (-1, 0, 1)
 EDGES = (1, 10, 20, 30, 40, 60, 200)
 
 
-def publish(text, folder):
-    """Return files that serve the text of a folder as WMT14, the number of training pairs, and a checksum."""
-    names = {"train": ("europarl*", "news-*"), "validation": ("newstest2013",), "test": ("newstest2014",)}
+def store(text):
+    """Store the text of a folder where `load_wmt14` finds it, and return the number of training pairs.
+
+    The text has its own cache folder, so it is never mistaken for WMT14 or for another text.
+    """
+    names = {"train": ("europarl*", "news-*"), "valid": ("newstest2013",), "test": ("newstest2014",)}
     parts = {split: [pair for name in of for pair in sentences(text, name)] for split, of in names.items()}
     if missing := [split for split, pairs in parts.items() if not pairs]:
         raise SystemExit(f"expected text for {', '.join(missing)} in {text}, found none: set --text")
-    files = {
-        f"{split}-00000-of-00001": write(folder / f"{split}.parquet", pairs, len(pairs))
-        for split, pairs in parts.items()
-    }
-    raw = (tuple(side.encode() for side in pair) for pair in parts["train"])
-    kept = sum(1 for _ in clean_pairs(raw, Counter(), text))  # the loader drops the others
-    return on_hub(files), kept, hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
-
-
-@contextmanager
-def corpus(text, pairs):
-    """Make `load_wmt14` read the text of a folder, or `pairs` of the real hub; yield the number of pairs.
-
-    The folder's text has its own cache, so it is never mistaken for WMT14 or for another text.
-    """
-    if pairs:
-        yield pairs
-        return
-    with hub() as (server, folder, environment):
-        server.files, kept, checksum = publish(text, folder)
-        os.environ |= environment | {"ATTENTION_DATA": str(cache_folder() / f"parliament-{checksum}")}
-        yield kept
+    checksum = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:8]
+    os.environ["ATTENTION_DATA"] = str(cache_folder() / f"parliament-{checksum}")
+    for split, pairs in parts.items():
+        kept = [*clean_pairs((tuple(side.encode() for side in pair) for pair in pairs), Counter(), text)]
+        if split == "train":
+            count = len(kept)
+            split = f"train-{count}-seed-0"
+        cached_pairs(f"wmt14/{split}", LANGUAGES, lambda _, kept=kept: kept, progress=False)
+    return count
 
 
 def read_gold(folder):
@@ -253,16 +242,12 @@ def main():
     """Run the command line."""
     args = parser(__spec__.name, __doc__, seeds=2).parse_args()
     gold = read_gold(args.gold)
-    with corpus(args.text, args.hub) as pairs:
-        settings = replace(SETTINGS, pairs=pairs, updates=args.updates)
-        encoded = encode_corpus(settings)
-        facts = {
-            "pairs": len(encoded.train_rows),
-            "gold_sentences": len(gold),
-            "baselines": baselines(encoded, gold),
-        }
-        jobs = [{"model": model, "seed": seed} for seed, model in product(range(args.seeds), MODELS)]
-        harness.run(args, partial(measure, settings=settings, gold=gold), jobs, table, **facts)
+    settings = replace(SETTINGS, pairs=args.hub or store(args.text), updates=args.updates)
+    encoded = encode_corpus(settings)
+    facts = {"pairs": len(encoded.train_rows), "gold_sentences": len(gold)}
+    jobs = [{"model": model, "seed": seed} for seed, model in product(range(args.seeds), MODELS)]
+    found = baselines(encoded, gold)
+    harness.run(args, partial(measure, settings=settings, gold=gold), jobs, table, baselines=found, **facts)
 
 
 if __name__ == "__main__":
