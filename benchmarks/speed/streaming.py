@@ -2,8 +2,8 @@
 
     python -m benchmarks.speed.streaming [--pairs 10000 100000 4500000] [--text FOLDER]
 
-A server on this machine stands in for the Hugging Face hub. It serves the text in FOLDER (X.de and X.en, line
-by line parallel), repeated to 4.5 million pairs in three files. For each size a new process runs
+Files on this machine stand in for those of the Hugging Face hub. They have the text in FOLDER (X.de and X.en,
+line by line parallel), repeated to 4.5 million pairs in three files. For each size a new process runs
 `load_wmt14`, which streams, shuffles and stores the pairs, and reads all of them once more from disk. Memory
 is the resident memory and its peak (Linux). The stored pairs are deleted afterwards. With --hub, the
 processes read the real hub.
@@ -15,13 +15,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from benchmarks import harness
 from benchmarks.harness import ROOT
-from tests.utils.loopback import Hub, serve
 from utils.data import wmt14
 
 TEXT = ROOT.parent / "shared" / "data" / "wmt14"
@@ -34,7 +32,12 @@ COLUMNS = ("before", "after loading", "after reading", "at the peak")
 CHILD = """
 import json, sys, time
 import datasets, pyarrow.parquet  # loaded before the first measurement: only growth beyond them counts
-from utils.data import load_wmt14
+import huggingface_hub
+from fsspec.implementations.local import LocalFileSystem
+from utils.data import load_wmt14, wmt14
+
+if sys.argv[2]:
+    wmt14.REPOSITORY, huggingface_hub.HfFileSystem = sys.argv[2], LocalFileSystem
 
 def memory(kind):
     with open("/proc/self/status") as facts:
@@ -76,36 +79,24 @@ def write(path, pairs, count):
 
 
 def publish(text, folder, count):
-    """Make the server's files: three times the same file of training pairs, and the held-out splits."""
+    """Write what the hub has: its card, three times the same file of training pairs, and held-out splits."""
     pairs = list(sentences(text))
-    third = write(folder / "train.parquet", pairs, -(-count // 3))
-    files = {f"train-{number:05}-of-00003": third for number in range(3)}
+    (folder / "README.md").write_text(CARD + "---\n", "utf-8")
+    (folder / "de-en").mkdir()
+    third = write(folder / "de-en" / "train-00000-of-00003.parquet", pairs, -(-count // 3))
+    for number in (1, 2):
+        third.with_name(f"train-{number:05}-of-00003.parquet").symlink_to(third)
     for split, size in wmt14.HELD_OUT.values():
-        files[f"{split}-00000-of-00001"] = write(folder / f"{split}.parquet", pairs, size)
-    return on_hub(files)
+        write(folder / "de-en" / f"{split}-00000-of-00001.parquet", pairs, size)
 
 
-def on_hub(files):
-    """Return what a stand-in for the hub serves as WMT14: the card, and Parquet files by name."""
-    return {"wmt/wmt14/README.md": (CARD + "---\n").encode()} | {
-        f"wmt/wmt14/de-en/{name}.parquet": path for name, path in files.items()
-    }
-
-
-@contextmanager
-def hub():
-    """Start a stand-in for the hub; yield it, a folder for its files, and an environment that names it."""
-    with tempfile.TemporaryDirectory() as folder, serve({}, Hub) as server:
-        yield server, Path(folder), {"HF_ENDPOINT": server.url, "NO_PROXY": "*", "HF_HOME": f"{folder}/home"}
-
-
-def measure(pairs, environment):
-    """Load so many pairs in a new process; return memory in MB and seconds."""
+def measure(pairs, files):
+    """Load so many pairs in a new process, from a folder or from the hub; return memory in MB and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-c", CHILD, str(pairs)],
+            [sys.executable, "-c", CHILD, str(pairs), files],
             cwd=ROOT,
-            env=os.environ | environment | {"ATTENTION_DATA": folder, "HF_HOME": f"{folder}/home"},
+            env=os.environ | {"ATTENTION_DATA": folder, "HF_HOME": f"{folder}/home"},
             check=True,
             stdout=subprocess.PIPE,
             text=True,
@@ -137,11 +128,10 @@ def main():
     parser.add_argument("--hub", action="store_true", help="read the real hub")
     args = parser.parse_args()
     jobs = [{"pairs": pairs} for pairs in args.pairs]
-    with hub() as (server, folder, environment):
+    with tempfile.TemporaryDirectory() as folder:
         if not args.hub:
-            server.files = publish(args.text, folder, min(ALL, max(args.pairs) * 3 // 2))
-        environment = {} if args.hub else environment
-        harness.run(args, partial(measure, environment=environment), jobs, table)
+            publish(args.text, Path(folder), min(ALL, max(args.pairs) * 3 // 2))
+        harness.run(args, partial(measure, files="" if args.hub else folder), jobs, table)
 
 
 if __name__ == "__main__":
