@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from utils import runs
 from utils.data import Corpus, Split, load_reviews, load_wmt14
 from utils.data.download import DataError
 from utils.metrics import alignment_error_rate, diagonal_links, hard_alignment
-from utils.models import Seq2Seq, forced_weights
+from utils.models import Seq2Seq, forced_weights, translate
 from utils.runs import RunConfig, encode_corpus, find_run, make_model
 from utils.subwords import map_on_words
 from utils.text import UNK_ID, EncodedCorpus
@@ -47,6 +47,11 @@ def encoded():
     return EncodedCorpus(few_reviews())
 
 
+@cache
+def imports(file, read=harness._imports):
+    return [*read(file)]
+
+
 def one_by_one(function, jobs, workers=None):
     return [function(**job) for job in jobs]
 
@@ -57,6 +62,7 @@ def places(monkeypatch, tmp_path):
     monkeypatch.setattr(harness, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(harness, "PROGRESS", tmp_path / "progress")
     monkeypatch.setattr(harness, "in_parallel", one_by_one)
+    monkeypatch.setattr(harness, "_imports", imports)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     return tmp_path
 
@@ -495,22 +501,23 @@ TINY = RunConfig(
     pairs=300,
     embed_dim=8,
     hidden_dim=16,
-    updates=20,
+    updates=6,
     batch_tokens=300,
-    validate_every=10,
+    validate_every=3,
     patience=0,
 )
 
 
 @pytest.fixture
 def tiny_runs(monkeypatch, tmp_path):
-    """Trainings of `utils.runs` on few reviews, in a cache folder of their own."""
+    """Trainings of `utils.runs` on few reviews, in a cache folder of their own, with short translations."""
     monkeypatch.setattr(runs, "load_reviews", few_reviews)
+    monkeypatch.setattr(runs, "translate", partial(translate, max_len=10))
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
 
 
 def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
-    sizes = {"embed_dim": 8, "hidden_dim": 16, "batch_tokens": 300, "validate_every": 3, "patience": 0}
+    sizes = {"embed_dim": 8, "hidden_dim": 16, "batch_tokens": 300, "validate_every": 1, "patience": 0}
     for name, value in {
         "TEST": "test",
         "EDGES": (1, 10, 20, 200),
@@ -518,14 +525,14 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
         "MODELS": ("initial", "dot"),
         "DIRECTIONS": (("en", "fr"),),
         "BUDGET": TINY,
-        "LONG": replace(TINY, updates=10),
-        "PRESETS": {"small": {"corpus": "reviews", "pairs": 300, **sizes, "updates": 6, "average": 2}},
+        "LONG": replace(TINY, updates=4),
+        "PRESETS": {"small": {"corpus": "reviews", "pairs": 300, **sizes, "updates": 3, "average": 2}},
     }.items():
         monkeypatch.setattr(translation, name, value)
     record, text = recorded(translation, "--only budget --seeds 2")
     found = [(run["settings"]["model"], run["settings"]["seed"]) for run in record["runs"]]
     assert found == [("initial", 0), ("dot", 0), ("initial", 1), ("dot", 1)]
-    assert all(run["updates"] == 20 and len(run["curve"]) == 2 for run in record["runs"])
+    assert all(run["updates"] == 6 and len(run["curve"]) == 2 for run in record["runs"])
     parts = record["runs"][0]["scores"]["greedy"]["by_length"]
     assert sum(part["sentences"] for part in parts) == len(encode_corpus(TINY).corpus["test"])
     texts = [run["scores"]["greedy"]["text"]["score"] for run in record["runs"][::2]]
@@ -536,7 +543,7 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
     trained = replace(TINY, model="dot").folder / runs.CHECKPOINT
     before = trained.stat().st_mtime_ns
     record, _ = recorded(translation, "--seeds 1")
-    assert [run["settings"]["updates"] for run in record["runs"]] == [20, 20, 10, 10, 6]
+    assert [run["settings"]["updates"] for run in record["runs"]] == [6, 6, 4, 4, 3]
     assert record["runs"][-1]["other_tests"] == {}, "the reviews have no other"
     assert trained.stat().st_mtime_ns == before, "a finished training is not repeated"
 
@@ -619,7 +626,7 @@ def test_parliament_measures_alignment_and_length(recorded, tiny_runs, monkeypat
     monkeypatch.setattr(parliament, "MODELS", ("additive", "initial"))
     record, _ = recorded(parliament, "--updates 20 --seeds 1")
     assert 0 < record["baselines"]["IBM model 1, intersection"][0] < record["baselines"]["diagonal"][0] < 1
-    run = find_run(replace(TINY, model="additive"))
+    run = find_run(replace(TINY, model="additive", updates=20))
     found, without = record["runs"]
     links = [hard_alignment(weights) for weights in forced_weights(run.model, run.encoded, "test")]
     error, low, high = found["error"]["0"]
@@ -657,7 +664,7 @@ def test_guided_attention_asks_for_the_pieces_of_linked_words():
 @pytest.mark.parametrize("installed", [True, False])
 def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, installed):
     """On reviews, with an aligner that knows the links of training but links the test along the diagonal."""
-    test, train = few_reviews()["test"], few_reviews()["train"]
+    test, train = few_reviews()["test"][:12], few_reviews()["train"]
     gold = gold_of(test)
     class Aligner:
         def align(self, src, tgt, links_filename_fwd, links_filename_rev):
@@ -676,12 +683,12 @@ def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, 
         "SAMPLES": 2,
     }.items():
         monkeypatch.setattr(alignment, name, value)
-    record, text = recorded(alignment, "--updates 20 --seeds 1")
+    record, text = recorded(alignment, "--updates 6 --seeds 1")
     plain = record["runs"][0]["errors"]
     assert plain.keys() == {"early", "own", "late", "both", "saliency"}
     assert all(low < error < high for error, low, high in plain.values())
     run = find_run(TINY)
-    links = [hard_alignment(weights) for weights in forced_weights(run.model, run.encoded, "test")]
+    links = [hard_alignment(weights) for weights in forced_weights(run.model, run.encoded, "test")[:12]]
     assert plain["own"][0] == pytest.approx(alignment_error_rate(links, test.links))
     if not installed:
         assert len(record["runs"]) == 1 and "pip install eflomal" in text

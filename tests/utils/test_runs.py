@@ -21,7 +21,7 @@ from tests.utils.test_training import check_same
 from utils import cli_train, runs, training
 from utils.data import Corpus, Split, load_reviews
 from utils.data.download import DataError
-from utils.models import TiedEmbedding
+from utils.models import TiedEmbedding, translate
 from utils.runs import MODELS, PRESETS, RunConfig, encode_corpus, evaluate, find_run, train_run
 from utils.training import History, load_checkpoint, validation_loss
 
@@ -42,8 +42,12 @@ SMALL = RunConfig(
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Store runs in a new folder. Train on one thread, on reviews with small validation and test splits."""
+    """Store runs in a new folder. Train on one thread, on reviews with small validation and test splits.
+
+    Translations end after ten words, which models of a few updates would not do on their own.
+    """
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path))
+    monkeypatch.setattr(runs, "translate", partial(translate, max_len=10))
     monkeypatch.setattr(runs, "load_reviews", partial(load_reviews, valid=12, test=8, long=0))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # OpenMP's threads aren't forked, and their number changes the last bits
