@@ -19,10 +19,19 @@ You will
 - **locate** where a long sentence gets lost, word by word,
 - **test** the obvious remedy, a wider vector.
 
-About 35 minutes. You need to know what a recurrent network and a training loss are. Before each result you
+About 40 minutes. You need to know what a recurrent network and a training loss are. Before each result you
 find a question: answer it, then open the output. Terms are **bold** where we first explain them, and [the
 glossary](../web/glossary.md) lists them all.
 """
+
+# %% claim
+from utils import pretrained
+from utils.models import translate
+from utils.text import encoded_reviews
+
+pictured = ["the", "restaurant", "was", "amazing", "but", "the", "service", "was", "slow"]
+(found,) = translate(pretrained.load("initial"), encoded_reviews(), [pictured])
+assert " ".join(found.tokens) == "le restaurant était incroyable mais le pain était trop cher"
 
 # %% [markdown]
 r"""
@@ -81,8 +90,9 @@ Models learn from `train`, which has reviews of one to five clauses. We test the
 `test` have the same lengths, and those in `long` have six to twelve clauses. (Demo 04 uses the alignments.)
 
 A network reads **tokens**, here words and punctuation marks. A recurrent network updates its **state**, a
-vector, after each token. Our encoder reads in both directions and has one state per token and direction. Its
-summary of the sentence is the last state of each direction, side by side. Each state has 48 numbers here.
+vector (also called hidden state), after each token. Our encoder reads in both directions and has one state
+per token and direction. Its summary of the sentence is the last state of each direction, side by side. Each
+state has 48 numbers here.
 
 **Predict.** One review has 3 words, and another has 38. How many numbers of the summary are there per word?
 """
@@ -241,6 +251,15 @@ good part with three ({fixed[3]:.0f}).
 numbers["fixed"] = {str(n): mean_bleu["fixed"][n] for n in (2, 3)}
 assert numbers["fixed"]["2"] > 85 and 60 < numbers["fixed"]["3"] < 85
 
+from utils.explorer import export
+
+for more in (2, 3, 4, 5):
+    parts = export.clauses()[:more]
+    (found,) = translate(models["fixed"][0], encoded, [" ".join(en for en, _, _ in parts).split()])
+    begun, whole = (" ".join(fr for _, fr, _ in some) for some in (parts[:2], parts))
+    text = " ".join(found.tokens)
+    assert text.startswith(begun) and (text == whole) == (more == 2)
+
 # %% [markdown]
 r"""
 ## Where does the sentence get lost?
@@ -299,6 +318,7 @@ late = {name: share[9:].mean().item() for name, share in found.items()}
 early = {name: share[:3].mean().item() for name, share in found.items()}
 assert all(early[name] > late[name] + 0.1 for name in ("fixed", "initial")) and late["attention"] > 0.97
 assert late["fixed, wrong source"] < late["initial"] < late["fixed"] < 0.9
+assert all((found[name][9:19].mean() - found[name][20:].mean()).abs() < 0.1 for name in ("fixed", "initial"))
 numbers["right"] = {"guess": late["fixed, wrong source"]} | late
 
 # %% [markdown]
@@ -386,6 +406,7 @@ middle = range(9, 15)
 for name in ("trained", "untrained"):
     assert held[name][:2].mean() > held[name][middle].mean() + 0.3
     assert held[name][-2:].mean() > held[name][middle].mean() + 0.1
+    assert held[name][:3].mean() > held[name][-3:].mean() + 0.05
 assert abs(held["trained"][middle].mean() - held["untrained"][middle].mean()) < 0.1
 numbers["held"] = {"trained": held["trained"][middle].mean().item()}
 numbers["held"]["guess"] = held["most frequent word"][middle].mean().item()
@@ -488,8 +509,9 @@ r"""
 ## Open the book
 
 Nothing forces us to throw the encoder's states away. The encoder has made one for each word, and the
-closed-book decoder never sees them. Attention keeps them all. At each step it decides which of them matter
-*now*. Imagine a writer who worked from a one-paragraph summary and then gets the whole book back.
+closed-book decoder never sees them. Attention keeps them all and gives the decoder eyes: at each step it
+decides which of them matter *now*. Imagine a writer who worked from a one-paragraph summary and then gets the
+whole book back. It is also a shortcut: no word has to survive a long chain of states before it is used.
 
 That is all that changes. The next demo shows how it works.
 

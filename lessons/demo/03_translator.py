@@ -187,6 +187,7 @@ source say "service" and put another noun into the decoder's mouth.
 it write next: *lent*, like the source, or *lente*, like its own words?
 """
 
+
 # %%
 @torch.no_grad()
 def next_words(model, sentence, written):

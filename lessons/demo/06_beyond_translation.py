@@ -107,7 +107,7 @@ models = dict(zip(kinds, in_parallel(learn, jobs), strict=True))
 r"""
 ## A question lights up its answer
 
-Here is a review with three questions. The loop is the decoder's loop of demo 03, except that its first input
+Here is a review with two questions. The loop is the decoder's loop of demo 03, except that its first input
 is a whole question.
 
 **Predict.** The review never changes, so neither do keys and values. The picture above is drawn by hand. Will
@@ -150,29 +150,28 @@ def interview(review, questions):
 
 
 # %%
-REVIEW = "the soup was cold but the waiters were friendly"
-QUESTIONS = ("how was the soup ?", "what was cold ?", "who was friendly ?")
+REVIEW = "the soup was cold but the waiters never brought the bread"
+QUESTIONS = ("how was the soup ?", "what was cold ?")
 rows, ax = interview(REVIEW, QUESTIONS)
 Figure(
     ax,
     "A map with one row per question and one column per word of the review. Each row has its light on the "
-    "answer: cold, soup and waiters.",
+    "answer: cold, and soup.",
 )
 
 # %% [markdown]
 r"""
 *Where the model looks as it writes the first word of each answer.*
 
-**What happened.** The brightest cell of each row is its answer: "cold", "soup", "waiters". Only the query
-changed. But the first row hesitates: "friendly" gets much of its light, too. Keep this in mind.
+**What happened.** Yes: the answers "cold" and "soup" get nearly all of it. Only the query changed.
 """
 
 # %% claim
-answers = ("cold", "soup", "waiters")
+answers = ("cold", "soup")
 assert REVIEW not in encoded_questions().corpus["train"].src
 for question, answer, row in zip(QUESTIONS, answers, rows, strict=True):
     assert ask(models["questions", "additive"], REVIEW, question)[0] == [answer]
-    assert row.argmax() == REVIEW.split().index(answer) and row.max() > 0.5
+    assert row.argmax() == REVIEW.split().index(answer) and row.max() > 0.75
 
 # %% [markdown]
 r"""
@@ -230,8 +229,9 @@ model with attention.*
 
 **What happened.** No: at every length, even one clause, the worst seed with attention beats the best one
 without. A model without attention has to squeeze the review into a vector before it knows what will be asked.
-It may also need more training, as in demo 01. But attention isn't perfect either: it gets worse as reviews
-grow. Why?
+But it does read: the baselines, which guess without the review, get only {guess[first]:.0%} and
+{guess[whole]:.0%}. (It may also need more training, as in demo 01.) And attention isn't perfect either: it
+gets worse as reviews grow. Why?
 """
 
 # %% claim
@@ -239,7 +239,8 @@ curves = {kind: [*zip(*recorded("questions", kind, "right"), strict=True)] for k
 assert all(min(ours) > max(theirs) for ours, theirs in zip(*curves.values(), strict=True))
 assert all(sum(curve[0]) > sum(curve[-1]) + 0.3 for curve in curves.values()), "both get worse"
 weakest = min(sum(seed) / 5 for seed in recorded("questions", "initial", "right"))
-assert max(guess(lambda q: q.split()[0]), guess(lambda q: q)) < weakest - 0.05
+numbers["guess"] = {"first": guess(lambda question: question.split()[0]), "whole": guess(lambda q: q)}
+assert max(numbers["guess"].values()) < weakest - 0.05
 
 # %% [markdown]
 r"""
@@ -266,8 +267,8 @@ r"""
 *The same model, another review.*
 
 **What happened.** The two rows of a kind are nearly alike. It seems that the model looks for *a word that
-would do*, and hardly for the clause that is asked about. In the first review, that was enough to get all
-three answers right. Here, right or wrong hangs on small differences.
+would do*, and hardly for the clause that is asked about. In the first review, only one word would do for each
+question. Here, right or wrong hangs on small differences.
 """
 
 # %% claim
@@ -542,7 +543,7 @@ for name, seeds in zip(
     ("largest weight on the copied word", "largest sum on its sentence"), fed.T, strict=True
 ):
     print(f"{name:<40}{seeds.mean():.0%}, three seeds: {', '.join(f'{share:.0%}' for share in seeds)}")
-print(f"baseline, a sentence by lot             {sum(blind) / len(blind):.0%}")
+print(f"baseline, a sentence at random          {sum(blind) / len(blind):.0%}")
 print(f"baseline, always the longest sentence   {sum(longest) / len(longest):.0%}")
 
 # %% [markdown]

@@ -305,7 +305,11 @@ for reviews in drawn:
 copied = sum(tuple(review) in SEEN for review in drawn[3])
 print(f"at temperature 1, {copied} of 100 reviews stand in the training text")
 ax = plot_curves(rates, TEMPERATURES, "temperature", "percent")
-Figure(ax, "Fluency falls and variety rises with the temperature.")
+Figure(
+    ax,
+    "Two curves against temperature from 0.1 to 2. Fluency stays near 100 percent up to 1 and then falls "
+    "steeply. Variety rises steeply up to 1 and then stays nearly level.",
+)
 
 # %% [markdown]
 r"""
@@ -590,13 +594,13 @@ instructions. Today: large language models, the same four steps many times over.
 | 2014 | sequence to sequence, one vector | 384 million | Sutskever et al. 2014 |
 | 2014 | attention: the decoder looks back | | Bahdanau et al. 2015 |
 | 2017 | "Attention Is All You Need" | 213 million | Vaswani et al. 2017 |
-| 2018 | GPT: pretrain from the left, fine-tune | 117 million | Radford et al. 2018 |
+| 2018 | GPT: pretrain from the left, fine-tune | 117 million | Radford et al. 2018; size: 2019 |
 | 2018 | BERT: pretrain from both sides, fine-tune | 340 million | Devlin et al. 2019 |
 | 2019 | GPT-2: tasks as prompts | 1.5 billion | Radford et al. 2019 |
 | 2020 | loss falls predictably with size, data and compute | | Kaplan et al. 2020 |
 | 2020 | GPT-3: learns from examples in its prompt | 175 billion | Brown et al. 2020 |
 | 2022 | Chinchilla: data should grow as fast as size | 70 billion | Hoffmann et al. 2022 |
-| 2022 | learning from instructions and preferences; ChatGPT | | Ouyang et al. 2022 |
+| 2022 | InstructGPT: learns from instructions; soon after, ChatGPT | 175 billion | Ouyang et al. 2022 |
 | 2024 | Llama 3.1: weights anybody can download | 405 billion | Llama Team 2024 |
 | 2024 | DeepSeek-V3: experts, 37 billion parameters per token | 671 billion | DeepSeek-AI 2024 |
 | 2025 | Kimi K2: experts, 32 billion parameters per token | 1.04 trillion | Kimi Team 2025 |
@@ -624,7 +628,43 @@ word isn't there yet, and it has learned nothing else.
 
 </details>
 
-## Looking back
+## Check yourself
+
+Answer aloud, then unfold.
+
+<details><summary>How do GPT and BERT come from the Transformer?</summary>
+
+GPT is its decoder, without the look at a source: with a causal mask, it predicts the next word. BERT is its
+encoder: every word sees every word, and it predicts the words that are hidden.
+
+</details>
+
+<details><summary>Where in a block do words exchange information?</summary>
+
+Only in attention. The feed-forward network and the norms work on each word by itself.
+
+</details>
+
+<details><summary>Why does GPT write, and not BERT?</summary>
+
+When you write, there is nothing to the right yet. GPT has learned to do without it.
+
+</details>
+
+<details><summary>Why does pretraining help when labels are few?</summary>
+
+The text has already taught the model which words are used alike. A label for one of them then says something
+about the others.
+
+</details>
+
+<details><summary>Why can GPT keep the keys and values of earlier words?</summary>
+
+Behind a causal mask, nothing that comes later reaches back, so they never change.
+
+</details>
+
+## In four lines
 
 - One block, and a residual stream that it only adds to. A mask and a target turn it into an encoder-decoder,
   a GPT or a BERT.

@@ -1130,5 +1130,5 @@ improving.
 </details>
 
 Which mistake in this exercise raised no error and still made everything wrong? Note how you found it. Then go
-on to lesson 02, where the book is opened.
+on to demo 02, where the book is opened.
 """

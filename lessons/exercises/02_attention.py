@@ -7,7 +7,7 @@ r"""
 Without attention, a translator takes a closed-book exam: it reads the whole sentence, keeps one vector, and
 writes from memory. Attention opens the book. For every word it writes, the decoder asks each source word
 "how much do you matter now?" and works with a weighted average of the answers. You saw this in demo 02. Here
-you build it from small functions, and the translator of the next lesson is made of them.
+you build it from small functions, and the translator of exercise 03 is made of them.
 
 You will
 
@@ -922,7 +922,7 @@ r"""
 
 10 min · ●●○ · 3 points
 
-Explain attention to a classmate who knows recurrent networks but missed this lesson, in five to eight
+Explain attention to a classmate who knows recurrent networks but missed demo 02, in five to eight
 sentences. Answer three questions, one point each. A person grades this answer; the check at the end only
 runs the tests.
 
@@ -977,5 +977,5 @@ r"""
 Which of the two comes closer to picking a single word?
 
 Which of the functions took you longest, and what would have shown you the mistake earlier? Note it for next
-time. Then go on to lesson 03, where your functions translate.
+time. Then go on to demo 03, where your functions translate.
 """

@@ -962,5 +962,5 @@ PAD_ID)`. (The optimizer, below, must know the new parameters.) `both_numbers(tr
 alignment error. Which of the two is better than before? You may hand in either model.
 
 Which of your mistakes raised an error, and which only gave worse numbers? Note it for next time. Then go on
-to lesson 04, which asks how far you can trust such maps.
+to demo 04, which asks how far you can trust such maps.
 """

@@ -1067,5 +1067,5 @@ They guess, and one guess in ten is right. The other four get every letter: (4 +
 </details>
 
 Which of the five parts did you expect to matter least? Did a run change your mind? Note it. Then go on to
-lesson 08, where blocks become GPT and BERT.
+demo 08, where blocks become GPT and BERT.
 """

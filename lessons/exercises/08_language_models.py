@@ -144,7 +144,7 @@ print(tuple(inputs.shape), "inputs,", int((targets != -100).sum()), "predictions
 r"""
 <details><summary>What happened</summary>
 
-21 and 6, which makes 27: every word once, and every end token. The translator of lesson 03 learned to
+21 and 6, which makes 27: every word once, and every end token. The translator of exercise 03 learned to
 predict only its target side; a language model learns from every word it reads.
 
 </details>
