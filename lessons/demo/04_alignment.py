@@ -254,23 +254,26 @@ already narrower. But their error is as bad as ever.
 # %%
 Figure(
     plot_maps({f"{update} updates": (moments[update], *pair) for update in ("50", "100", "400")}),
-    "Maps of the review after 50, 100 and 400 updates, with gold frames. After 50, nearly even. After 100, "
-    "the same few columns are bright in all rows. After 400, many rows are brightest inside their frames.",
+    "Maps of the review after 50, 100 and 400 updates, with gold frames. After 50 and 100, "
+    "the column of 'the' is the brightest in all rows, faintly and then strongly. After 400, the rows "
+    "differ, and several of them are brightest inside a frame.",
 )
 
 # %% [markdown]
 r"""
 *The review from above, at three moments of the training.*
 
-**What happened.** At 100 updates, all rows look at the same few words: the look is sharp, but it doesn't yet
-depend on the word that is being written. Later the rows separate, and each finds its own word.
+**What happened.** At 100 updates, all rows look at the same word, "the": the look is sharp, but it doesn't
+yet depend on the word that is being written. Later the rows separate, and each finds its own word.
 
 Here are all seven moments: move the slider, and step through the words with the arrow keys.
 """
 
 # %% claim
 rows = {update: len(set(weights.argmax(-1).tolist())) for update, weights in moments.items()}
-assert rows["100"] <= 3 and rows["end"] >= 9
+assert rows["end"] >= 9 and pair[0][moments["100"][0].argmax()] == "the"
+assert {"50", "100"} <= {update for update, found in rows.items() if found == 1}
+assert 4 <= len(hard_alignment(moments["400"]) & pair[2]) <= 10
 
 # %%
 explore(

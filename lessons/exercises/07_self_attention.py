@@ -158,6 +158,7 @@ matrix. The rest is exercise 02. Which shape do the scores have?
 `query @ keys.transpose(1, 2)` compares every query with every key, (batch, length, length). Divide by the
 root of the size of a key, `keys.shape[-1]`.
 
+</details>
 
 <details><summary>Hint 3: mask and softmax</summary>
 
@@ -166,7 +167,6 @@ mask is False, `scores.masked_fill(~mask, -math.inf)`, then take the softmax ove
 only -inf gives NaN: give such a row zeros before the softmax, and weights of 0 after it.
 `mask.any(-1, keepdim=True)` says which rows are allowed a word.
 
-</details>
 </details>
 """
 
