@@ -23,6 +23,17 @@ GREEN, RED = 32, 31  # of terminals
 
 def main(arguments=None):
     """Run the command line and return its exit status."""
+    try:
+        try:
+            return _main(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `course check 02 | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it exits
+        return 141  # as shells report a command that the closed pipe ended
+
+
+def _main(arguments):
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # old consoles of Windows know no check marks
     all_commands = parser()
@@ -36,6 +47,8 @@ def main(arguments=None):
         why = "permission denied. Run this command in a folder of yours, where you may write"
         print(f"{error.filename}: {why}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
     except (CourseError, OSError, UnicodeError) as error:
         print(error, file=sys.stderr)
         return 2
@@ -74,7 +87,7 @@ def parser():
     add("source", help="the zip file or folder that the platform gave, or STUDENT/ folders")
     add("--roster", required=True, metavar="CSV", help="the platform's list of students")
     add("--assignment", help="the exercise (default: the one of most notebooks)")
-    add = command("grade", grade_all, one, place, book, safe, aliases=["run"]).add_argument
+    add = command("grade", grade_all, one, place, book, safe).add_argument
     add("--workers", type=_count, metavar="N", help="processes on this machine (default: one per core)")
     add("--scheduler", metavar="ADDRESS", help="a running dask scheduler: tcp://HOST:8786")
     add("--student", action="append", default=[], metavar="S", help="only this student; may be repeated")

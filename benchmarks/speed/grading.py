@@ -3,7 +3,7 @@
     python -m benchmarks.speed.grading [--students 24] [--large 96 1000]
 
 Every student hands in exercise 02: right, wrong in known ways, or unfinished. nbgrader runs one kernel per
-submission, one after the other. `python -m grading run` grades them in its sandbox with one worker and with
+submission, one after the other. `course grade` grades them in its sandbox with one worker and with
 two, gradebook and graded notebooks included. Then both write the feedback pages, in the same way. Larger
 classes show how time and memory grow.
 """
@@ -107,7 +107,7 @@ def measure(students, workers, stock):
     took = {}
 
     def ours(course, *options):
-        command = [sys.executable, "-m", "grading", "run", NAME, "--again", *options]
+        command = [sys.executable, "-m", "grading", "grade", NAME, "--again", *options]
         return timed(command, course, watched=not stock)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -117,11 +117,11 @@ def measure(students, workers, stock):
             timed(["nbgrader", "generate_assignment", NAME, "--force"], other)
             took["nbgrader autograde"] = timed(["nbgrader", "autograde", NAME], other)
         for count in workers:
-            took[f"grading run, workers {count}"] = ours(course, "--workers", str(count), "--no-feedback")
+            took[f"course grade, workers {count}"] = ours(course, "--workers", str(count), "--no-feedback")
         if stock:
             if (found := scores(course)) != (wanted := scores(other)):
                 raise RuntimeError(f"expected nbgrader's points, {wanted}, found {found}")
-            took["grading run, workers 2, and feedback"] = ours(course, "--workers", "2")
+            took["course grade, workers 2, and feedback"] = ours(course, "--workers", "2")
             took["nbgrader generate_feedback alone"] = timed(["nbgrader", "generate_feedback", NAME], other)
     return {"took": took}
 

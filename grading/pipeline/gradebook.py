@@ -154,7 +154,7 @@ class Book:
             submission = gradebook.update_or_create_submission(name, found.student)
             submission.timestamp = parse_utc(found.timestamp) if found.timestamp else None
             (submitted,) = (book for book in submission.notebooks if book.name == name)
-            _ = submitted.notebook.grade_cells  # in one query: else each name below takes one
+            _load_names(submitted)
             for grade in submitted.grades:
                 if graded and grade.name in checks:
                     points = checks[grade.name].points
@@ -221,6 +221,8 @@ class Book:
                 found = gradebook.find_submission(self.assignment.name, student)
             except MissingEntry:
                 return None
+            for book in found.notebooks:
+                _load_names(book)
             points = {
                 grade.name: None if grade.needs_manual_grade else grade.score
                 for book in found.notebooks
@@ -257,6 +259,11 @@ class Book:
         with self._transaction() as gradebook:
             _, grade, _ = _written(gradebook, self.assignment.name, student, name)
             grade.needs_manual_grade = True
+
+
+def _load_names(submitted):
+    """Load all cells of a notebook in few queries: else the name of each grade and comment takes one."""
+    return submitted.notebook.grade_cells, submitted.notebook.solution_cells
 
 
 def _written(gradebook, assignment, student, name):

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from grading import loading
 from grading.sandbox.limits import PICTURE, PICTURES, TEXT, USERS, limit_resources, resource
-from grading.sandbox.linux import SET_CHILD_SUBREAPER, SET_DUMPABLE, prctl
+from grading.sandbox.linux import SET_CHILD_SUBREAPER, SET_DUMPABLE, prctl, use_large_pages
 from grading.sandbox.namespaces import enter_namespaces, hide_and_drop
 from grading.sandbox.protocol import Channel
 
@@ -211,7 +211,7 @@ def preload(reviews):
         importlib.import_module(found.name)
     for harness in Path(__file__).parents[1].glob("exercises/*/harness.py"):
         importlib.import_module(f"grading.exercises.{harness.parent.name}.harness")
-    late = ("matplotlib.pyplot", "seaborn", "pandas", "requests", "sacrebleu.significance", "tqdm.auto")
+    late = ("matplotlib.pyplot", "sacrebleu.significance", "tqdm.auto")
     for name in (*late, "grading.sandbox.calls"):
         importlib.import_module(name)
     if reviews:
@@ -221,6 +221,7 @@ def preload(reviews):
     sys.modules["grading.checks"] = sys.modules["grading"].checks = stand_in
     notebook = Notebook()
     notebook.run(WARMING)
+    sys.modules["matplotlib.pyplot"].uninstall_repl_displayhook()  # it draws each figure once too often
     return notebook
 
 
@@ -343,6 +344,7 @@ def main():
     else:
         with loading():
             notebook = preload(arguments.reviews)
+        use_large_pages()
         fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user, notebook)
 
 

@@ -1,5 +1,29 @@
+import contextlib
+
 import pytest
 import torch
+
+from grading.cli import main
+from grading.sandbox.client import Sandbox
+
+
+@pytest.fixture(scope="module")
+def sandbox():
+    with Sandbox(require=True) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def course(sandbox, monkeypatch, capsys, tmp_path):
+    """The command line in an empty folder, with the sandbox of this module: (status, output, errors)."""
+    monkeypatch.setattr("grading.sandbox.client.Sandbox", lambda *args: contextlib.nullcontext(sandbox))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        status = main([str(argument) for argument in arguments])
+        return status, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(autouse=True, scope="module")

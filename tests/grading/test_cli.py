@@ -10,9 +10,8 @@ import nbformat
 import pytest
 
 from examples.make_class import NAME, notebook
-from grading.cli import main
 from grading.pipeline.assignments import ROOT
-from grading.sandbox.client import Sandbox, bubblewrap
+from grading.sandbox.client import bubblewrap
 from tests.grading.points import MOST
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
@@ -30,25 +29,6 @@ class MultiplicativeScore(nn.Module):
     "masked_softmax": "def masked_softmax(scores, mask):\n    return torch.softmax(scores, dim=-1\n",
     "attend": "def atend(query, keys, values, mask, score):\n    return 1\n",
 }
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox(require=True) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def course(sandbox, monkeypatch, capsys, tmp_path):
-    """The command line in an empty folder, with the sandbox of this module: (status, output, errors)."""
-    monkeypatch.setattr("grading.sandbox.client.Sandbox", lambda *args: contextlib.nullcontext(sandbox))
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        status = main([str(argument) for argument in arguments])
-        return status, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -116,3 +96,10 @@ def test_a_terminal_shows_color_and_progress_unless_it_asks_for_none(mine, no_co
     assert process.wait() == 0
     assert (b"\x1b[32m\xe2\x9c\x93" in text) == (not no_color)
     assert b"running cell" in text and b"checking the answers" in text
+
+
+def test_a_reader_that_has_seen_enough_gets_no_complaint(tmp_path):
+    command = [sys.executable, "-P", "-m", "grading", "start", "--into", tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 141)

@@ -85,7 +85,7 @@ def test_an_exercise_is_written_proven_released_and_graded(course):
     right, wrong = "return values.diff()", "return values[:, :-1] - values[:, :-1]"
     for student, answer in (("ada", right), ("bo", wrong)):
         hand_in(course.root, student, answer)
-    course("run", NAME, "--course", course.root / "class")
+    course("grade", NAME, "--course", course.root / "class")
     graded = course.root / "class" / "graded" / NAME
     found = {student: json.loads((graded / f"{student}.json").read_text()) for student in ("ada", "bo")}
     assert [found[student]["score"] for student in ("ada", "bo")] == [2, 0]

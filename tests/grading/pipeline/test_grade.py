@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from grading import check_notebook
-from grading.cli import as_text, main
+from grading.cli import as_text
 from grading.judge.judge import examine
 from grading.judge.registry import mistakes_of
 from grading.pipeline.assignments import ROOT, assignments
@@ -17,30 +17,12 @@ from grading.pipeline.grade import grade
 from grading.pipeline.result import FAILED, GRADED, Result
 from grading.pipeline.returned import graded_notebook
 from grading.sandbox.calls import call
-from grading.sandbox.client import Lost, Sandbox, bubblewrap
+from grading.sandbox.client import Lost, bubblewrap
 from tests.grading.points import MOST, WRITTEN
 from utils import attention
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 SOLUTIONS = sorted((ROOT / "exercises" / "solution").glob("*/*.ipynb"))
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox(require=True) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def command(sandbox, monkeypatch, capsys):
-    """The command line, in this process and with the sandbox of this module: (status, output, errors)."""
-    monkeypatch.setattr("grading.sandbox.client.Sandbox", lambda *args: contextlib.nullcontext(sandbox))
-
-    def run(*arguments):
-        status = main([str(argument) for argument in arguments])
-        return status, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -197,21 +179,21 @@ def test_an_error_of_the_judge_is_no_zero_and_not_told_to_the_student(submit, sa
     assert "A person will grade it" in first and "hidden" not in first
 
 
-def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(command, tmp_path):
+def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(course, tmp_path):
     starter = ROOT / "exercises" / "starter" / "02_attention" / "02_attention.ipynb"
-    status, shown, _ = command("check", starter)
+    status, shown, _ = course("check", starter)
     assert status == 0 and f"02_attention: 0 of {MOST:g} points" in shown and "✗ attend: 0 of " in shown
     assert f"why_attention: up to {WRITTEN:g} points, graded by a person" in shown
     assert "Not sandboxed" not in shown
-    status, shown, _ = command("check", starter, "--json")
+    status, shown, _ = course("check", starter, "--json")
     result = json.loads(shown)
     assert (status, result["assignment"], result["status"]) == (0, "02_attention", "graded")
     assert (result["score"], result["max_score"]) == (0, MOST)
     names = {"name", "points", "max_points", "message", "mistake", "grids", "behavior"}
     assert result["checks"][0].keys() == names
-    status, shown, said = command("check", tmp_path / "nothing.ipynb")
+    status, shown, said = course("check", tmp_path / "nothing.ipynb")
     assert (status, shown, said.count("\n")) == (2, "", 1) and "there is no" in said
-    assert "choose from 0" in command("check", starter, "--assignment", "02_cooking")[2]
+    assert "choose from 0" in course("check", starter, "--assignment", "02_cooking")[2]
 
 
 def test_a_notebook_can_grade_itself_but_not_while_it_is_graded(monkeypatch, capfd):
