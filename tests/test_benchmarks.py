@@ -661,8 +661,7 @@ def test_guided_attention_asks_for_the_pieces_of_linked_words():
     assert none.item() == 0 and not torch.autograd.grad(none, weights)[0].any()
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, installed):
+def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch):
     """On reviews, with an aligner that knows the links of training but links the test along the diagonal."""
     test, train = few_reviews()["test"][:12], few_reviews()["train"]
     gold = gold_of(test)
@@ -675,7 +674,7 @@ def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, 
                 Path(name).write_text("\n".join(lines) + "\n", "utf-8")
 
     monkeypatch.setattr(alignment, "opposite", lambda settings: settings)  # reviews have one direction
-    monkeypatch.setitem(sys.modules, "eflomal", SimpleNamespace(Aligner=Aligner) if installed else None)
+    monkeypatch.setitem(sys.modules, "eflomal", SimpleNamespace(Aligner=Aligner))
     for name, value in {
         "SETTINGS": TINY,
         "store": lambda _: 300,
@@ -690,12 +689,13 @@ def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch, 
     run = find_run(TINY)
     links = [hard_alignment(weights) for weights in forced_weights(run.model, run.encoded, "test")[:12]]
     assert plain["own"][0] == pytest.approx(alignment_error_rate(links, test.links))
-    if not installed:
-        assert len(record["runs"]) == 1 and "pip install eflomal" in text
-        return
     assert record["baselines"]["eflomal"] == record["baselines"]["diagonal"]
     guided = {name: error for run in record["runs"][1:] for name, error in run["errors"].items()}
     assert guided.keys() == {"guided", "guided_late"} and "pip install" not in text
+
+    monkeypatch.setitem(sys.modules, "eflomal", None)
+    record, text = recorded(alignment, "--updates 6 --seeds 1")  # resumes the models of before
+    assert len(record["runs"]) == 1 and "pip install eflomal" in text
 
 
 def test_correct_tokens_are_counted_by_the_length_of_their_source(tiny_runs):

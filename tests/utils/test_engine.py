@@ -67,10 +67,11 @@ def floats(text):
 
 
 @pytest.mark.parametrize(("context", "update"), SHIPPED)
-def test_engine_equals_pytorch_on_many_sentences(engine, context, update):
-    """On 200, and on 30 for each snapshot, which has the same parts as the finished model."""
+def test_engine_equals_pytorch_on_many_sentences(engine, context, update, pytestconfig):
+    """On 40, with --slow on 200, and on 10 for a snapshot, which has the same parts as the finished model."""
     encoded, model = encoded_reviews(), pretrained.restore(*export.read(context, update))
-    sentences = encoded.tokens("test", "src")[: 200 if update is None else 30]
+    most = 200 if pytestconfig.getoption("slow") else 40
+    sentences = encoded.tokens("test", "src")[: most if update is None else 10]
     name = context if update is None else f"{context}-{update}"
     found = engine.evaluate(TRANSLATE, [name, sentences])
     # A bad model doesn't stop before the limit, which is that of the longest sentence of a batch.
