@@ -100,6 +100,7 @@ def parser():
     add = command("draft", draft_mistake, one, place).add_argument
     add("exercise", help="the function or class that is wrong, such as attend")
     add("student", help="whose answer it is")
+    command("similar", show_similar, one, place)
     add = command("export", export_grades, one, place, book).add_argument
     add("sheet", help="the CSV file that the platform exported")
     add("--out", required=True, metavar="CSV", help="the file to write, for the platform to import")
@@ -355,6 +356,21 @@ def draft_mistake(options):
     from grading.pipeline.draft import draft
 
     print(draft(Path(options.course), named(options.assignment).name, options.exercise, options.student))
+
+
+def show_similar(options):
+    """List pairs of students whose answers are alike and wrong in the same rare way: evidence, no verdict."""
+    from grading.pipeline import result, similar
+
+    name = named(options.assignment).name
+    folder = Path(options.course) / "graded" / name
+    records = [found for path in sorted(folder.glob("*.json")) if (found := result.read(path))]
+    if not records:
+        raise CourseError(
+            f"there are no records in {folder}: grade the class first with `course grade {name}`"
+        )
+    found = similar.pairs(records, similar.given(name))
+    print(similar.ABOUT, *found, f"{len(found)} pairs among {len(records)} students", sep="\n\n")
 
 
 def export_grades(options):

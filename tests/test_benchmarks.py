@@ -4,6 +4,7 @@ import gc
 import json
 import math
 import os
+import random
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import torch
 
 from benchmarks import harness, profiling, summary
-from benchmarks.quality import alignment, lessons, parliament, pretrained, translation
+from benchmarks.quality import alignment, lessons, parliament, pretrained, similarity, translation
 from benchmarks.speed import attention, data, decoding, demos, grading, startup, streaming, teacher_forcing
 from utils import pretrained as checkpoints
 from utils import runs
@@ -198,6 +199,24 @@ def test_a_demo_that_does_not_exist_is_refused(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         demos.main()
     assert "no demo is called 03_none: choose from 00_welcome" in capsys.readouterr().err
+
+
+def test_copies_are_listed_and_twins_are_not(recorded):
+    record, text = recorded(similarity, "--seeds 2 --students 20 --exercise 02_attention")
+    (run,) = record["runs"]
+    both, results = run["code and results"], run["results alone"]
+    assert both["verbatim listed"] >= 1 and both["false"] <= 1 < results["false"]
+    assert results["verbatim listed"] == both["verbatim"] and both["pairs"] == 2 * (25 * 24 // 2 - 5)
+    assert text.splitlines()[2].split()[:4] == ["all", "2", str(both["pairs"]), str(both["false"])]
+
+
+@pytest.mark.parametrize("kind", similarity.COPIES)
+def test_a_disguised_copy_does_the_same(kind):
+    source = "def f(x):\n    a = x + 1\n    b = x * 2  # twice\n    c = a - b\n    return c"
+    found, names = similarity.disguised(source, kind, random.Random(0)), {}
+    exec(found, names)
+    assert names["f"](5) == -4
+    assert (found == source) == (kind in ("verbatim", "half"))
 
 
 # Records, and the texts that quote them

@@ -27,10 +27,11 @@ from examples.make_class import ANSWERS, NAME, make_class, notebook
 from grading.cli import main
 from grading.pipeline import feedback, result
 from grading.pipeline.assignments import ROOT, NotGradable, assignments
+from grading.pipeline.export import scores_of
 from grading.pipeline.gradebook import Book
 from grading.pipeline.run import Run, RunError, as_text
 from grading.sandbox.client import bubblewrap
-from tests.grading.points import MOST, POINTS, without
+from tests.grading.points import MOST, POINTS, WRITTEN, without
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 HALF = without("AdditiveScore", "masked_softmax", "attend")
@@ -227,6 +228,39 @@ def test_the_report_ranks_mistakes_and_needs_no_network(example):
     assert "prefers-color-scheme: dark" in page and '<html lang="en">' in page
     person = text[text.index("What needs a person") : text.index("Since the last run")]
     assert "goran" in person and "it ended the process that ran it" in person
+
+
+def test_gradebook_table_pages_report_and_export_agree_on_everybody(example, tmp_path):
+    course = shutil.copytree(example.course, tmp_path / "class")
+    with Gradebook(f"sqlite:///{course}/gradebook.db", "attention") as gradebook:
+        for number, student in enumerate(example.students):
+            written = gradebook.find_grade("why_attention", NAME, NAME, student)
+            if student != "goran" and written.needs_manual_grade:
+                written.manual_score, written.needs_manual_grade = number % WRITTEN + 0.5, False
+        gradebook.db.commit()
+    assert grade(course).returncode == 0
+    expected = {
+        student: None if waits or student == "goran" else score
+        for student, (_, score, waits) in held(course).items()
+    }
+    assert len({*expected.values()} - {None}) > 5 and expected["goran"] is None
+
+    with open(course / "graded" / f"{NAME}.csv", encoding="utf-8", newline="") as file:
+        table = {
+            row["student"]: float(row["total"]) if row["total"] else None for row in csv.DictReader(file)
+        }
+    pages = {
+        student: re.search(r">([\d.]+) of [\d.]+ points\s*<", page_of(course, student))
+        for student in expected
+    }
+    report = (course / "graded" / f"{NAME}.html").read_text("utf-8")
+    report = report[report.index("<h2>Students") : report.index("<h2>Scores")]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S) for row in report.split("<tr>")[2:]]
+    totals = {re.sub("<.*?>", "", row[0]): float(row[4]) if row[4] else None for row in rows}
+    assert table == expected
+    assert {student: float(found[1]) if found else None for student, found in pages.items()} == expected
+    assert totals == expected
+    assert scores_of(Run(NAME, course)) == expected
 
 
 def test_the_report_is_read_on_a_telephone(example, page):
