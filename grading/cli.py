@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import difflib
+import errno
 import json
 import os
 import subprocess
@@ -43,13 +44,12 @@ def _main(arguments):
     options.passed_on = rest
     try:
         return options.run(options) or 0
-    except PermissionError as error:
-        why = "permission denied. Run this command in a folder of yours, where you may write"
-        print(f"{error.filename}: {why}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         raise
     except (CourseError, OSError, UnicodeError) as error:
+        if isinstance(error, PermissionError) or getattr(error, "errno", 0) == errno.EROFS:
+            why = "permission denied. Run this command in a folder of yours, where you may write"
+            error = f"{error.filename}: {why}"
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,5 +1,6 @@
 """Copies of the notebooks in the reader's folder follow the course, but never replace the reader's work."""
 
+import errno
 import json
 from types import SimpleNamespace
 
@@ -105,9 +106,10 @@ def test_the_command_copies_every_notebook_and_names_what_it_kept(tmp_path, caps
     assert own.read_bytes() == mine
 
 
-def test_a_read_only_folder_is_explained(monkeypatch, capsys):
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_read_only_folder_is_explained(number, monkeypatch, capsys):
     def refuse(into):
-        raise PermissionError(13, "Permission denied", "my/demo")
+        raise OSError(number, "The system's words", "my/demo")
 
     monkeypatch.setattr("grading.start.copy_notebooks", refuse)
     assert main(["start"]) == 2
