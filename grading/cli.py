@@ -384,12 +384,12 @@ def export_grades(options):
     without = [student for student in filled.not_graded if run.status(student) not in (None, GRADED)]
     waiting = [student for student in filled.not_graded if student not in without]
     for students, why in (
-        (without, "have no grade: their submission could not be graded"),
-        (waiting, f"have answers that a person has still to grade: course written {run.name}"),
-        (filled.not_in_sheet, "are not in the sheet"),
+        (without, "no grade, because the submission could not be graded"),
+        (waiting, f"no grade before a person has graded all answers (course written {run.name})"),
+        (filled.not_in_sheet, "not in the sheet"),
     ):
         if students:
-            print(f"{', '.join(students)} {why}")
+            print(f"{why}: {', '.join(students)}")
 
 
 def return_feedback(options):
@@ -400,7 +400,7 @@ def return_feedback(options):
     ready, waiting = write_zip(Run(options.assignment, options.course, options.db), options.out)
     print(f"{options.out}: {len(ready)} feedback pages")
     if waiting:
-        print(f"{', '.join(waiting)} have no final grade yet, so their pages are left out")
+        print(f"left out, because there is no final grade yet: {', '.join(waiting)}")
 
 
 def new_exercise(options):

@@ -56,14 +56,14 @@ def difference(old, new, before, after):
     found = [] if old.status == new.status else [f"{old.status}, now {new.status}"]
     for name, points in after["points"].items() if after else ():
         if points != before["points"].get(name):
-            found.append(
-                f"{name.removeprefix('test_')}: {_points(before['points'].get(name))}, now {_points(points)}"
-            )
+            found.append(change(name.removeprefix("test_"), before["points"].get(name), points))
     return found
 
 
-def _points(points):
-    return "waits for a person" if points is None else f"{points:g}"
+def change(name, before, now):
+    """Return in words how the points of an answer changed. None means that it waits for a person."""
+    before, now = ("waits for a person" if points is None else f"{points:g}" for points in (before, now))
+    return f"{name}: {before}, now {now}"
 
 
 def note(path, run, student, reason, changes):
@@ -76,7 +76,10 @@ def note(path, run, student, reason, changes):
 def page(name, path):
     """Return the page of all changes as HTML: a table for each run, the newest first."""
     lines = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines() if line.endswith("}")]
-    runs = [(run, [*rows]) for run, rows in groupby(lines, key=lambda line: line["run"])]
+    runs = [
+        (run, sorted(rows, key=lambda row: row["student"]))
+        for run, rows in groupby(lines, key=lambda line: line["run"])
+    ]
     loader = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
     return environment.get_template("regrade.html.j2").render(name=name, runs=runs[::-1])

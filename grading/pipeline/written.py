@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from tornado import httpserver, netutil, web
 
-from grading.pipeline import returned
+from grading.pipeline import regrade, returned
 from grading.pipeline.assignments import ROOT, starter_sources
 from grading.pipeline.feedback import markdown
 from grading.pipeline.gradebook import Book
@@ -29,6 +29,7 @@ POLICY = (
 )
 ITEM = re.compile(r"^(\d+)\. (.*?)(?=^\d+\. |^\S|\Z)", re.MULTILINE | re.DOTALL)
 RATING = re.compile(r"(Full|Half|None): (.*?)(?=\s(?:Half|None): |\Z)", re.DOTALL)
+BEGIN = "<!-- ### BEGIN SOLUTION -->"
 SHARES = {"Full": 1, "Half": 0.5, "None": 0}
 CHANGED = (
     "Somebody else graded this answer while you had it open: {points}{comment}\n"
@@ -53,10 +54,13 @@ def rubric(model, most):
 
 
 def models(assignment):
-    """Return the model answer of each written answer, as the solution has it."""
+    """Return each written answer's question and model answer, as the solution has them."""
     path = ROOT / "exercises" / "solution" / assignment.name / f"{assignment.name}.ipynb"
-    sources = starter_sources(path)
-    return {name: re.sub(r"<!--.*?-->", "", sources[name]).strip() for name, _ in assignment.written}
+    found = {}
+    for name, _ in assignment.written:
+        question, _, model = starter_sources(path)[name].partition(BEGIN)
+        found[name] = question.strip(), re.sub(r"<!--.*?-->", "", model).strip()
+    return found
 
 
 class Answers:
@@ -78,7 +82,10 @@ class Answers:
         return hashlib.sha256(f"{name}\0{student}".encode()).hexdigest()[:16]
 
     def with_text(self, name, row):
-        """Return an answer with its text as HTML. `lost` means that it is not in its own cell."""
+        """Return an answer with its text, without the question, as HTML.
+
+        `lost` means that it is not in its own cell.
+        """
         place = self.run.place(row["student"], self.run.coursedir.autograded_directory)
         notebook = nbformat.read(place / f"{self.run.name}.ipynb", 4)
         text = returned.work(notebook, name)
@@ -89,7 +96,7 @@ class Answers:
             new = [source for source in own if source.strip() not in ("", *given.values())]
             html = "".join(f"<pre>{escape(source)}</pre>" for source in new)
         else:
-            html = markdown(text)
+            html = markdown(text.strip().removeprefix(self.models[name][0]))
         return row | {"html": Markup(html), "lost": lost}  # noqa: S704 (sanitized or escaped above)
 
 
@@ -130,6 +137,10 @@ class _Page(web.RequestHandler):
             raise web.HTTPError(404, reason=f"{self.answers.run.name} has no written answer {name}")
         return self.answers.all(name)
 
+    def title(self, name):
+        """Return the first line of a question."""
+        return self.answers.models[name][0].split("\n")[0].lstrip("# ") or name
+
 
 class _Index(_Page):
     def get(self):
@@ -138,14 +149,19 @@ class _Index(_Page):
             found = self.question(name)
             waiting = [key for key, row in found.items() if row["needs"]]
             if found:
-                rows.append((name, len(found) - len(waiting), len(found), next(iter([*waiting, *found]))))
+                first = next(iter([*waiting, *found]))
+                rows.append((name, self.title(name), len(found) - len(waiting), len(found), first))
         self.show("index", title=f"Written answers of {self.answers.run.name}", questions=rows)
 
 
 class _Print(_Page):
     def get(self, name):
-        answers = [self.answers.with_text(name, row) for row in self.question(name).values()]
-        self.show("print", title=f"All answers to {name}", answers=answers, most=self.answers.most[name])
+        answers = [
+            self.answers.with_text(name, row) | {"key": key} for key, row in self.question(name).items()
+        ]
+        question = Markup(markdown(self.answers.models[name][0].partition("\n")[2]))  # noqa: S704 (sanitized)
+        about = {"name": name, "question": question, "most": self.answers.most[name]}
+        self.show("print", title=f"All answers to {self.title(name)}", answers=answers, **about)
 
 
 class _Grade(_Page):
@@ -165,12 +181,12 @@ class _Grade(_Page):
         points, comment = given or (points, answer["comment"])
         self.show(
             "grade",
-            title=f"{name}: answer {at + 1} of {len(keys)}",
+            title=f"{self.title(name)}: answer {at + 1} of {len(keys)}",
             name=name,
             answer=answer,
             most=most,
-            rubric=rubric(self.answers.models[name], most),
-            model=Markup(markdown(self.answers.models[name])),  # noqa: S704 (sanitized)
+            rubric=rubric(self.answers.models[name][1], most),
+            model=Markup(markdown("\n\n".join(self.answers.models[name]))),  # noqa: S704 (sanitized)
             xsrf=Markup(self.xsrf_form_html()),  # noqa: S704 (tornado's own)
             before=keys[at - 1] if at else "",
             after=keys[at + 1] if at + 1 < len(keys) else "",
@@ -199,6 +215,10 @@ class _Grade(_Page):
             theirs = "no points" if now["points"] is None else f"{now['points']:g} points"
             said = f", {now['comment']}" if now["comment"] else ""
             return self.form(name, key, CHANGED.format(points=theirs, comment=said), (text, comment))
+        if row["points"] not in (None, points):
+            change = regrade.change(name, row["points"], points)
+            run = self.answers.run
+            regrade.note(run.changes, run.started, row["student"], "graded again by hand", [change])
         keys = [*found]
         waiting = [other for other in keys[at + 1 :] + keys[:at] if found[other]["needs"]]
         return self.redirect(f"/grade/{name}/{waiting[0]}" if waiting else "/")

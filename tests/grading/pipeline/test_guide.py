@@ -18,13 +18,15 @@ from nbgrader.api import Gradebook
 
 from examples.make_class import NAME, make_class, notebook
 from grading.pipeline.assignments import ROOT
+from grading.pipeline.run import Run
+from grading.pipeline.written import Answers
 from grading.sandbox.client import bubblewrap
-from tests.grading.points import ALL, MOST
+from tests.grading.points import ALL, MOST, WRITTEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
 CLASS = 60
 GUIDE = (ROOT / "web" / "instructors.md").read_text("utf-8")
-SAID = "Well put."
+QUESTION = "why_attention"
 DEADLINES = f"""timezone = "Europe/Berlin"
 [due]
 {NAME} = 2026-11-20T23:59:00
@@ -122,26 +124,70 @@ def hand_in(folder):
     return canvas, moodle
 
 
-def grade_by_hand(term):
-    """Give a point and a comment to answers that wait, as Formgrader does. Return the totals by student."""
-    with Gradebook(f"sqlite:///{term.place}/gradebook.db", "attention") as gradebook:
-        for submission in gradebook.assignment_submissions(NAME):
-            grade = gradebook.find_grade("why_attention", NAME, NAME, submission.student_id)
-            tested = all(g.auto_score is not None for g in submission.notebooks[0].grades if g is not grade)
-            if grade.needs_manual_grade and tested:
-                grade.manual_score, grade.needs_manual_grade = 1, False
-                comment = gradebook.find_comment("why_attention", NAME, NAME, submission.student_id)
-                comment.manual_comment = SAID
-        gradebook.db.commit()
-        return {
-            s.student_id: None if s.needs_manual_grade else s.score
-            for s in gradebook.find_assignment(NAME).submissions
-        }
+def grade_by_hand(term, end=""):
+    """Give answers that wait points and a comment: in turn as the page does, and as Formgrader does.
+
+    Return (points, comment) by student. Nobody has the same comment as somebody else.
+    """
+    answers, given = Answers(Run(NAME, term.place)), {}
+    waiting = [row for row in answers.book.written(QUESTION) if row["needs"]]
+    for number, row in enumerate(waiting):
+        points = number % (2 * WRITTEN + 1) / 2
+        comment = f"Number {number} says <b>*so*</b>{end}"
+        given[row["student"]] = points, comment
+        if number % 2:
+            assert answers.book.give(row["student"], QUESTION, points, comment, row["version"]) is None
+            continue
+        with Gradebook(f"sqlite:///{term.place}/gradebook.db", "attention") as gradebook:
+            grade = gradebook.find_grade(QUESTION, NAME, NAME, row["student"])
+            grade.manual_score, grade.needs_manual_grade = points, False
+            gradebook.find_comment(QUESTION, NAME, NAME, row["student"]).manual_comment = comment
+            gradebook.db.commit()
+    answers.book.gradebook.close()
+    return given
+
+
+def totals(term, given):
+    """Return each student's total: what the tests and a person gave. None if it could not be graded."""
+    found = {}
+    for path in sorted((term.place / "graded" / NAME).glob("*.json")):
+        record = json.loads(path.read_text("utf-8"))
+        graded = record["status"] == "graded"
+        found[path.stem] = record["score"] + given.get(path.stem, (0, ""))[0] if graded else None
+    return found
 
 
 def column(path, key, name):
     with open(path, newline="", encoding="utf-8-sig") as file:
         return {re.sub(r"^Participant ", "", row[key]): row[name] for row in csv.DictReader(file)}
+
+
+def check_what_comes_back(term, given, late, students):
+    """Run the guide's commands that return and export. All that a person gave must be on pages and sheets."""
+    expected = totals(term, given)
+    assert len(expected) == CLASS
+    expected[late] *= 0.8
+    assert f"{CLASS} feedback pages" in term.next("course return")
+    with zipfile.ZipFile(term.place / "feedback.zip") as file:
+        pages = {name: html.unescape(file.read(name).decode()) for name in file.namelist()}
+    for student, total in expected.items():
+        (page,) = (text for name, text in pages.items() if re.search(rf"(^|_){student}[_/]", name))
+        if total is None:
+            assert "could not be graded" in page
+            continue
+        assert f"{total:g} of {ALL:g} points</p>" in page or f"{round(total, 2):g} points in all" in page
+        points, comment = given.get(student, (0, "There is no answer in this cell."))
+        assert f"{points:g} of {WRITTEN:g} points" in page.split("Say it in words")[-1] and comment in page
+
+    sheets = {"canvas": ("ID", "Exercise 2 (1234)"), "moodle": ("Identifier", "Grade")}
+    text = {student: "" if total is None else f"{total:g}" for student, total in expected.items()}
+    for platform, columns in sheets.items():
+        shutil.copy(term.folder / f"{platform}.csv", term.place)
+        term.next(f"course export {NAME} {platform}.csv")
+        exported = column(term.place / "import.csv", *columns)
+        assert {s: exported[s] for s in students[platform]} == {s: text[s] for s in students[platform]}
+    assert term.left == []
+    return pages, text
 
 
 def test_what_a_person_gave_reaches_every_student_and_every_export(tmp_path):
@@ -181,36 +227,27 @@ def test_what_a_person_gave_reaches_every_student_and_every_export(tmp_path):
     (term.place / "deadlines.toml").write_text(late)
     said = term.next(f"course grade {NAME}")
     assert f"of {CLASS} graded" in said and "needs a person" in said
-    points = grade_by_hand(term)
-    assert len(points) == CLASS and points[me] == MOST + 1
+    given = grade_by_hand(term)
+    assert len(given) > CLASS / 2 and me in given and canvas[0] in given
     term.next(f"course grade {NAME}")
     term.next(f"nbgrader release_feedback {NAME}")
     term.run(f"nbgrader fetch_feedback {NAME}", mine)
     (page,) = mine.glob(f"{NAME}/feedback/**/*.html")
-    assert SAID in page.read_text("utf-8")
+    assert given[me][1] in html.unescape(page.read_text("utf-8"))
 
-    totals = points | {canvas[0]: points[canvas[0]] * 0.8}
-    back = term.next("course return")
-    assert f"{CLASS} feedback pages" in back
-    with zipfile.ZipFile(term.place / "feedback.zip") as file:
-        pages = {name: html.unescape(file.read(name).decode()) for name in file.namelist()}
+    students = {"canvas": canvas, "moodle": moodle}
+    pages, text = check_what_comes_back(term, given, canvas[0], students)
+    assert text[me] == f"{MOST + given[me][0]:g}"
+    assert column(term.place / "graded" / f"{NAME}.csv", "student", "total") == text
     known = json.loads((term.place / "submitted" / canvas[1] / NAME / "collected.json").read_text())
     assert f"{known['from'].split('_My')[0]}_{NAME}.html" in pages
-    for student, total in totals.items():
-        (page,) = (text for name, text in pages.items() if re.search(rf"(^|_){student}[_/]", name))
-        if total is None:
-            assert "could not be graded" in page
-        else:
-            assert f"{total:g} of {ALL:g} points</p>" in page or f"{round(total, 2):g} points in all" in page
-            assert (SAID in page) == ("There is no answer in this cell." not in page)
 
-    said_in = {"canvas": ("ID", "Exercise 2 (1234)", canvas), "moodle": ("Identifier", "Grade", moodle)}
-    for platform, (key, name, students) in said_in.items():
-        shutil.copy(tmp_path / f"{platform}.csv", term.place)
-        term.next(f"course export {NAME} {platform}.csv")
-        exported = column(term.place / "import.csv", key, name)
-        expected = {s: "" if totals[s] is None else f"{totals[s]:g}" for s in students}
-        assert {student: exported[student] for student in students} == expected
-    reported = column(term.place / "graded" / f"{NAME}.csv", "student", "total")
-    assert reported == {s: "" if total is None else f"{total:g}" for s, total in totals.items()}
-    assert term.left == []
+    asking = next(student for student in canvas[2:] if student in given)
+    (term.place / "asked.csv").write_text(f"student,answer,reason\n{asking},{QUESTION},Read it again\n")
+    assert f"`course grade {NAME} --requests asked.csv`" in GUIDE
+    term.run(f"course grade {NAME} --requests asked.csv")
+    again = grade_by_hand(term, end=", and again")
+    assert [*again] == [asking]
+    term.left = [command for command in commands() if command.startswith(("course return", "course export"))]
+    check_what_comes_back(term, given | again, canvas[0], students)
+    assert "Read it again" in (term.place / "graded" / f"{NAME}.changes.html").read_text("utf-8")

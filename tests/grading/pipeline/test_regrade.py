@@ -3,11 +3,12 @@
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from examples.make_class import NAME, notebook
 from grading.pipeline.assignments import assignments
 from grading.pipeline.gradebook import Book
-from grading.pipeline.regrade import RequestError, read_requests
+from grading.pipeline.regrade import RequestError, note, page, read_requests
 from grading.pipeline.run import Run
 from grading.sandbox.client import bubblewrap
 from tests.grading.pipeline.test_run import hand_in
@@ -24,9 +25,9 @@ def book(course):
 
 
 def changes(course):
-    page = (course / "graded" / f"{NAME}.changes.html").read_text("utf-8")
-    rows = re.findall(r'<tr><th scope="row">(.*?)</th><td>(.*?)</td><td>(.*?)</td>', page)
-    return [tuple(row) for row in rows]
+    text = (course / "graded" / f"{NAME}.changes.html").read_text("utf-8")
+    rows = re.findall(r'<th scope="row">(.*?)</th>\s*<td>(.*?)</td>\s*<td>(.*?)</td>', text, re.DOTALL)
+    return [tuple(re.sub(r"<.*?>\s*", " ", cell).strip() for cell in row) for row in rows]
 
 
 def test_a_page_says_whose_points_changed_and_why_and_a_request_opens_an_answer(tmp_path):
@@ -69,3 +70,24 @@ def test_a_file_of_requests_that_cannot_be_used_says_why(text, said, tmp_path):
     (tmp_path / "asked.csv").write_text(text)
     with pytest.raises(RequestError, match=said):
         read_requests(tmp_path / "asked.csv", assignments()[NAME], ["ana"])
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
+def test_the_page_is_read_on_every_screen(browser, width, scheme, tmp_path):
+    for run, student in (("2026-11-20 09:00:00 UTC", "ana"), ("2026-11-21 09:00:00 UTC", "x" * 90)):
+        note(
+            tmp_path / "changes",
+            run,
+            student,
+            f"request: {'why' * 40}",
+            ["attend: 0, now 3", "dot: 2, now 0"],
+        )
+    note(tmp_path / "changes", run, "ana", "the course has changed", [])
+    (tmp_path / "page.html").write_text(page(NAME, tmp_path / "changes"), "utf-8")
+    shown = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    shown.goto((tmp_path / "page.html").as_uri())
+    assert shown.evaluate("document.documentElement.scrollWidth") == width
+    assert shown.locator("h2").all_inner_texts() == ["2026-11-21 09:00:00 UTC", "2026-11-20 09:00:00 UTC"]
+    assert shown.locator("tbody th").all_inner_texts() == ["ana", "x" * 90, "ana"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in Axe().run(shown).response["violations"]] == []
+    shown.close()

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import json
 import os
 import re
 import signal
@@ -27,7 +28,8 @@ HOSTILE = """Weights.</div><script>document.title = "taken"</script>
 <form action="https://example.org"><button>Save and go to the next</button></form>
 
 **bold**"""
-ANSWERS = {"ana": "One vector of *fixed size*.", "bo": HOSTILE, "cyd": ""}
+ASKED = written.models(assignments()[NAME])[QUESTION][0]
+ANSWERS = {"ana": f"{ASKED}\n\nOne vector of *fixed size*.", "bo": HOSTILE, "cyd": ""}
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,9 @@ def test_points_and_comments_from_the_page_reach_gradebook_page_and_table(served
     assert "0 of 3 graded" in page.locator("main").inner_text()
     open_answer(page, served, "fixed size")
     assert "ana" not in page.content()
+    answer = page.locator(".answer")
+    assert answer.inner_text() == "One vector of fixed size."  # the question stands beside the model answer
+    assert ASKED.splitlines()[-1].lstrip("3. ").split("*")[0] in page.locator("details").text_content()
     lines = page.locator(".line")
     page.keyboard.press("1")  # full marks for the first question
     page.keyboard.press("5")  # half for the second
@@ -132,6 +137,8 @@ def test_a_second_grader_sees_what_the_first_one_gave_before_it_is_replaced(serv
     pages[1].locator(".save").click()
     pages[1].wait_for_load_state()
     assert held(served.course, "bo") == (2, False, "From 1.")
+    (noted,) = (served.course / "graded" / NAME / ".changes.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(noted)["changes"] == [f"{QUESTION}: 1, now 2"]
 
 
 @pytest.mark.timeout(300)
@@ -172,12 +179,17 @@ def test_axe_finds_no_violation_and_a_phone_shows_all(served, browser, scheme):
             page.goto(served.bare + place)
         assert [one["id"] for one in Axe().run(page).response["violations"]] == []
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator("nav").is_visible() and page.locator(".answer").first.is_visible()
+    assert page.pdf().startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("name", [one.name for one in assignments().values() if one.written])
 def test_every_rubric_of_the_course_adds_up_to_the_points(name):
     assignment = assignments()[name]
-    for question, model in written.models(assignment).items():
+    for question, (asked, model) in written.models(assignment).items():
+        assert asked.startswith("### ") and "Rubric" not in asked
         most, best = dict(assignment.written)[question], {}
         for line in written.rubric(model, most):
             best[line["item"]] = max(best.get(line["item"], 0), line["points"])
