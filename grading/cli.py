@@ -408,6 +408,9 @@ def new_exercise(options):
     from grading.pipeline import authoring
 
     print(*authoring.new(options.name), sep="\n")
+    print(
+        f"They work as they are. Write yours in their place, and prove it with: course author {options.name}"
+    )
 
 
 def prove_exercise(options):

@@ -1,11 +1,14 @@
 """Write a new exercise's files, and prove that an exercise grades as it should."""
 
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from traceback import extract_tb
 
+import numpy as np
 import torch
 
 from grading import CourseError
@@ -19,6 +22,7 @@ from grading.sandbox.calls import call
 from grading.sandbox.client import Sandbox
 
 SEEDS = range(5)
+NAMES = "Of the lesson, it may use imports, functions, classes and constants in capitals: nothing else is run"
 STATED = re.compile(r"^.*·\s*([\d.]+) points?\s*$", re.MULTILINE)
 LESSON = '''# %% [markdown]
 r"""
@@ -173,7 +177,9 @@ def author(name):
         except KeyError:
             missing.append(answer)
             yield f'{answer} has no check: add @checks("{answer}", ...) to grading/exercises/{name}/checks.py'
-    if missing:
+    wrong = [problem for answer, _ in assignment.tests if not missing for problem in wrong_cases(answer)]
+    yield from wrong
+    if missing or wrong:
         return
     yield from wrong_grades(assignment)
     for answer, _ in assignment.tests:
@@ -192,6 +198,30 @@ def wrong_points(solution):
                 said = f"says {stated[1]}" if stated else "says nothing"
                 points = f"{mark['points']:g}"
                 yield f'{name} has points={points}, and its text {said}: end a line with "· {points} points"'
+
+
+def wrong_cases(answer):
+    """Yield what is wrong with a check or its mistakes themselves: with it, nothing can be graded."""
+    this = find_check(answer)
+    for known in mistakes_of(answer):
+        try:
+            _ = known.answer
+        except ValueError as error:  # of a patch
+            yield f"{answer}: {known.name}: {error}"
+    if not any(case.visible for case in this.draw(np.random.default_rng(0))):
+        yield f"{answer} has no visible case: mark a small one with visible=True"
+        return
+    for case in draw(this, seed=0) if this.reference else ():
+        outcome = this.observe(call, this.reference, case)
+        if outcome.error:
+            kind, text = outcome.error
+            hint = f". {NAMES}" if kind == "NameError" else ""
+            yield f"{answer}: the solution fails on {case.title!r}: {kind}: {text}{hint}"
+            return
+        for (name, what), value in zip(this.outputs.items(), outcome.outputs, strict=False):
+            if isinstance(what, str) and np.ndim(value) != len(what.split()):
+                yield f"{answer}: expected {np.ndim(value)} names for the axes of {name}, got {what!r}"
+                return
 
 
 def wrong_grades(assignment):
@@ -217,16 +247,10 @@ def wrong_names(answer):
     if this.reference is None:
         return
     drawn = draw(this, seed=0)
-    if not any(case.visible for case in drawn):
-        yield f"{answer} has no visible case: mark a small one with visible=True"
     if not mistakes_of(answer):
         yield f"{answer} has no known mistake: write the likeliest one into mistakes.py"
     for known in mistakes_of(answer):
-        try:
-            verdict = examine(answer, known.answer, drawn=drawn)
-        except ValueError as error:  # of a patch
-            yield f"{answer}: {known.name}: {error}"
-            continue
+        verdict = examine(answer, known.answer, drawn=drawn)
         if verdict.passed:
             yield f"{answer}: {known.name} is not caught: add a case in which it gives another result"
         elif verdict.mistake != known.name:
@@ -268,7 +292,15 @@ def faults(this, case):
 
 def report(name):
     """Return what `author` found as text, and whether all is well."""
-    problems = list(author(name))
+    try:
+        problems = list(author(name))
+    except CourseError:
+        raise
+    except Exception as error:
+        own = [at for at in extract_tb(error.__traceback__) if f"exercises{os.sep}{name}" in at.filename]
+        if not own:
+            raise
+        problems = [f"{own[-1].filename}, line {own[-1].lineno}: {type(error).__name__}: {error}"]
     if problems:
         return "\n".join([f"✗ {problem}" for problem in problems]), False
     place = Path("exercises", "starter", name, f"{name}.ipynb")

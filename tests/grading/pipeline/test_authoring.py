@@ -6,13 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import nbformat
 import pytest
 
+from grading.judge.registry import Check, Mistake, patched
 from grading.pipeline import authoring
 from grading.pipeline.assignments import ROOT
 from grading.pipeline.authoring import AuthorError
+from grading.sandbox.cases import Case
 from grading.sandbox.client import bubblewrap
 
 NAME = "10_smoothing"
@@ -40,9 +43,9 @@ def course(tmp_path):
     return run
 
 
-def replace_in(path, old, new):
+def replace_in(path, old, new, count=1):
     text = path.read_text("utf-8")
-    assert text.count(old) == 1, f"{old!r} is in {path} {text.count(old)} times"
+    assert text.count(old) == count, f"{old!r} is in {path} {text.count(old)} times"
     path.write_text(text.replace(old, new), "utf-8")
 
 
@@ -80,6 +83,9 @@ def test_an_exercise_is_written_proven_released_and_graded(course):
     said = course("author", "10", status=1)
     assert "smoothing: not_divided is not caught: add a case in which it gives another result" in said
     replace_in(folder / "mistakes.py", "values[:, 1:] - values[:, :-1] + 0", "values")
+    replace_in(folder / "checks.py", "visible=True)", "visble=True)", count=2)
+    assert "checks.py, line 12: TypeError: Case" in course("author", "10", status=1)
+    replace_in(folder / "checks.py", "visble=True)", "visible=True)", count=2)
     assert f"✓ {NAME} grades as it should" in course("author", NAME)
 
     right, wrong = "return values.diff()", "return values[:, :-1] - values[:, :-1]"
@@ -102,6 +108,33 @@ check("lengths_to_mask", lambda lengths, max_len: lengths)"""
     )
     assert "your copy has no solution to compare with" in done.stdout, done.stderr
     assert "AssertionError: lengths_to_mask: mask " in done.stderr  # judged without a lesson, too
+
+
+def mean(values):
+    return values.mean(-1) / one  # noqa: F821 (unknown on purpose, unless a test sets it)
+
+
+@pytest.mark.parametrize(
+    ("known", "visible", "axes", "patch", "said"),
+    [
+        ({"one": 1}, True, "batch", {"mean(-1)": "mean(0)"}, []),
+        ({"one": 1}, False, "batch", {"-1": "0"}, ["mean has no visible case"]),
+        ({"one": 1}, True, "batch length", {"-1": "0"}, ["expected 1 names for the axes of means"]),
+        ({}, True, "batch", {"-1": "0"}, ["fails on 'small': NameError: name 'one' is not"]),
+        ({"one": 1}, True, "batch", {"sum": "0"}, ["wrong: expected 'sum' exactly once"]),
+    ],
+)  # fmt: skip
+def test_a_check_that_cannot_be_used_says_why(known, visible, axes, patch, said, monkeypatch):
+    def cases(rng):
+        yield Case("small", {"values": rng.standard_normal((2, 3))}, visible=visible)
+
+    for name, value in known.items():
+        monkeypatch.setitem(globals(), name, value)
+    wrong = Mistake("wrong", "It is wrong.", mean, partial(patched, mean, patch))
+    monkeypatch.setattr(authoring, "find_check", lambda name: Check(mean, cases, {"means": axes}))
+    monkeypatch.setattr(authoring, "mistakes_of", lambda name: [wrong])
+    found = list(authoring.wrong_cases("mean"))
+    assert len(found) == len(said) and all(map(str.__contains__, found, said))
 
 
 def test_a_new_exercise_takes_few_lines_beside_its_text(tmp_path):
