@@ -77,7 +77,8 @@ def markdown(source):
     Text, tables, links and embedded pictures stay. Tags outside TAGS, such as <script> or a student's <pad>,
     are shown as text.
     """
-    html = OTHER_TAG.sub("&lt;", MarkdownWithMath(renderer=Renderer(escape=False)).render(source))
+    renderer = Renderer(escape=False, exclude_anchor_links=True)
+    html = OTHER_TAG.sub("&lt;", MarkdownWithMath(renderer=renderer).render(source))
     html = nh3.clean(
         html,
         tags=TAGS,
