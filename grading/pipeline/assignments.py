@@ -28,7 +28,7 @@ class NotGradable(CourseError):
 class Assignment:
     """An exercise: its graded cells in order, as (name, points), those of tests without "test_".
 
-    `reviews` says if it works with the embedded sentences.
+    `reviews` says if it works with the embedded sentences, and `trains` if some cells train a model.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Assignment:
     written: tuple
     notebook: Path
     reviews: bool
+    trains: bool = True
 
     @property
     def names(self):
@@ -83,7 +84,8 @@ def read_assignment(path):
             tests.append((mark["grade_id"].removeprefix("test_"), mark["points"]))
         elif mark.get("grade"):
             written.append((mark["grade_id"], mark["points"]))
-    return Assignment(path.stem, tuple(tests), tuple(written), path, "_reviews" in text)
+    trains = any(word in text for word in ("_reviews", "optim.", "train("))
+    return Assignment(path.stem, tuple(tests), tuple(written), path, "_reviews" in text, trains)
 
 
 def read_submission(path, assignment):

@@ -28,6 +28,7 @@ from grading.sandbox.limits import MEMORY
 RESTARTS = 3  # so often a cell may end the process that runs it, and the others still count
 DIFFERS = "It was wrong when it was first asked, and right later: its results should be the same each time."
 PROBE_SECONDS = 10  # for the probes of a check
+NOT_REACHED = "Its test was not reached: a cell before it was stopped."
 END = ""  # the name of the snapshot after the last cell
 
 
@@ -43,13 +44,16 @@ class Limits:
     memory: int = MEMORY
 
 
+QUICK = Limits(cell=20, cells=100, check=10)  # for an exercise that trains nothing
+
+
 def grade(
     path,
     sandbox,
     assignment=None,
     seed=None,
     data=None,
-    limits=Limits(),  # noqa: B008 (frozen)
+    limits=None,
     progress=lambda text: None,
 ):
     """Grade a notebook and return its `Result`. Raise NotGradable where it is no notebook of this course.
@@ -59,6 +63,7 @@ def grade(
     With `data`, its bytes, the path is only a name in messages. `progress` is called with what comes next.
     """
     assignment = assignment or find_assignment(path)
+    limits = limits or (Limits() if assignment.trains else QUICK)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
     outputs, lines, notes, reason = {}, {}, [], ""
     skipped, fatal, wrong = set(), {}, set()  # cells and answers that ended everything, and wrong answers
@@ -154,7 +159,7 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
 
     for name, _ in assignment.tests:
         places = [lines[place] for place in (name, END) if place in lines]
-        asked[name] = _Asked(places, limits.check, fatal.get(name))
+        asked[name] = _Asked(places, limits.check, fatal.get(name) or (None if places else NOT_REACHED))
         drawn[name] = draw(find_check(name), seed)
         asked[name].ahead(name, [case for case in drawn[name] if case.visible])
         still_there(name)

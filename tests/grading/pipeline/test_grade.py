@@ -13,11 +13,11 @@ from grading.cli import as_text
 from grading.judge.judge import examine
 from grading.judge.registry import mistakes_of
 from grading.pipeline.assignments import ROOT, assignments
-from grading.pipeline.grade import grade
+from grading.pipeline.grade import NOT_REACHED, Limits, grade
 from grading.pipeline.result import FAILED, GRADED, Result
 from grading.pipeline.returned import graded_notebook
 from grading.sandbox.calls import call
-from grading.sandbox.client import Lost, bubblewrap
+from grading.sandbox.client import Line, Lost, bubblewrap
 from tests.grading.points import MOST, WRITTEN
 from utils import attention
 
@@ -243,6 +243,38 @@ def test_an_answer_that_was_wrong_once_gains_nothing_by_ending_the_process(kille
         report = grade("mallory.ipynb", sandbox, short, 3, data)
         assert [check.points for check in report.checks] == [points, 0] and not sandbox.attempts
     assert "ended the process" in report.checks[1].message
+
+
+def test_an_endless_loop_is_waited_for_in_one_cell_and_one_case(submit, sandbox, monkeypatch):
+    asked, ask_all = [], Line.ask_all
+
+    def counted(line, order, count, seconds):
+        asked.append(order["call"])
+        return ask_all(line, order, count, seconds)
+
+    def change(notebook):
+        endless = "def masked_softmax(scores, mask):\n    while True:\n        pass\n"
+        cell(notebook, "masked_softmax").source = endless
+
+    monkeypatch.setattr(Line, "ask_all", counted)
+    report = grade(submit(change), sandbox, limits=Limits(cell=4, cells=60, check=3))
+    assert report.notes == ("cell 29 was left out: it did not finish within 4 seconds",)
+    assert missed(report).keys() == {"masked_softmax"}
+    assert missed(report)["masked_softmax"].startswith("it did not finish within 3 seconds.")
+    assert asked.count("masked_softmax") == 1
+
+
+def test_a_test_behind_a_cell_that_was_stopped_is_not_called_missing(submit, sandbox):
+    def change(notebook):
+        notebook.cells.insert(3, nbformat.v4.new_code_cell("while True:\n    pass"))
+
+    report = grade(submit(change), sandbox, limits=Limits(cell=2, cells=2, check=3))
+    assert set(missed(report).values()) == {NOT_REACHED}
+
+
+def test_only_an_exercise_that_trains_has_minutes():
+    trains = {name for name, exercise in assignments().items() if exercise.trains}
+    assert {"02_attention"} == assignments().keys() - trains
 
 
 def test_a_page_says_that_its_notebook_was_not_sandboxed():
