@@ -25,8 +25,8 @@ translator looks for each French word, and a thicker line means more attention. 
 "slow"?
 
 **2. Make it longer.** Choose the translator *initial state only*. It reads the whole sentence first and then
-writes from memory. A clause is a part of a sentence with its own verb. This review has two. Add more, one
-by one.
+writes from memory. A clause is a part of a sentence with its own verb. This review has two, one before and
+one after *but*. Add more, one by one.
 
 **Predict.** When its memory fails, does the translator leave words out or invent things?
 

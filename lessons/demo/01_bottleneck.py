@@ -47,9 +47,9 @@ in one vector. A **decoder** writes the **target** sentence from that vector. Ta
 > the restaurant was amazing but the service was slow
 
 To write *restaurant*, the decoder must know what was amazing. To write *lent*, "slow", it must know that
-something was slow, and that this something was *le service*, a masculine noun. The ending follows the noun: a
-female cashier who is slow is *lente*. The decoder sits a **closed-book exam**. It has read the text once, the
-text has been taken away, and now it must answer from memory.
+something was slow, and that this something was *le service*, a masculine noun. The ending depends on the
+noun: a female cashier who is slow is *lente*. The decoder sits a **closed-book exam**. It has read the text
+once, the text has been taken away, and now it must answer from memory.
 """
 
 # %%
@@ -87,7 +87,8 @@ for row in [i for i, clauses in enumerate(corpus["test"].clauses) if clauses == 
 # %% [markdown]
 r"""
 Models learn from `train`, which has reviews of one to five clauses. We test them on other reviews: those in
-`test` have the same lengths, and those in `long` have six to twelve clauses. (Demo 04 uses the alignments.)
+`test` have the same lengths, and those in `long` have six to twelve clauses. (An alignment says which French
+word translates which English word; demo 04 uses them.)
 
 A network reads **tokens**, here words and punctuation marks. A recurrent network updates its **state**, a
 vector (also called hidden state), after each token. Our encoder reads in both directions and has one state
@@ -133,8 +134,8 @@ state.](../figures/contexts.svg)
 
 Attention adds one small layer, which compares states. Nothing else differs. All three trained long enough to
 translate short reviews well, twice each, with two **seeds**, the numbers from which all random draws start.
-If both seeds agree, the result is unlikely to be luck. These models come with the course, so you see exactly
-the sentences that we discuss.
+If both seeds agree, the result is less likely to be luck. These models come with the course, so you see
+exactly the sentences that we discuss.
 """
 
 # %%
@@ -219,8 +220,8 @@ for name, seeds in translations.items():
 # %% [markdown]
 r"""
 **What happened.** It writes good French, and a plausible review, but of some other restaurant. The decoder
-has learned how reviews usually go on, and it fills the gaps in its memory with that. Attention copies every
-detail.
+has learned how reviews usually go on, and it fills the gaps in its memory with that. Attention translates
+every detail.
 """
 
 # %% claim
@@ -264,9 +265,9 @@ for more in (2, 3, 4, 5):
 r"""
 ## Where does the sentence get lost?
 
-In a free translation, one mistake leads to the next. So we make the test stricter: we give the decoder the
-correct words so far and ask only for the next one. (Training does the same and calls it **teacher forcing**.)
-Then we count, for each place in the translation, how often the next word is right.
+In a free translation, one mistake leads to the next. So we separate the mistakes: before each word, we give
+the decoder the correct words so far and ask only for the next one. (Training does the same and calls it
+**teacher forcing**.) Then we count, for each place in the translation, how often the next word is right.
 
 Grammar alone makes many words easy to guess. To see how much is guessing, we give the fixed model the source
 of *another* review. What it still gets right, it gets right without reading.
@@ -310,7 +311,7 @@ r"""
 **What happened.** The beginning goes well for every model, and attention keeps that level. Without it, the
 curves fall and then stay level: from the tenth word on, *fixed* gets {right[fixed]:.0%} right and *initial*
 {right[initial]:.0%}, where guessing from the wrong source gets {right[guess]:.0%}. Much of what looks like
-translation there is a language model at work, which guesses what usually comes next.
+translation there is a **language model** at work: it guesses what usually comes next.
 """
 
 # %% claim
@@ -397,8 +398,10 @@ r"""
 **What happened.** The *ends* survive, the first words better than the last. Each direction of the encoder has
 just read one end of the sentence when its last state is taken. Training has not made the words easier to
 find: in the middle, the probe finds {held[trained]:.0%}, and always guessing the most frequent one finds
-{held[guess]:.0%}. (A linear probe sees only what lies in plain sight. The vector holds more: above,
-the decoder got {right[fixed]:.0%} right with it, but {right[guess]:.0%} with that of another review.)
+{held[guess]:.0%}. At the ends, training even hides words from this probe: it finds the last word in
+{held[last]:.0%} of the reviews, and in the untrained summary in {held[last_untrained]:.0%}. (The vector holds
+more than a linear probe finds: above, the decoder got {right[fixed]:.0%} right with this vector, and
+{right[guess]:.0%} with that of another review.)
 """
 
 # %% claim
@@ -410,6 +413,9 @@ for name in ("trained", "untrained"):
 assert abs(held["trained"][middle].mean() - held["untrained"][middle].mean()) < 0.1
 numbers["held"] = {"trained": held["trained"][middle].mean().item()}
 numbers["held"]["guess"] = held["most frequent word"][middle].mean().item()
+numbers["held"]["last"] = held["trained"][-1].item()
+numbers["held"]["last_untrained"] = held["untrained"][-1].item()
+assert held["trained"][-1] < held["untrained"][-1] - 0.2
 
 # %% [markdown]
 r"""
@@ -550,7 +556,8 @@ has just read the first ones.
 
 ## In three lines
 
-- A plain encoder-decoder squeezes every sentence into one vector of fixed size, so long sentences lose words.
+- A plain encoder-decoder squeezes every sentence into one vector of fixed size. The details of long ones get
+  lost, and the decoder invents others.
 - A wider vector moves the point where it breaks, but doesn't remove it.
 - Attention keeps all encoder states and looks back at them at every step.
 

@@ -231,7 +231,8 @@ print("combined ", [round(b, 2) for b in both.tolist()])
 
 # %% [markdown]
 r"""
-**What happened.** *suis* gets two thirds of the weight, and the context is a blend close to its state.
+**What happened.** *suis* gets two thirds of the weight, and the context is a blend in which its state counts
+most.
 
 ![The four steps. Step 1, compare: the query (1, 1) and the states (0, 2), (2, 1), (1, 0) give the scores 2,
 3, 1. Step 2, share out: a softmax gives the weights 0.24, 0.67, 0.09. Step 3, blend: the context is (1.42,
@@ -257,9 +258,10 @@ assert scores.tolist() == [2, 3, 1] and abs(weights[1].item() - 2 / 3) < 0.01
 r"""
 ## All words of all sentences at once
 
-Nothing in the four steps says that there is only one query. With all queries of a sentence as the rows of a
-matrix, the first three steps are three lines, for a whole batch of sentences. This function is the heart of
-the course.
+Nothing in the four steps says that there is only one query. In training the correct words are known, so all
+queries of a sentence can be made first. With them as the rows of a matrix, the first three steps are three
+lines, for a whole batch of sentences. The shorter ones are filled up with padding, which the mask hides. This
+function is the heart of the course.
 
 | | shape |
 | --- | --- |
@@ -301,7 +303,7 @@ print("as in the library:", all(torch.allclose(a, b, atol=1e-6) for a, b in zip(
 
 # %% [markdown]
 r"""
-The library version also raises readable errors, and it returns zeros for a row that is all padding.
+The library version also raises readable errors, and it returns zeros for a row without a real token.
 """
 
 # %% claim
@@ -356,7 +358,7 @@ Figure(
 
 # %% [markdown]
 r"""
-*A wish, drawn by hand: where we would like each French word to look.*
+*A first draft, drawn by hand: where we would like each French word to look.*
 
 **What happened.** Both look at "sat". Some rows also have a second, fainter light. The article *le* needs to
 know whether its noun is masculine, and "the" doesn't say that, so it also looks at "mat".
@@ -532,8 +534,8 @@ reacts to differences only.
 
 <details><summary>Why is the dot product divided by √d, and not by d? (First appendix.)</summary>
 
-With independent numbers of spread 1, a dot product of d of them has spread √d. Dividing by d would make the
-scores of long vectors nearly equal, and the weights flat.
+With independent numbers of spread (standard deviation) 1, a dot product of d of them has spread √d. Dividing
+by d would make the scores of long vectors nearly equal, and the weights flat.
 
 </details>
 
@@ -551,7 +553,7 @@ exactly 0.
 - The four scores differ in what they learn, and a mask removes padding.
 
 **One thing to try.** In the four steps, make the query twice as long: (2, 2). Which temperature would do the
-same? (The second appendix explains it.)
+same? (The second appendix is about temperature.)
 
 Now build it yourself in **exercise 02**. Then **demo 03** puts it into a translator. And a question to take
 along: what if the words of *one* sentence asked each other which of them matter? That is self-attention, in
@@ -672,7 +674,7 @@ there are five. Does it still?
 **What happened.** A short review survives: the right word still has the largest part of a blurred blend. A
 long one doesn't. The average over all test reviews of one clause is a BLEU of {hot[1]:.0f}, and with five
 clauses it is {hot[5]:.0f}, where the plain softmax has {hot[plain]:.0f}. The more words share the light, the
-less of it falls on the right one: a blurred spotlight is the bottleneck of demo 01 again.
+less of it falls on the right one: under a blurred spotlight, details get lost again, as in demo 01.
 """
 
 # %% claim

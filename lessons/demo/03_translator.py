@@ -460,8 +460,8 @@ one more word at each step.
 
 <details><summary>For "lent", the decoder looks at "slow" only. How does it know the ending?</summary>
 
-From its own state: it has just written *le service*. The context brings the meaning, and the state brings the
-grammar.
+From its own state: it has just written *le service*. The context brings the meaning of the adjective, and the
+state its ending.
 
 </details>
 
@@ -474,8 +474,10 @@ Its memory of the source is weak, so it falls back on what usually follows *la s
 ## In three lines
 
 - A decoder with attention thinks, looks and writes. It looks again before every word.
-- Context and state divide the work: meaning from the source, grammar from what has been written.
-- Attention helps with long sentences, rare words and changed order; which score it uses matters little here.
+- Context and state divide the work: an adjective's meaning comes from the source, its ending from the words
+  written so far.
+- Attention helps most with long sentences and rare words, and with changed order as much as with kept order.
+  Which score it uses matters little here.
 
 **One thing to try.** Write a review of your own for `SENTENCE` and guess each row of its map before you look.
 

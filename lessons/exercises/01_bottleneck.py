@@ -73,7 +73,7 @@ In code, $m_{b,i}$ is `mask[b, i]`, and positions count from 0.
 
 | | shape |
 | --- | --- |
-| in: `lengths` | (batch,), whole numbers |
+| in: `lengths` | (batch,), whole numbers from 0 to `max_len` |
 | in: `max_len` | a whole number, at least the largest length |
 | out: `mask` | (batch, max_len), bool |
 
@@ -649,7 +649,7 @@ $s_0$ is the encoder's `decoder_state`. In code, $\hat y_t$ is `ids[b, t - 1]`.
 | in: `src`, `src_lengths` | the inputs of the encoder |
 | in: `bos_id`, `eos_id` | the ids of the begin and the end token |
 | in: `max_len` | the largest number of steps, at least 1 |
-| out: `ids` | (batch, steps), whole numbers, without the begin token, with the end token |
+| out: `ids` | (batch, steps), whole numbers: all that was written, without the begin token |
 
 The sentences of a batch don't end together. Keep decoding the finished ones beside the others: **whatever
 follows a sentence's first end token doesn't matter**, because nobody reads it. Stop after the step in which

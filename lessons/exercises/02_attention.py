@@ -605,8 +605,9 @@ real:
 | out: `weights` ($\alpha$) | (batch, tgt_len, src_len) |
 
 The mask is bool, True = a real token. A (batch, tgt_len, src_len) mask has its own row for each query.
-Scores may be in the thousands, which `torch.softmax` handles. A row may have no real key at all. Then
-there's nothing to attend to: its weights are zeros, never NaN, and its gradient is zeros too.
+Scores may be in the thousands, which `torch.softmax` handles; those at padding may be thousands above the
+real ones. A row may have no real key at all. Then there's nothing to attend to: its weights are zeros,
+never NaN, and its gradient is zeros too.
 
 **By hand.** Scores $(0,\; \ln 3,\; 5)$ and mask (True, True, False). The third key is padding, so its large
 score doesn't count. $\exp(0) = 1$ and $\exp(\ln 3) = 3$ add up to 4, so the weights are

@@ -88,7 +88,7 @@ state, `hx`, and its last state have an extra axis in front, here of length 1.
 | in: `tgt_in` | (batch, tgt_len), token ids |
 | in: `decoder_state` | (batch, hidden) |
 | in: `encoder_states` | (batch, src_len, hidden) |
-| in: `src_mask` | (batch, src_len), True = a real token |
+| in: `src_mask` | (batch, src_len), True = a real token. A source may have none: zeros, as from `attend` |
 | out: `logits` | (batch, tgt_len, vocab) |
 | out: `decoder_state` | (batch, hidden), after the last position, padding or not |
 | out: `weights` | (batch, tgt_len, src_len) |
@@ -499,7 +499,8 @@ r"""
 
 Nothing raises an error, and the loss falls even if gradients pile up, only more slowly. So a falling loss
 doesn't prove that an update is right. If your two lines are equal, your `train_step` either doesn't clear
-the gradients, or clears them without `optimizer.zero_grad()`. The tests tell which.
+the gradients, or clears them without `optimizer.zero_grad()`, which is in the table above. The tests tell
+which.
 
 </details>
 """
@@ -586,8 +587,8 @@ source word, and a last one for the source's end token.
 
 `src` is (batch, src_len), and `src_lengths` is (batch,) and counts the end tokens too. In one step,
 `tgt_in` is (batch, 1). A model in training mode may use dropout, so translate in evaluation mode: call
-`model.eval()`. One sentence at a time is fine; a batch is faster, but then you have to cut each map to its
-own sentence.
+`model.eval()`, and leave it so. One sentence at a time is fine; a batch is faster, but then you have to cut
+each map to its own sentence.
 
 The course's own `models.translate(model, encoded, sentences)`, which exercise 3.5 uses, does the same. It
 returns one object with `.tokens` and `.weights` per sentence instead of a pair, and needs no `max_len`.

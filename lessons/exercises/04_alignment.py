@@ -106,7 +106,8 @@ A readable map has
 
 - one row per target token, **the first one at the top**, and one column per source token, from the left;
 - every token as a tick label beside its row or at its column;
-- a label on the x axis that contains the word "source", and one on the y axis that contains "target";
+- a label on the x axis that contains the word "source", and one on the y axis that contains "target" (large
+  letters are fine);
 - colors that run from 0 to 1 in *every* map, so that the same color always means the same weight;
 - the weights as they are: a row may sum to less than 1.
 
@@ -508,7 +509,8 @@ even look at $e^H$ words. For instance, 1.39 nats are as wide as an even look at
 | out: entropy ($H$) | (batch, tgt_len) |
 
 Leave padding out of the sum, even if it has weight. Use the weights as they are: don't normalize them
-again. A row with nothing to attend to has entropy 0. Results keep the dtype and the device of the weights.
+again. A row whose weights are all on padding, or all 0, has entropy 0. Results keep the dtype and the
+device of the weights.
 
 **By hand.** ln 2 ≈ 0.6931, and ln 4 ≈ 1.3863.
 

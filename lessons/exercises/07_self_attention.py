@@ -87,9 +87,9 @@ Words $i$ that $t$ may not look at get $\alpha_{t,i} = 0$. In code, $W_q$, $W_k$
 | out: `context` | (batch, length, value_dim) |
 | out: `weights` | (batch, length, length), one row per word that looks |
 
-Write the score, the mask and the softmax yourself: they are the scaled dot score and the masked softmax of
-exercise 02, now with words of the same sentence. A word that may look at nothing gets zeros, in `context`
-and in `weights`, never NaN.
+Write the score, the mask and the softmax yourself, without `attend`, which later exercises use: they are
+the scaled dot score and the masked softmax of exercise 02, now with words of the same sentence. A word that
+may look at nothing gets zeros, in `context` and in `weights`, never NaN.
 
 **By hand.** Three words, two numbers each: the first means "a living being", the second "a pronoun". Let
 

@@ -191,7 +191,8 @@ $$p_{b,v} = \frac{e^{z_{b,v} / \tau}}{\sum_u e^{z_{b,u} / \tau}}$$
 In code, $z$ is `logits` and $\tau$ is `temperature`. A low temperature makes likely tokens even likelier,
 and a high one evens out the probabilities. You can't divide by a temperature of **0**: take the most likely
 token. With `top_k`, only the `top_k` most likely tokens of each row may be drawn, and their probabilities
-keep their proportions. If `top_k` is `None`, or larger than the vocabulary, all tokens are allowed.
+keep their proportions (of equally likely ones, it doesn't matter which). If `top_k` is `None`, or larger
+than the vocabulary, all tokens are allowed.
 
 | | shape |
 | --- | --- |
@@ -487,7 +488,7 @@ $$\text{input}_{b,t} = \begin{cases} \text{mask\_id} & \text{if hidden} \\ \text
 | --- | --- |
 | in: `tokens` | (batch, length), ids |
 | in: `mask_id` | the id that stands for "hidden" |
-| in: `special_ids` | a list of ids that are never hidden: padding, begin, end |
+| in: `special_ids` | a list of ids that are never hidden: padding, begin, end. `tokens` holds no `mask_id` |
 | in: `share` | a probability, 0 to 1 |
 | in: `generator` | a `torch.Generator`, or `None` |
 | out: `inputs`, `targets` | (batch, length) each, ids |

@@ -451,7 +451,6 @@ from grading.checks import check
 # Compare with the course's version on random inputs; known mistakes are named.
 check("compare_systems", compare_systems, cases="visible")
 
-# Twenty sentences: A has one wrong word in each, B is perfect.
 # Twenty sentences: A has one wrong word in each, and B is perfect.
 truth = [f"the soup number {i} was not very cold" for i in range(20)]
 worse = [sentence.replace("not", "never") for sentence in truth]

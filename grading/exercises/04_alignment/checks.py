@@ -325,6 +325,7 @@ def _(rng):
     yield case("only possible links are hit", ({(2, 2), (3, 3)}, {(1, 0)}, {(1, 0), (2, 2), (3, 3)}))
     yield case("a sentence without a predicted link", sentence(0, 0, 0, 2, 1), sentence(2, 1, 1, 0, 0))
     yield case("a sentence without a sure link", (set(links(2)), set(), set()), sentence(2, 1, 1, 1, 0))
+    yield case("a sentence without any link", (set(), set(), set()), sentence(2, 1, 1, 1, 0))
     yield case("nothing is predicted", (set(), {(0, 0)}, {(0, 0)}), (set(), {(1, 1)}, {(1, 1)}))
     yield case("no link at all", (set(), set(), set()), visible=True)
 

@@ -108,6 +108,11 @@ def _spread(rng, batch, vocab):
     return rng.permuted(steps, axis=-1).astype("float32")
 
 
+def _levels(rng, batch, vocab):
+    """Spread logits, each row a hundred above the one before."""
+    return _spread(rng, batch, vocab) + 100 * np.arange(batch, dtype="float32")[:, None]
+
+
 @checks(
     "sample",
     language_models.sample,
@@ -135,10 +140,12 @@ def _(rng):
     yield case("the two likeliest of four", 2, 4, 1.5, 2, visible=True)
     yield case("temperature 0", 2, 4, 0, visible=True)
     yield case("temperature 0 and top_k", 2, 4, 0, 3)
+    yield case("temperature 0, logits close to each other", 2, 4, 0, fill=lambda *a: _spread(*a) / 50)
     yield case("a top_k beyond the vocabulary", 1, 3, 1.0, 9, visible=True)
     yield case("top_k 1", 3, 5, 2.0, 1)
     yield case("top_k and a low temperature", 3, 5, 0.5, 3)
     yield case("top_k and a high temperature", 2, 7, 2.5, 4)
+    yield case("top_k, one row far above the other", 2, 5, 1.0, 2, fill=_levels)
     yield case("as many rows as tokens", 3, 3, 0.7)
     yield case("all equally likely", 1, 5, fill=lambda rng, *shape: np.zeros(shape, "float32"))
     yield case("logits hundreds apart", 2, 3, 1.0, fill=lambda rng, *s: (_spread(rng, *s) * 300).astype("f"))
