@@ -132,10 +132,11 @@ state.](../figures/contexts.svg)
 - **attention**: the context is a new blend of *all* encoder states at every step. This is an **open-book
   exam**. How the decoder chooses the blend is the subject of demo 02; for now it stays a closed box.
 
-Attention adds one small layer, which compares states. Nothing else differs. All three trained long enough to
-translate short reviews well, twice each, with two **seeds**, the numbers from which all random draws start.
-If both seeds agree, the result is less likely to be luck. These models come with the course, so you see
-exactly the sentences that we discuss.
+The picture draws one direction of the encoder. The other one reads from right to left, and its last state, at
+the first word, is part of the summary too. Attention adds one small layer, which compares states. Nothing
+else differs. All three trained long enough to translate short reviews well, twice each, with two **seeds**,
+the numbers from which all random draws start. If both seeds agree, the result is less likely to be luck.
+These models come with the course, so you see exactly the sentences that we discuss.
 """
 
 # %%
