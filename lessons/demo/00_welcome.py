@@ -16,7 +16,7 @@ playground()
 
 # %% [markdown]
 r"""
-*If you see only a picture, choose File, then Trust Notebook, or run the cell.*
+*If you see only a picture in a notebook, choose File, then Trust Notebook, or run the cell.*
 
 ## Three things to try
 
@@ -54,9 +54,9 @@ decides which part of the source reaches the next word. Demo 02 shows how it is 
 
 | if you want to | go to |
 | --- | --- |
-| understand why attention was invented | **demo 01**, the bottleneck |
-| compute it by hand | **demo 02**, the spotlight |
-| see how today's language models came out of it | **demos 07 and 08** |
+| understand why attention was invented | [demo 01](01_bottleneck.ipynb), the bottleneck |
+| compute it by hand | [demo 02](02_attention.ipynb), the spotlight |
+| see where language models come from | demos [07](07_self_attention.ipynb) and [08](08_gpt_and_bert.ipynb) |
 | program it yourself | the exercises, one beside most demos |
 
 Before most results you find a question, **Predict**. Answer it first, then open the output. You will remember

@@ -159,7 +159,7 @@ def test_step_shows_its_row_and_the_coverage_so_far(offline):
         row, far = WEIGHTS[i], coverage(WEIGHTS[None, : i + 1])[0]
         reading = shown.locator(".reading span").all_text_contents()
         assert reading[0] == f"{token} · step {i + 1} of 7"
-        for text, what, numbers in ((reading[1], "now", row), (reading[2], "so far", far)):
+        for text, what, numbers in ((reading[1], "attention", row), (reading[2], "attention so far", far)):
             best = numbers.argsort(descending=True)[:3].tolist()
             assert text == f"{what}: " + ", ".join(
                 f"{SRC[j]} {numbers[j]:.2f}" for j in best if numbers[j] >= 0.005
@@ -275,7 +275,8 @@ def test_keyboard_alone_is_enough(offline):
     key("ArrowDown")
     offline.wait_for_timeout(400)
     best = WEIGHTS[1].argmax()
-    assert f"trained, avons · step 2 of 7, now: {SRC[best]} {WEIGHTS[1, best]:.2f}" in spoken.text_content()
+    attention = f"attention: {SRC[best]} {WEIGHTS[1, best]:.2f}"
+    assert f"trained, avons · step 2 of 7, {attention}" in spoken.text_content()
     key("Tab")
     key("Home")
     assert focused("at.getAttribute('aria-valuetext')") == "0"

@@ -1,7 +1,7 @@
 // What `explore` and `playground` show: one custom element. Its panels show either maps that were computed before,
 // or models of engine.js, which translate what the reader types. No network, no library.
 
-const [MAX_PANELS, MAX_WORDS, PACE] = [3, 80, 900];
+const [MAX_PANELS, MAX_WORDS, PACE, COPY] = [3, 80, 900, "Copy a link to this"];
 const el = (name, attributes = {}, ...children) => {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -17,10 +17,11 @@ const draw = (name, attributes, ...children) => {
   node.append(...children);
   return node;
 };
-const HELP = `Lines are as thick as the attention weights of one step, and the map has a row for each step. "so far" adds
-  up the rows from the first to this step: the coverage. Entropy says how widely a row spreads its weight: 0 nats for
+const HELP = `Lines are as thick as the attention weights of one step, and the map has a row for each step. "attention so
+  far" adds up the rows from the first to this step: the coverage. Entropy says how widely a row spreads its weight: 0 nats for
   one word, ln(n) for n words evenly. A temperature T divides the scores by T before the softmax: below 1 the weights are
-  sharper, above 1 flatter. A dashed frame marks the words that the gold alignment links.`;
+  sharper, above 1 flatter. A dashed frame marks the words that the gold alignment links. Only sentences that
+  the page offers have gold links, not those that you type.`;
 const TOUR = [
   ["One vector for a whole sentence", `This decoder sees the same summary of the review at every step. With five clauses it
     loses the thread: see how many words come out right, and shorten the review with "− clause".`, { shown: ["fixed"], clauses: 4, step: 0 }],
@@ -28,8 +29,8 @@ const TOUR = [
     out right.`, { shown: ["fixed", "additive"], clauses: 4, step: 0 }],
   ["Follow the lines", `Each French word looks at the English words that it translates. Step through with the arrow keys. At
     "et de plus", look where the lines go.`, { shown: ["additive"], clauses: 3, step: 9 }],
-  ["Move the spotlight", `Here all weight is on one wrong word. The bars show what the decoder would write now. Press
-    Continue to let it go on, or Reset to give the spotlight back.`, { shown: ["additive"], clauses: 1, step: 3, wrong: 5 }],
+  ["Move the spotlight", `Here all weight is on one wrong word. The likeliest next words are those that the decoder would
+    write now. Press Continue to let it go on, or Reset to give the spotlight back.`, { shown: ["additive"], clauses: 1, step: 3, wrong: 5 }],
   ["A blurred look", `The temperature is 4, so the softmax is flat and every word gets a little weight. Does the translation
     survive?`, { shown: ["additive"], clauses: 1, step: 3, temperature: 4 }],
   ["Which score?", `Dot, additive, and a Transformer solve the same task with different maps. Agreement on the words doesn't
@@ -143,8 +144,8 @@ class AttentionExplorer extends HTMLElement {
       return this.layOut();
     }
     this.panels = [];
-    this.open();
-    this.translate().then(() => this.play(data.play && !matchMedia("(prefers-reduced-motion: reduce)").matches));
+    const opened = this.open(); // a shared step stays
+    this.translate().then(() => this.play(data.play && !opened && !matchMedia("(prefers-reduced-motion: reduce)").matches));
   }
 
   // ---- Controls ----
@@ -177,7 +178,7 @@ class AttentionExplorer extends HTMLElement {
     this.chips = Object.entries(this.models).map(([key, { title, about }]) =>
       this.button(title, () => this.toggle(key), { "data-key": key, title: about, "aria-pressed": "false" }));
     return [form, this.message, el("div", { class: "chips", role: "group", "aria-label": "Models, up to three" },
-      el("span", { "aria-hidden": true }, "Compare"), ...this.chips)];
+      el("span", { "aria-hidden": true }, "Compare up to three"), ...this.chips)];
   }
 
   bar() {
@@ -242,6 +243,7 @@ class AttentionExplorer extends HTMLElement {
         ...[0, 1, 2, 3].map((head) => el("option", { value: head }, `${head + 1}`))));
       heads.addEventListener("change", () => {
         this.head = heads.value;
+        if (!this.shown.includes("transformer")) this.shown = ["transformer"];
         this.translate(true);
       });
       rows.push(el("label", {}, "head of the Transformer", heads));
@@ -255,8 +257,8 @@ class AttentionExplorer extends HTMLElement {
     const save = (kind) => this.button(kind.toUpperCase(), () => this.export(kind));
     parts.push(el("div", { class: "controls" }, el("span", {}, "Save the picture as"), save("png"), save("svg"),
       el("span", {}, "and the numbers as"), save("csv"),
-      ...(this.data.share ? [this.button("Copy a link to this", () => this.share())] : [])));
-    const more = el("details", { class: "more" }, el("summary", {}, "Temperature, training, heads, and saving"), ...parts);
+      ...(this.data.share ? [this.button(COPY, (event) => this.share(event.target))] : [])));
+    const more = el("details", { class: "more" }, el("summary", {}, "Settings and saving"), ...parts);
     return el("div", {}, words, more);
   }
 
@@ -432,13 +434,17 @@ class AttentionExplorer extends HTMLElement {
     panel.pending = {}; // edited steps, by number, until the reader continues
     panel.tgt = steps.map(({ token }) => (token === EOS ? "(end)" : panel.model.tgt[token]));
     panel.maps = null;
-    const row = ({ heads, weights }) => (heads && this.head !== "" ? heads[this.head] : weights);
-    panel.weights = steps[0].weights ? steps.map((step) => [...row(step)]) : null;
+    panel.weights = steps[0].weights ? steps.map((step) => this.own(step)) : null;
     const written = panel.tgt.filter((token) => token !== "(end)");
     panel.links = [];
     if (!panel.gold) return;
     panel.right = [inOrder(written, panel.gold.reference), panel.gold.reference.length];
     panel.links = panel.gold.links.filter(([, t]) => written[t] === panel.gold.reference[t]);
+  }
+
+  // The weights that a model computed at a step: of the chosen head, if there is one.
+  own({ heads, weights }) {
+    return [...(heads && this.head !== "" ? heads[this.head] : weights)];
   }
 
   fixedPanel({ name, src, tgt, maps, links }) {
@@ -538,7 +544,7 @@ class AttentionExplorer extends HTMLElement {
     return [panel.next, panel.changed, el("div", { class: "presets", role: "group", "aria-label": "Move the spotlight" },
       el("span", {}, "Drag the bars, or set them:"), preset("even", () => panel.src.map(() => 1 / panel.src.length)), panel.only,
       preset("shuffled", () => {
-        const row = [...panel.weights[this.at(panel)]];
+        const row = this.own(panel.decoded[this.at(panel)]);
         for (let i = row.length - 1; i > 0; i--) {
           const j = Math.floor(Math.random() * (i + 1));
           [row[i], row[j]] = [row[j], row[i]];
@@ -656,7 +662,7 @@ class AttentionExplorer extends HTMLElement {
     panel.frame.style.setProperty("--row", seen);
     this.connect(panel);
     if (seen === at) this.follow(panel, at, top);
-    return this.describe(panel, [heading, ["now:", best(row, src)], ["so far:", best(far, src)],
+    return this.describe(panel, [heading, ["attention:", best(row, src)], ["attention so far:", best(far, src)],
       ["entropy:", `${entropy(row).toFixed(2)} of at most ${Math.log(src.length).toFixed(2)} nats`]]);
   }
 
@@ -889,10 +895,14 @@ class AttentionExplorer extends HTMLElement {
     return true;
   }
 
-  share() {
+  share(button) {
     history.replaceState(null, "", `#${this.state()}`);
-    const done = () => (this.status.textContent = this.message.textContent = "The address of this page now holds what you see.");
-    navigator.clipboard?.writeText(location.href).then(done, done) ?? done();
+    const done = (text) => {
+      this.status.textContent = button.textContent = text;
+      setTimeout(() => (button.textContent = COPY), 4000);
+    };
+    const failed = () => done("Copy the address of this page: it holds what you see");
+    navigator.clipboard?.writeText(location.href).then(() => done("Link copied"), failed) ?? failed();
   }
 
   // The current view as an SVG, with a caption.
