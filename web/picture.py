@@ -1,9 +1,10 @@
-"""Draw the picture of README, and the card that messengers show beside a link to the web edition.
+"""Draw the pictures of README, and the card that messengers show beside a link to the web edition.
 
-    .venv/bin/python web/picture.py
+    make grade && .venv/bin/python web/picture.py [CLASS]
 
-takes screenshots of the real page with Chromium. web/_static/playground.webp shows the playground step by
-step, then with another spotlight, and web/_static/card.png its beginning under the title of the course.
+takes screenshots of the real pages with Chromium. In web/_static, playground.webp shows the playground step
+by step, then with another spotlight, and card.png its beginning under the title of the course. feedback.webp
+and report.webp show pages of a graded CLASS, by default the one of `make grade`.
 """
 
 import io
@@ -52,8 +53,29 @@ def card(path, browser):
     return Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(128)
 
 
+def graded(folder, browser):
+    """Save the beginning of a feedback page, and the class report from its first matrix on."""
+    for name, place, size, start in (
+        (
+            "feedback",
+            "feedback/emre/02_attention/02_attention.html",
+            (740, 850),
+            "Exercise 02 · Build the spotlight",
+        ),
+        ("report", "graded/02_attention.html", (760, 530), "Students"),
+    ):
+        file = FILE.with_name(f"{name}.webp")
+        page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
+        page.goto((folder / place).as_uri())
+        top = page.get_by_role("heading", name=start, exact=True).bounding_box()["y"] - MARGIN
+        clip = {"x": 0, "y": max(0, top), "width": size[0], "height": size[1]}
+        shot = Image.open(io.BytesIO(page.screenshot(clip=clip, full_page=True)))
+        shot.convert("RGB").save(file, quality=80, method=6)
+        yield file
+
+
 def main():
-    """Write both pictures and print their sizes."""
+    """Write all pictures and print their sizes."""
     from make_notebooks import chromium
     from utils.explorer import playground
 
@@ -69,10 +91,11 @@ def main():
         )
         pictures, durations = zip(*frames(page), strict=True)
         shot = card(path, browser)
+        others = list(graded(Path(*sys.argv[1:2] or [ROOT / "build" / "class"]).resolve(), browser))
     options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0}
     pictures[0].save(FILE, quality=70, method=6, **options)
     shot.save(CARD, optimize=True)
-    for file in (FILE, CARD):
+    for file in (FILE, CARD, *others):
         print(f"{file.relative_to(ROOT)}  {file.stat().st_size:,} bytes")
 
 
