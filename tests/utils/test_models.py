@@ -22,7 +22,6 @@ from utils.training import sequence_loss, validation_loss
 from utils.transformer import Transformer
 
 KINDS = pytest.mark.parametrize("kind", [*RECURRENT, "transformer"])
-ATTENDING = [kind for kind in RECURRENT if kind not in ("initial", "fixed")]
 
 
 @pytest.fixture(scope="module")
