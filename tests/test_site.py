@@ -17,6 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
+from grading.pipeline.lessons import MISTAKES, SECTIONS, Section
 from web.build import ROOT, drawn, relinked
 from web.charts import CHARTS
 
@@ -162,6 +163,13 @@ def test_no_link_inside_the_site_is_broken(site, pages):
                 broken.append(f"{name}: {link}, which has no such anchor")
     assert inside > 1000
     assert broken == []
+
+
+def test_feedback_leads_to_sections_that_the_site_has(pages):
+    places = {*SECTIONS.values(), *(place for *_, place in MISTAKES)}
+    targets = [Section(*place).page.partition("#") for place in sorted(places)]
+    assert len(targets) > 15
+    assert [place for place in targets if place[2] not in pages[place[0]].ids] == []
 
 
 def test_a_link_to_a_missing_file_is_an_error():
