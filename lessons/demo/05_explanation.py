@@ -172,9 +172,9 @@ for name, suspect in suspects.items():
 # %% [markdown]
 r"""
 **What happened.** You notice the first two. But BLEU doesn't say where to search, and the map does: dull
-means that the context doesn't matter, and repeating rows mean that the query has no memory. The missing mask
-costs only {lost:.1f} points although {padding:.0%} of the light falls on padding. A translation that depends
-on which reviews share its batch is a bug all the same, and the map is what shows it.
+hints that the context may not reach the output, and repeating rows hint that the query has no memory. The
+missing mask costs only {lost:.1f} points although {padding:.0%} of the light falls on padding. A translation
+that depends on which reviews share its batch is a bug all the same, and the map is what shows it.
 """
 
 # %% claim
@@ -270,7 +270,7 @@ for (name, seed), (row, word) in rows_of_tired.items():
 
 # %% [markdown]
 r"""
-**What happened.** At "tired", as before. The look is the same, and the word is another. A map says which
+**What happened.** At "tired", as before. It looks at the same word and writes another one. A map says which
 source word was read, and nothing about what the decoder made of it. You find a bias by *sorting* what is
 written, here by gender, and somebody has to think of that.
 """
@@ -468,9 +468,9 @@ show({"the same word": shared})
 # %% [markdown]
 r"""
 **What happened.** For {same:.0%}. Adjectives always agree, and negations in about two of three cases. Where
-two models write the same word and look at different ones, neither look was *necessary* for that word. This is
-also a yardstick: a difference between two maps means little unless it is larger than the one between two
-seeds.
+two models write the same word and look at different ones, no look at one particular word was *necessary* for
+it (each model may still need its own). This is also a yardstick: a difference between two maps means little
+unless it is larger than the one between two seeds.
 """
 
 # %% claim
@@ -583,7 +583,7 @@ r"""
 
 | sentence about a map | what it takes |
 | --- | --- |
-| "the context for this word came mostly from that one" | nothing more: this is what a weight says |
+| "the context for this word came mostly from the state at that one" | nothing more: this is what a weight says |
 | "this word translates that one" | gold links, or people who mark them |
 | "without that word, it would have written something else" | erase it, and compare with baselines |
 | "it wrote this because it looked there" | all four tests, for this word |
@@ -601,14 +601,15 @@ about as it was before training.
 
 </details>
 
-<details><summary>A translator writes the masculine for women. Can you see it in its attention map?</summary>
+<details><summary>A translator writes masculine adjectives for feminine nouns. Can you see it in its attention
+map?</summary>
 
 No. It may look at the right word and write the wrong form. You find a bias by sorting what is written, here
 by gender.
 
 </details>
 
-<details><summary>"The largest weight is the largest effect for most words." What is missing?</summary>
+<details><summary>"The largest weight has the largest effect for most words." What is missing?</summary>
 
 A baseline. Other choices of a word, which know nothing of the model, may do as well.
 

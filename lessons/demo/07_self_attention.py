@@ -307,8 +307,8 @@ for seed in SEEDS:
 # %% [markdown]
 r"""
 In the first look "it" has no preference for the *right* noun, which is the brighter one in half of the
-sentences: it cannot know yet which one it will need. In the second, nearly all that falls on a noun falls on
-the right one.
+sentences: it cannot know yet which one it will need. In the second, the right noun gets nearly all of the
+weight that nouns get on average, although it is not the brighter one in every sentence.
 
 ### Why two looks?
 
@@ -341,9 +341,10 @@ r"""
 ## Positions: who did what to whom
 
 A recurrent network reads word by word, so it knows the order. Attention compares every word with every other,
-and a score depends on the two vectors alone. (The output also shows the readers without positions.)
+and a score depends on the two vectors alone.
 
 **Predict.** Shuffle the words of a sentence that goes through `self_attention`. What happens to the contexts?
+And which of the two kinds of sentence does a reader without positions lose?
 """
 
 # %%
@@ -465,8 +466,8 @@ r"""
 
 **What happened.** With one head about half: it looks at all four evenly, and from the sum of four vectors it
 is hard to tell which letter stood where. With more heads the maps differ: the heads divide the places among
-them, though not always neatly. Far more letters are right. Nothing tells a head what to look for; the task
-does.
+them, though not always neatly: two may look at the same letters. Far more letters are right. Nothing tells a
+head what to look for; the task does.
 """
 
 # %% claim

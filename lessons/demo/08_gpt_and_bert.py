@@ -13,7 +13,7 @@ words. Masked: one stack, every word sees every word.](../figures/three_models.s
 
 You will
 
-- **read** a Transformer block, 20 lines of code, and turn it into all three models with a mask,
+- **read** a Transformer block, 20 lines of code, and turn it into a GPT and a BERT with a mask,
 - **train** a small GPT that writes restaurant reviews and a small BERT that fills in blanks,
 - **explain** what pretraining, prompts and scale add, and what is still the attention of demo 02.
 
@@ -156,7 +156,7 @@ class LanguageModel(nn.Module):
 
 # %% [markdown]
 r"""
-## Train all three at once
+## Train two GPTs and a BERT
 
 The text is the small world of this course: 20,000 restaurant reviews.
 
@@ -316,7 +316,7 @@ r"""
 *Fluency (known triples) and variety (words used) of 100 reviews at each temperature.*
 
 Up to a temperature of 1, variety rises and costs little fluency. Beyond 1, fluency falls and variety gains
-little. In between, the choice is yours. And the model doesn't recite: most reviews at temperature 1 are new.
+little. Around 1, the choice is yours. And the model doesn't recite: most reviews at temperature 1 are new.
 With a **prompt**, we decide how a review begins:
 """
 
@@ -666,8 +666,8 @@ Behind a causal mask, nothing that comes later reaches back, so they never chang
 
 ## In four lines
 
-- One block, and a residual stream that it only adds to. A mask and a target turn it into an encoder-decoder,
-  a GPT or a BERT.
+- One block, and a residual stream that it only adds to. A mask and a target turn it into a GPT or a BERT; for
+  an encoder-decoder, a look at the source comes on top.
 - GPT predicts the next word, so it can write; temperature and top-k decide how boldly. BERT sees both sides,
   so it gets more out of a text that is already there.
 - Pretraining on plain text makes few labels go far. With a prompt, the text itself becomes the task.

@@ -50,11 +50,13 @@ captions, debates, record = (
 
 # %% [markdown]
 r"""
-## It translates chess, and nearly ducks
+## It knows chess, but not ducks
 
 Two translators from German to English learned from the captions, one with additive attention and one that has
 only its initial state, each for a quarter of an hour or so. Here are three sentences that are in no corpus.
-If you don't read German: word by word, the first one is "a child with a red hat feeds at the lake the ducks".
+If you don't read German: a child with a red hat feeds the ducks at the lake (*am see die enten*), two old men
+play chess in the park (*im park schach*), and a woman in a yellow jacket (*eine gelbe jacke*) waits for the
+bus.
 
 **Predict.** What will the translator without attention do with the ducks, the chess and the yellow jacket?
 """
@@ -217,9 +219,9 @@ r"""
 **What happened.** Captions have a **long tail**: {german[words]:,d} German words, and more than half of them
 occur only once. Still, only {german[unknown]:.0%} of the words in the test are unknown: there are many rare
 words, but each of them is rare. *Enten* is one, in {seen:d} of 29,000 captions: too few to learn that it
-means ducks, and enough that it has to do with water. English has about half as many words. One reason is that
-German writes compounds as one word, another that it has more endings. And captions are short: hardly any has
-30 words.
+means ducks, but probably enough to learn that it has to do with water. English has about half as many words.
+One reason is that German writes compounds as one word, another that it has more endings. And captions are
+short: hardly any has 30 words.
 
 A word outside the vocabulary is lost, and our two translators know whole words only. A way out is to build
 words from **subwords**: pieces that are learned from the training text by joining, again and again, the two
