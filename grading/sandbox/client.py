@@ -26,7 +26,7 @@ from grading.pipeline.assignments import readable
 from grading.sandbox.limits import MEMORY, PICTURE, PICTURES, TEXT, USERS
 from grading.sandbox.namespaces import BEFORE
 from grading.sandbox.protocol import LARGEST, WireError, decode, frame
-from grading.sandbox.seccomp import SYSTEMS
+from grading.sandbox.seccomp import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parents[2]
 INSIDE = ("calls", "cases", "limits", "linux", "namespaces", "protocol", "seccomp", "server", "__init__")
@@ -48,7 +48,7 @@ class SandboxError(CourseError):
 def bubblewrap():
     """The command that starts a sandbox, or None where this system has none that works."""
     program = shutil.which("bwrap") if sys.platform == "linux" else None
-    if not program or platform.machine() not in SYSTEMS:
+    if not program or platform.machine() not in ARCHITECTURES:
         return None
     trial = [program, *_view(), "--", sys.executable, "-c", "pass"]
     for wait in (0, 0.5, 2):  # the system may be short of processes for a moment
@@ -154,7 +154,8 @@ class Sandbox:
         if require and not self.program:
             raise SandboxError(
                 "bubblewrap is needed to grade safely, and this system has none that works: install it "
-                "(Debian and Ubuntu: apt install bubblewrap), or grade without --require-sandbox"
+                "(Debian and Ubuntu: apt install bubblewrap) on a machine whose processor is one of "
+                f"{', '.join(ARCHITECTURES)}, or grade without --require-sandbox"
             )
         self.sandboxed, self.reviews, self.shared = bool(self.program), reviews, shared
         self.user = self.claim = None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from grading.sandbox.limits import SCRATCH
 from grading.sandbox.linux import SET_DUMPABLE, libc, must, prctl
-from grading.sandbox.seccomp import SYSTEMS, refuse_system_calls
+from grading.sandbox.seccomp import CAPSET, number_here, refuse_system_calls
 
 _NEWNS, _NEWUTS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     *(0x20000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000),
@@ -67,6 +67,6 @@ def hide_and_drop(user):
         os.setresgid(user, user, user)
         os.setresuid(user, user, user)
     header = struct.pack("=Ii", 0x20080522, 0)
-    must(c.syscall(SYSTEMS[os.uname().machine].capset, header, struct.pack("=6I", *[0] * 6)), "capset")
+    must(c.syscall(number_here(CAPSET), header, struct.pack("=6I", *[0] * 6)), "capset")
     prctl(SET_DUMPABLE, 0)
     refuse_system_calls()

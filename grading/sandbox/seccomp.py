@@ -4,7 +4,6 @@ import ctypes
 import errno
 import os
 import struct
-from dataclasses import dataclass
 
 from grading.sandbox.linux import SET_NO_NEW_PRIVS, SET_SECCOMP, libc, must
 
@@ -13,54 +12,56 @@ ANY_NEW = 0x7E020080  # the flags of clone that make a namespace
 LOCKS = (5, 6, 7, 36, 37, 38, 1024, 1025, 1026)
 
 
-@dataclass(frozen=True)
-class System:
-    """The numbers of the system calls that are named here, on one architecture."""
-
-    architecture: int
-    capset: int
-    clone: int
-    fcntl: int
-    idle: tuple
-    refused: tuple
-
-
-# io_uring_setup to io_uring_register, open_tree to fspick, pidfd_getfd, mount_setattr, memfd_secret
-_REFUSED_EVERYWHERE = (*range(425, 434), 438, 442, 447)
-SYSTEMS = {
-    "x86_64": System(
-        architecture=0xC000003E,
-        capset=126,
-        clone=56,
-        fcntl=72,
-        idle=(73, 203),  # flock, sched_setaffinity
-        refused=(
-            *(272, 308, 165, 166, 155, 161),  # unshare, setns, mount, umount2, pivot_root, chroot
-            *(101, 310, 311, 312),  # ptrace, process_vm_readv, process_vm_writev, kcmp
-            *(319, 29, 68, 64, 240),  # memfd_create, shmget, msgget, semget, mq_open
-            *(248, 249, 250),  # add_key, request_key, keyctl
-            *(253, 294, 254, 300),  # inotify_init, inotify_init1, inotify_add_watch, fanotify_init
-            *(321, 298, 323, 303, 304),  # bpf, perf_event_open, userfaultfd, name_to_ and open_by_handle_at
-            *_REFUSED_EVERYWHERE,
-        ),
-    ),
-    "aarch64": System(
-        architecture=0xC00000B7,
-        capset=91,
-        clone=220,
-        fcntl=25,
-        idle=(32, 122),
-        refused=(
-            *(97, 268, 40, 39, 41, 51),
-            *(117, 270, 271, 272),
-            *(279, 194, 186, 190, 180),
-            *(217, 218, 219),
-            *(26, 27, 262),
-            *(280, 241, 282, 264, 265),
-            *_REFUSED_EVERYWHERE,
-        ),
-    ),
+ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # as the kernel numbers them
+# The numbers of system calls on these architectures, in this order; None where there is no such call.
+CAPSET, CLONE, CLONE3, FCNTL = (126, 91), (56, 220), (435, 435), (72, 25)
+IDLE = {"flock": (73, 32), "sched_setaffinity": (203, 122)}
+REFUSED = {
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "kcmp": (312, 272),
+    "memfd_create": (319, 279),
+    "shmget": (29, 194),
+    "msgget": (68, 186),
+    "semget": (64, 190),
+    "mq_open": (240, 180),
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "inotify_add_watch": (254, 27),
+    "fanotify_init": (300, 262),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "userfaultfd": (323, 282),
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "pidfd_getfd": (438, 438),
+    "mount_setattr": (442, 442),
+    "memfd_secret": (447, 447),
 }
+
+
+def number_here(numbers):
+    """Return the number that a system call has on this machine's architecture."""
+    return numbers[list(ARCHITECTURES).index(os.uname().machine)]
 
 
 def refuse_system_calls():
@@ -71,30 +72,28 @@ def refuse_system_calls():
     and often broken. Locking a file and moving to another processor succeed and do nothing: both would reach
     a neighbor.
     """
-    system = SYSTEMS[os.uname().machine]
     load, equal, any_bit, greater, give = 0x20, 0x15, 0x45, 0x35, 0x06
     allow, done, refuse, unknown = (0x7FFF0000, *(0x00050000 | n for n in (0, errno.EPERM, errno.ENOSYS)))
     # Each row: code, lines to skip if it holds, lines to skip if not, and a number.
     program = [
         (load, 0, 0, 4),  # the architecture: another one numbers its calls otherwise
-        (equal, 1, 0, system.architecture),
+        (equal, 1, 0, ARCHITECTURES[os.uname().machine]),
         (give, 0, 0, refuse),
         (load, 0, 0, 0),  # the number of the call
         (greater, 0, 1, 0x40000000),  # x32 has other numbers too
         (give, 0, 0, refuse),
-        (equal, 0, 1, 435),  # clone3 hides its flags: the C library falls back on clone
+        (equal, 0, 1, number_here(CLONE3)),  # clone3 hides its flags: the C library falls back on clone
         (give, 0, 0, unknown),
     ]
-    for number in system.refused:
-        program += [(equal, 0, 1, number), (give, 0, 0, refuse)]
-    for number in system.idle:
-        program += [(equal, 0, 1, number), (give, 0, 0, done)]
-    program += [(equal, 0, 2 + 2 * len(LOCKS), system.fcntl), (load, 0, 0, 24)]  # its command
+    for answer, calls in ((refuse, REFUSED), (done, IDLE)):
+        for number in filter(None, map(number_here, calls.values())):
+            program += [(equal, 0, 1, number), (give, 0, 0, answer)]
+    program += [(equal, 0, 2 + 2 * len(LOCKS), number_here(FCNTL)), (load, 0, 0, 24)]  # its command
     for command in LOCKS:
         program += [(equal, 0, 1, command), (give, 0, 0, done)]
     program += [
         (give, 0, 0, allow),
-        (equal, 0, 3, system.clone),
+        (equal, 0, 3, number_here(CLONE)),
         (load, 0, 0, 16),  # its flags
         (any_bit, 0, 1, ANY_NEW),
         (give, 0, 0, refuse),

@@ -12,6 +12,7 @@ from grading import check_notebook
 from grading.cli import as_text
 from grading.judge.judge import examine
 from grading.judge.registry import mistakes_of
+from grading.pipeline import feedback
 from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.grade import NOT_REACHED, Limits, grade
 from grading.pipeline.result import FAILED, GRADED, Result
@@ -284,3 +285,18 @@ def test_a_page_says_that_its_notebook_was_not_sandboxed():
         for sandboxed in (True, False)
     ]
     assert ["**Not sandboxed.**" in str(page) for page in pages] == [False, True]
+
+
+def test_however_much_a_notebook_prints_its_page_is_small(submit, sandbox):
+    def change(notebook):
+        loud = "for _ in range(200):\n    print('<&>' * 100_000)"
+        notebook.cells[2:2] = [nbformat.v4.new_code_cell(loud) for _ in range(15)]
+        answer = f"def dot_score(query, keys):\n    {loud.replace('    ', '        ')}"
+        cell(notebook, "dot_score").source = f"{answer}\n{loud}"
+
+    exercise = assignments()["02_attention"]
+    report = grade(submit(change), sandbox, exercise)
+    assert missed(report).keys() == {"dot_score"}
+    pages = feedback.page(report, exercise), json.dumps(report.as_json(cells=True))
+    assert max(map(len, pages)) < 1_000_000
+    assert "... (the rest" in pages[1]
