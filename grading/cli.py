@@ -181,12 +181,8 @@ def start_work(options):
 
 def check_notebooks(options):
     """Grade notebooks of yours, and print their points and what is wrong."""
-    import torch
-
-    from grading.pipeline.grade import grade
     from grading.sandbox.client import Sandbox
 
-    torch.set_num_threads(1)  # the matrices are small: more threads wait for each other on a busy machine
     paths = [path for what in options.what for path in _notebooks(what)]
     reports, not_gradable = {}, {}
     for path in paths:
@@ -197,6 +193,11 @@ def check_notebooks(options):
                 raise
             not_gradable[path] = error
     with Sandbox(options.require_sandbox, any(one.reviews for one in reports.values())) as sandbox:
+        with loading():  # while the sandbox starts
+            import torch
+
+            from grading.pipeline.grade import grade
+        torch.set_num_threads(1)  # the matrices are small: more threads wait for each other on a busy machine
         if not sandbox.sandboxed:
             print(NOT_SANDBOXED, file=sys.stderr)
         for path, assignment in reports.items():

@@ -145,6 +145,7 @@ class Sandbox:
     `sandboxed` says if bubblewrap holds it; with `require`, a system without it is a SandboxError. Without
     `reviews` it starts sooner, and loads the embedded sentences only when a notebook asks for them. Where
     `shared` names the socket at which another process shares its fork server, this one is a fork of that.
+    It starts without waiting; the first submission waits until it is ready.
     """
 
     def __init__(self, require=False, reviews=True, shared=None):
@@ -159,10 +160,11 @@ class Sandbox:
             )
         self.sandboxed, self.reviews, self.shared = bool(self.program), reviews, shared
         self.user = self.claim = None
-        self.server = self.control = self.errors = None
+        self.server = self.control = self.errors = self.loaded = None
 
     def __enter__(self):
-        self._start()
+        if not (self.shared and self._join()):
+            self._launch()
         return self
 
     def __exit__(self, *error):
@@ -215,6 +217,7 @@ class Sandbox:
         return ready == b"r"
 
     def _launch(self):
+        self.loaded = None  # until it is ready
         self.control, theirs = socket.socketpair()
         worker = [sys.executable, "-P", "-m", "grading.sandbox.server", str(theirs.fileno())]
         worker += ["--reviews"] * self.reviews
@@ -295,6 +298,8 @@ class Sandbox:
         """The lines to a new submission: to its cells, and to each snapshot to come."""
         if self.server is None:
             self._start()
+        elif self.loaded is None:
+            self._wait_until_ready()
         ours, theirs = zip(*(socket.socketpair() for _ in range(2 + SNAPSHOTS)), strict=True)
         watch = Watch(self.server.pid, self.loaded, memory, ours[0])
         lines = [Line(sock, watch) for sock in ours[1:]]
