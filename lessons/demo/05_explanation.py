@@ -583,7 +583,7 @@ r"""
 
 | sentence about a map | what it takes |
 | --- | --- |
-| "the context for this word came mostly from the state at that one" | nothing more: this is what a weight says |
+| "the context for this word came mostly from the state at that one" | nothing more: a weight says this |
 | "this word translates that one" | gold links, or people who mark them |
 | "without that word, it would have written something else" | erase it, and compare with baselines |
 | "it wrote this because it looked there" | all four tests, for this word |
