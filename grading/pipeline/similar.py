@@ -41,7 +41,7 @@ class Pair:
 
 
 def pairs(results, released):
-    """Return the `Pair`s among the graded results, those with the strongest evidence first.
+    """Return each `Pair` of graded results that are alike, those with the strongest evidence first.
 
     `released` has the grams that everybody was given, by the name of the cell, see `given`. A gram or a wrong
     result counts the more, the fewer students have it: log2 of the class's size over their number.

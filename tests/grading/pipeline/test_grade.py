@@ -270,7 +270,7 @@ def test_a_test_behind_a_cell_that_was_stopped_is_not_called_missing(submit, san
         notebook.cells.insert(3, nbformat.v4.new_code_cell("while True:\n    pass"))
 
     report = grade(submit(change), sandbox, limits=Limits(cell=2, cells=2, check=3))
-    assert set(missed(report).values()) == {NOT_REACHED}
+    assert {message.splitlines()[0] for message in missed(report).values()} == {NOT_REACHED}
 
 
 def test_only_an_exercise_that_trains_has_minutes():
