@@ -2,9 +2,11 @@
 
     python -m benchmarks.quality.misconceptions [--bank FILE] [--seeds 3] [--show]
 
-A bank is a list of answers, each with the name of the function, labels and a source. Without `--bank`, two
-are measured: the grader's own, with the right variants of its tests, and `wrong_answers.txt` beside this
-module, whose first lines describe the format. Answers run in this process: measure only banks that you trust.
+A bank is a list of answers, each with the name of the function, labels and a source. Without `--bank`, three
+are measured: the grader's own, with the right variants of its tests, and two files beside this module:
+`wrong_answers.txt`, with which the grader was improved and whose first lines describe the format, and
+`held_out_answers.txt`, whose writer had never seen the grader. Answers run in this process: measure only
+banks that you trust.
 
 - caught: it fails with every seed; by luck: with some seeds, but not all.
 - named: it fails with every seed, and each time the message has the name of a mistake.
@@ -32,6 +34,7 @@ from grading.judge.registry import all_checks, find_check, mistakes_of, with_for
 from grading.sandbox import calls
 
 OTHERS = ROOT / "benchmarks" / "quality" / "wrong_answers.txt"
+HELD_OUT = OTHERS.with_name("held_out_answers.txt")
 RIGHT = "right"
 COLUMNS = ("entries", "distinct", "caught", "by luck", "named", "rightly", "misleading", "variants", "alarms")
 
@@ -178,9 +181,9 @@ def main():
     parser.add_argument("--function", help="measure the answers of this function alone")
     parser.add_argument("--show", action="store_true", help="print the answers that are not rightly named")
     args = parser.parse_args()
-    banks = (
-        {args.bank.name: read(args.bank)} if args.bank else {"own": [*own_bank()], OTHERS.name: read(OTHERS)}
-    )
+    banks = {path.name: read(path) for path in ([args.bank] if args.bank else [OTHERS, HELD_OUT])}
+    if not args.bank:
+        banks = {"own": [*own_bank()]} | banks
 
     def of_function(bank, function):
         entries = [entry for entry in banks[bank] if entry.name == function]
@@ -192,7 +195,9 @@ def main():
         for name in dict.fromkeys(entry.name for entry in entries)
         if args.function in (None, name) and find_check(name).reference
     ]
-    harness.run(args, of_function, jobs, table, sources=[OTHERS, *ROOT.glob("grading/exercises/*/*.py")])
+    harness.run(
+        args, of_function, jobs, table, sources=[OTHERS, HELD_OUT, *ROOT.glob("grading/exercises/*/*.py")]
+    )
 
 
 if __name__ == "__main__":
