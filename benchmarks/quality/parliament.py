@@ -39,7 +39,7 @@ from benchmarks.profiling import multiplies_bf16
 from benchmarks.speed.streaming import sentences
 from utils.data.download import cache_folder
 from utils.data.store import cached_pairs, clean_pairs
-from utils.data.wmt14 import LANGUAGES
+from utils.data.wmt14 import LANGUAGES, TRAIN
 from utils.ibm_model1 import IBMModel1
 from utils.metrics import alignment_error_interval, diagonal_links, hard_alignment
 from utils.models import Translation
@@ -73,7 +73,7 @@ def store(text):
         kept = [*clean_pairs((tuple(side.encode() for side in pair) for pair in pairs), Counter(), text)]
         if split == "train":
             count = len(kept)
-            split = f"train-{count}-seed-0"
+            split = TRAIN.format(pairs=count, seed=0)
         cached_pairs(f"wmt14/{split}", LANGUAGES, lambda _, kept=kept: kept, progress=False)
     return count
 

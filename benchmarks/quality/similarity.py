@@ -27,16 +27,14 @@ from contextlib import suppress
 from functools import cache
 from unittest import mock
 
-import nbformat
-
 from benchmarks import harness
 from benchmarks.harness import ROOT
 from benchmarks.quality import misconceptions
-from grading.judge.judge import draw
+from grading.judge.judge import probes
 from grading.judge.registry import find_check, mistakes_of, patched
-from grading.judge.shown import PROBE_SEED, PROBES, behavior
+from grading.judge.shown import behavior
 from grading.pipeline import similar
-from grading.pipeline.assignments import named
+from grading.pipeline.assignments import named, starter_sources
 from grading.pipeline.result import GRADED, CheckResult, Result
 from grading.sandbox import calls
 
@@ -90,20 +88,27 @@ def answers(name):
 
 def _results(name, answer):
     """Return what an answer does on the probes, or nothing if it does the same as the reference."""
-    this = find_check(name)
-    probes = [case for case in draw(this, PROBE_SEED) if case.visible and not case.elsewhere][:PROBES]
-    found, right = (
-        tuple(behavior(this.observe(calls.call, each, case)) for case in probes)
-        for each in (answer, this.reference)
-    )
+    cases, right = _reference(name)
+    found = _behaviors(name, answer, cases)
     return () if found == right else found
+
+
+@cache
+def _reference(name):
+    """Return the probes of a check, and what its reference does on them."""
+    this = find_check(name)
+    cases = probes(this)
+    return cases, _behaviors(name, this.reference, cases)
+
+
+def _behaviors(name, answer, cases):
+    return tuple(behavior(find_check(name).observe(calls.call, answer, case)) for case in cases)
 
 
 @cache
 def _cells(kind, name):
     exercise = find_check(name).exercise
-    cells = nbformat.read(ROOT / "exercises" / kind / exercise / f"{exercise}.ipynb", 4).cells
-    return {cell.id: cell.source for cell in cells}
+    return starter_sources(ROOT / "exercises" / kind / exercise / f"{exercise}.ipynb")
 
 
 @cache
@@ -158,7 +163,7 @@ def disguised(source, kind, rng):
 
 
 def _reorder(body, rng):
-    """Let neighbors that assign change places, if neither uses what the other one assigns."""
+    """Swap some neighboring assignments, if neither uses a name that the other one assigns."""
     for i in range(len(body) - 1):
         pair = body[i : i + 2]
         names = [[node for node in ast.walk(part) if isinstance(node, ast.Name)] for part in pair]

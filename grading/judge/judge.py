@@ -17,6 +17,8 @@ from grading.judge.shown import grids
 from grading.sandbox import calls
 from grading.sandbox.cases import Outcome
 
+PROBE_SEED, PROBES = 20, 4  # all wrong answers of a class get these cases
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -84,6 +86,11 @@ def draw(this, seed):
         title = f"{visible[0].title}, on another device"
         drawn.insert(len(visible), replace(visible[0], title=title, pulls=0, elsewhere=True))
     return drawn
+
+
+def probes(this):
+    """Return the cases with which wrong answers are compared, the same for everybody."""
+    return [case for case in draw(this, PROBE_SEED) if case.visible and not case.elsewhere][:PROBES]
 
 
 def _trusted(this, case):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grading.judge.judge import Verdict, draw, examine
+from grading.judge.judge import Verdict, draw, examine, probes
 from grading.judge.message import NOT_WRITTEN, STOPPED
 from grading.judge.registry import find_check
-from grading.judge.shown import PROBE_SEED, PROBES, behavior
+from grading.judge.shown import behavior
 from grading.pipeline.assignments import (
     ELSEWHERE,
     find_assignment,
@@ -190,9 +190,9 @@ def _probe(check, ask):
     if check.points == check.max_points or not written:
         return ()
     this, ask.left = find_check(check.name), min(ask.left, PROBE_SECONDS)
-    probes = [case for case in draw(this, PROBE_SEED) if case.visible and not case.elsewhere][:PROBES]
-    ask.known = ask._ask(check.name, probes)
-    found = [this.observe(ask, check.name, case) for case in probes]
+    cases = probes(this)
+    ask.known = ask._ask(check.name, cases)
+    found = [this.observe(ask, check.name, case) for case in cases]
     return tuple(behavior(outcome) for outcome in found if not outcome.error or outcome.error[0] != STOPPED)
 
 

@@ -56,9 +56,9 @@ def rubric(model, most):
 def models(assignment):
     """Return each written answer's question and model answer, as the solution has them."""
     path = ROOT / "exercises" / "solution" / assignment.name / f"{assignment.name}.ipynb"
-    found = {}
+    sources, found = starter_sources(path), {}
     for name, _ in assignment.written:
-        question, _, model = starter_sources(path)[name].partition(BEGIN)
+        question, _, model = sources[name].partition(BEGIN)
         found[name] = question.strip(), re.sub(r"<!--.*?-->", "", model).strip()
     return found
 

@@ -90,7 +90,7 @@ def cut(data):
 
 @contextmanager
 def in_process(cache):
-    """Let the hub's client in this process talk to a `Hub`, and keep its downloads in the folder `cache`."""
+    """Yield a `Hub` that answers the hub's client in this process; its downloads go to the folder `cache`."""
     hub = Hub()
     huggingface_hub.set_client_factory(lambda: httpx2.Client(transport=httpx2.MockTransport(hub.answer)))
     clock = SimpleNamespace(**vars(_http.time) | {"sleep": hub.waits.append})

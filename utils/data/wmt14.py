@@ -13,6 +13,7 @@ from utils.data.store import Lines, cached_pairs, clean_pairs, describe
 REPOSITORY = "wmt/wmt14"
 COMMIT = "b199e406369ec1b7634206d3ded5ba45de2fe696"
 HELD_OUT = {"valid": ("validation", 3_000), "test": ("test", 3_003)}  # newstest2013 and newstest2014
+TRAIN = "train-{pairs}-seed-{seed}"  # the name of stored training pairs
 LANGUAGES = ("de", "en")
 LOCK = Path(__file__).resolve().parents[2] / "requirements-tests.txt"
 BUFFER = 10_000  # pairs in the shuffle buffer
@@ -39,7 +40,7 @@ def load_wmt14(src="de", tgt="en", pairs=100_000, seed=0, progress=True):
         raise ValueError(f"expected 1 or more training pairs, got pairs={pairs}")
     if not isinstance(seed, int) or seed < 0:
         raise ValueError(f"expected an integer seed of 0 or more, got {seed!r}")
-    folder, left_out = _cached(f"train-{pairs}-seed-{seed}", "train", pairs, seed, progress)
+    folder, left_out = _cached(TRAIN.format(pairs=pairs, seed=seed), "train", pairs, seed, progress)
     splits = {"train": Split(*(Lines(folder / f"{language}.txt") for language in (src, tgt)))}
     for name, (split, count) in HELD_OUT.items():
         folder, _ = _cached(name, split, count, None, progress)

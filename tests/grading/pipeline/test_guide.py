@@ -125,7 +125,7 @@ def hand_in(folder):
 
 
 def grade_by_hand(term, end=""):
-    """Give answers that wait points and a comment: in turn as the page does, and as Formgrader does.
+    """Grade the answers that wait, with points and a comment, in turn as the page and Formgrader do it.
 
     Return (points, comment) by student. Nobody has the same comment as somebody else.
     """
