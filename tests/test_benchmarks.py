@@ -203,11 +203,20 @@ def test_a_demo_that_does_not_exist_is_refused(monkeypatch, capsys):
 
 def test_copies_are_listed_and_twins_are_not(recorded):
     record, text = recorded(similarity, "--seeds 2 --students 20 --exercise 02_attention")
-    (run,) = record["runs"]
+    run, held_out = record["runs"]
     both, results = run["code and results"], run["results alone"]
     assert both["verbatim listed"] >= 1 and both["false"] <= 1 < results["false"]
     assert results["verbatim listed"] == both["verbatim"] and both["pairs"] == 2 * (25 * 24 // 2 - 5)
-    assert text.splitlines()[2].split()[:4] == ["all", "2", str(both["pairs"]), str(both["false"])]
+    rows = [line.split()[:4] for line in text.splitlines() if line.startswith("all")]
+    assert rows[0] == ["all", "2", str(both["pairs"]), str(both["false"])] and len(rows) == 6
+    assert rows[3][3] == str(held_out["code and results"]["false"]) and held_out != run
+
+
+def test_held_out_classes_have_no_answer_with_which_the_limits_were_chosen():
+    for exercise in similarity.EXERCISES:
+        name = similarity.named(exercise).tests[0][0]
+        pools = [{one[2] for pool in similarity.answers(name, held)[1:] for one in pool} for held in (0, 1)]
+        assert bool(pools[0] & pools[1]) == (exercise not in similarity.TUNED) and pools[1]
 
 
 @pytest.mark.parametrize("kind", similarity.COPIES)

@@ -5,6 +5,10 @@
 A class is drawn from answers that do not copy each other: the solution, right variants of the tests,
 mistakes of the grader's bank, and `wrong_answers.txt`. Two students may make the same mistake, in different
 texts: they are twins. Only the solution, and answers of at most SHORT tokens, may come from several students.
+The limits of `course similar` were chosen with such classes of the four TUNED exercises. Held-out classes
+measure them again: those of the same exercises have only the answers of `held_out_answers.txt`, and those of
+the other exercises have them besides all others. Nothing was changed after this measurement.
+
 Then five students join, each with the notebook of another, in one of the COPIES' disguises:
 
 - renamed: other names, no comments, another layout
@@ -18,6 +22,7 @@ A copy without any mistake has no wrong results, so `course similar` can't list 
 import ast
 import inspect
 import io
+import itertools
 import random
 import re
 import textwrap
@@ -38,7 +43,8 @@ from grading.pipeline.assignments import named, starter_sources
 from grading.pipeline.result import GRADED, CheckResult, Result
 from grading.sandbox import calls
 
-EXERCISES = "01_bottleneck", "02_attention", "04_alignment", "07_self_attention"
+TUNED = "01_bottleneck", "02_attention", "04_alignment", "07_self_attention"
+EXERCISES = *TUNED, "03_translator", "08_language_models", "09_real_translation"
 COPIES = "verbatim", "renamed", "reordered", "edited", "half"
 SHORT = 30
 RULES = {
@@ -49,9 +55,31 @@ RULES = {
 
 
 @cache
-def answers(name):
+def answers(name, held_out):
     """Return independent answers as (mistake, author, source, results); right ones have no mistake."""
-    found, solution = [], _cells("solution", name)[name]
+    found = [] if held_out and find_check(name).exercise in TUNED else known_answers(name)
+    for entry in misconceptions.read(misconceptions.HELD_OUT) if held_out else ():
+        if entry.name == name:
+            mistake, did = (None, ()) if entry.right else (entry.labels[0], _results(name, entry.answer))
+            found.append((mistake, entry.source, entry.source, did))
+    stub = _cells("starter", name)[name].partition("    def forward")[0]
+    found = [
+        (
+            mistake,
+            author,
+            stub + textwrap.indent(source, "    ") if source.startswith("def forward") else source,
+            did,
+        )
+        for mistake, author, source, did in found
+        if did or mistake is None
+    ]
+    solution = _cells("solution", name)[name]
+    return solution, [one for one in found if one[0] is None], [one for one in found if one[0]]
+
+
+def known_answers(name):
+    """Return what the tests, the grader's bank and `wrong_answers.txt` hold, as `answers` does."""
+    found = []
     for answer in misconceptions.right_variants(name):
         with suppress(OSError):  # of classes that are made with another forward
             source = textwrap.dedent(inspect.getsource(answer))
@@ -67,23 +95,11 @@ def answers(name):
             source = textwrap.dedent(inspect.getsource(change)).partition("def ")[2].partition("(")[2]
             author = source = f"def {'forward' if isinstance(target, type) else name}({source}"
         found.append((known.name, author, source, _results(name, known.answer)))
-    found += [
+    return found + [
         (entry.labels[0], entry.source, entry.source, _results(name, entry.answer))
         for entry in misconceptions.read(misconceptions.OTHERS)
         if entry.name == name and not entry.right
     ]
-    stub = _cells("starter", name)[name].partition("    def forward")[0]
-    found = [
-        (
-            mistake,
-            author,
-            stub + textwrap.indent(source, "    ") if source.startswith("def forward") else source,
-            did,
-        )
-        for mistake, author, source, did in found
-        if did or mistake is None
-    ]
-    return solution, [one for one in found if one[0] is None], [one for one in found if one[0]]
 
 
 def _results(name, answer):
@@ -117,11 +133,11 @@ def _short(source):
     return sum(bool(token.string.strip()) for token in tokens) <= SHORT
 
 
-def independent(rng, names, count):
-    """Return the answers of students who work alone, as dicts of (source, results)."""
+def independent(rng, pools, count):
+    """Return the answers of students who work alone, as dicts of (source, results). `pools` has `answers`."""
     students, used = [], set()
-    kinds = {name: sorted({mistake for mistake, *_ in answers(name)[2]}) for name in names}
-    order = {name: rng.sample(kinds[name], len(kinds[name])) for name in names}
+    kinds = {name: sorted({mistake for mistake, *_ in wrong}) for name, (*_, wrong) in pools.items()}
+    order = {name: rng.sample(kinds[name], len(kinds[name])) for name in pools}
 
     def choose(pool):
         free = [one for one in pool if (one[1] not in used) or _short(one[2])]
@@ -133,8 +149,7 @@ def independent(rng, names, count):
 
     for _ in range(count):
         often, mine = rng.betavariate(1.5, 3), {}  # how often a student is wrong
-        for name in names:
-            solution, right, wrong = answers(name)
+        for name, (solution, right, wrong) in pools.items():
             at = min(int(rng.expovariate(1 / 5)), len(order[name]) - 1)  # some mistakes are more common
             pool = [one for one in wrong if one[0] == order[name][at]] if rng.random() < often else right
             mine[name] = (choose(pool) if pool is not right or rng.random() < 0.4 else None) or (solution, ())
@@ -190,13 +205,14 @@ def result_of(number, student):
     return Result(GRADED, student=str(number), checks=tuple(checks), cells=tuple(cells))
 
 
-def measure(exercise, students, seeds):
+def measure(exercise, held_out, students, seeds):
     """Return counts for each rule, over one class for each seed."""
     names = [name for name, _ in named(exercise).tests if find_check(name).reference]
+    pools = {name: answers(name, held_out) for name in names}
     given, counts = similar.given(exercise), {rule: Counter() for rule in RULES}
     for seed in range(seeds):
         rng = random.Random(f"{exercise} {seed}")
-        group = independent(rng, names, students)
+        group = independent(rng, pools, students)
         sources = rng.sample(range(students), len(COPIES))
         group += [copied(rng, group[source], kind) for source, kind in zip(sources, COPIES, strict=True)]
         true = {(str(source), str(students + i)) for i, source in enumerate(sources)}
@@ -215,22 +231,23 @@ def measure(exercise, students, seeds):
 
 
 def table(record):
-    """Return a table with a row for each rule and exercise."""
+    """Return tables for tuned and held-out classes, with a row for each rule and exercise."""
     columns = ["classes", "pairs", "false", "copies", "listed", "precision", "recall", *COPIES]
     lines = []
-    for rule in RULES:
-        lines += ["", f"{rule:<20}" + "".join(f"{column:>11}" for column in columns)]
-        total = Counter()
-        for run in [*record["runs"], {"exercise": "all"}]:
+    for held_out, rule in itertools.product((False, True), RULES):
+        runs = [run for run in record["runs"] if run["held_out"] == held_out]
+        title, total = f"{'held out' if held_out else 'tuned'}: {rule}", Counter()
+        lines += ["", f"{title:<28}" + "".join(f"{column:>10}" for column in columns)]
+        for run in [*runs, {"exercise": "all"}]:
             count = Counter(run.get(rule, total))
             total += Counter(run.get(rule))
             copies, listed = sum(count[k] for k in COPIES), sum(count[f"{k} listed"] for k in COPIES)
             shares = [listed / max(1, listed + count["false"]), listed / max(1, copies)]
             shares += [count[f"{kind} listed"] / max(1, count[kind]) for kind in COPIES]
-            classes = record["settings"]["seeds"] * (len(record["runs"]) if run["exercise"] == "all" else 1)
+            classes = record["settings"]["seeds"] * (len(runs) if run["exercise"] == "all" else 1)
             numbers = [classes, count["pairs"], count["false"], copies, listed]
-            row = "".join(f"{n:>11}" for n in numbers) + "".join(f"{share:>11.2f}" for share in shares)
-            lines.append(f"{run['exercise']:<20}{row}")
+            row = "".join(f"{n:>10}" for n in numbers) + "".join(f"{share:>10.2f}" for share in shares)
+            lines.append(f"{run['exercise']:<28}{row}")
     return "\n".join(lines[1:])
 
 
@@ -241,10 +258,14 @@ def main():
     parser.add_argument("--students", type=int, default=24, help="students who work alone, per class")
     parser.add_argument("--exercise", choices=EXERCISES, help="measure this exercise alone")
     args = parser.parse_args()
-    chosen = [args.exercise] if args.exercise else EXERCISES
-    jobs = [{"exercise": exercise, "students": args.students, "seeds": args.seeds} for exercise in chosen]
-    sources = [misconceptions.OTHERS, *ROOT.glob("grading/exercises/*/*.py")]
-    harness.run(args, measure, jobs, table, sources=sources)
+    jobs = [
+        {"exercise": exercise, "held_out": held_out, "students": args.students, "seeds": args.seeds}
+        for held_out, exercises in ((False, TUNED), (True, EXERCISES))
+        for exercise in exercises
+        if args.exercise in (None, exercise)
+    ]
+    answers = [misconceptions.OTHERS, misconceptions.HELD_OUT, *ROOT.glob("grading/exercises/*/*.py")]
+    harness.run(args, measure, jobs, table, sources=answers)
 
 
 if __name__ == "__main__":
