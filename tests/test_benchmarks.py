@@ -19,7 +19,17 @@ import torch
 
 from benchmarks import harness, profiling, summary
 from benchmarks.quality import alignment, lessons, parliament, pretrained, similarity, translation
-from benchmarks.speed import attention, data, decoding, demos, grading, startup, streaming, teacher_forcing
+from benchmarks.speed import (
+    attention,
+    data,
+    decoding,
+    demos,
+    grading,
+    race,
+    startup,
+    streaming,
+    teacher_forcing,
+)
 from utils import pretrained as checkpoints
 from utils import runs
 from utils.data import Corpus, Split, load_reviews, load_wmt14
@@ -309,6 +319,61 @@ def test_teacher_forcing_prints_speed_work_and_ratios(recorded, monkeypatch, enc
 
 def flops(speed, *_):
     return speed
+
+
+def test_a_race_has_a_line_for_each_model(recorded, monkeypatch, encoded):
+    monkeypatch.setattr(race, "EMBED", 8)
+    monkeypatch.setattr(race, "HIDDEN", 16)
+    monkeypatch.setattr(race, "load_multi30k", few_reviews)
+    names = ("torch.nn.Transformer", "Transformer")
+    found = dict(zip(names, rivals(encoded), strict=True)), encoded
+    monkeypatch.setitem(race.RACES, "Transformer", lambda: found)
+    record, text = recorded(race, "--rounds 1")
+    recurrent, _ = record["runs"]
+    assert {"tutorial", "multiplicative", "additive"} <= recurrent["speed"].keys()
+    of = {name: found["tokens_per_second"] for name, found in recurrent["speed"].items()}
+    (times,) = re.findall(r"^additive +[\d,]+ +([\d.]+)", text, re.M)
+    assert float(times) == pytest.approx(of["additive"] / of["tutorial"], abs=0.01)
+
+
+def rivals(encoded):
+    """Return a small `torch.nn.Transformer` and a small Transformer of the course, with the same weights."""
+    sizes = {"hidden_dim": 16, "heads": 2, "ff_dim": 32, "layers": 2, "dropout": 0.0}
+    words = {"src_vocab_size": len(encoded.src_vocab), "tgt_vocab_size": len(encoded.tgt_vocab)}
+    return race.PyTorchTransformer(**words, **sizes), race.Transformer(**words, **sizes)
+
+
+def test_the_rival_transformer_computes_the_same(encoded):
+    theirs, ours = rivals(encoded)
+    theirs.load_state_dict(dict(in_their_names(ours)), strict=False)
+    batch = encoded.batch("train", range(5))
+    logits = [model(batch.src, batch.src_lengths, batch.tgt_in)[0] for model in (theirs, ours)]
+    torch.testing.assert_close(*logits)
+
+
+def in_their_names(ours):
+    """Yield each weight of a Transformer of the course under its name in `torch.nn.Transformer`."""
+    yield from ours.state_dict().items()  # embeddings and output layer
+    for side in ("encoder", "decoder"):
+        yield from named(f"blocks.{side}.norm", getattr(ours, f"{side}_norm"))
+        for number, block in enumerate(getattr(ours, side)):
+            at = f"blocks.{side}.layers.{number}"
+            first = [("self_attn", block.self_attention, block.self_norm)] if side == "decoder" else []
+            block = block.cross_block if side == "decoder" else block
+            name = "multihead_attn" if side == "decoder" else "self_attn"
+            parts = [*first, (name, block.attention, block.attention_norm)]
+            for place, (name, attention_, norm) in enumerate(parts, 1):
+                projected = (attention_.query_proj, attention_.key_proj, attention_.value_proj)
+                yield f"{at}.{name}.in_proj_weight", torch.cat([layer.weight for layer in projected])
+                yield f"{at}.{name}.out_proj.weight", attention_.out_proj.weight
+                yield from named(f"{at}.norm{place}", norm)
+            yield from named(f"{at}.norm{len(parts) + 1}", block.ff_norm)
+            yield from named(f"{at}.linear1", block.ff_in)
+            yield from named(f"{at}.linear2", block.ff_out)
+
+
+def named(prefix, layer):
+    return {f"{prefix}.{name}": weight for name, weight in layer.named_parameters()}.items()
 
 
 @linux
