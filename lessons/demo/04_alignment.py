@@ -345,8 +345,9 @@ So far we asked how each *row* spreads its weight. Now we add up each *column*: 
 word gets from all the French words together is its **coverage** (Tu et al. 2016).
 
 For this we need translations with mistakes. Our models make nearly none up to five clauses, so we let them
-write freely on the `long` reviews, with six to twelve clauses. We take English words that should become one
-French noun, adjective or participle, and count how often the model wrote that French word.
+write freely on the `long` reviews, with six to twelve clauses. (The output shows their BLEU and, in brackets,
+its 95% interval: how much the score depends on which reviews were drawn.) We take English words that should
+become one French noun, adjective or participle, and count how often the model wrote that French word.
 
 **Predict.** A word that is rendered once should get a coverage of about 1. From the coverage alone, can you
 tell which words were left out: always, mostly, or hardly?

@@ -251,7 +251,8 @@ r"""
 Now a review in which both judgments would suit both things: a restaurant can be slow, and a service can be
 amazing.
 
-**Predict.** What will the rows of the two "how" questions look like?
+**Predict.** We ask "how was the restaurant?" and "how was the service?", then "what was amazing?" and "what
+was slow?". Will the rows of the first two have their light on different words, or on the same ones?
 """
 
 # %%

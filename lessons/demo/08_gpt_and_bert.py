@@ -357,8 +357,8 @@ for sentence in "the ___ broke a glass", "we ___ the bill", "the waiters were ba
 
 # %% [markdown]
 r"""
-**What happened.** Only staff breaks a glass, and BERT reads that on the right of the blank. GPT, which has
-read *the*, spreads its bet over many words.
+**What happened.** In our small world, only the staff breaks glasses, and BERT sees the glass to the right of
+the blank. GPT has read nothing but *the*, and spreads its bet over many words.
 """
 
 # %% claim
@@ -369,8 +369,8 @@ assert next_word("the").max() < 0.3
 
 # %% [markdown]
 r"""
-Is this so in general? We hide one word in each of 500 test
-reviews. BERT sees the rest; GPT sees the words before it.
+Is this so in general? We hide one word in each of 500 test reviews. BERT sees the rest; GPT sees the words
+before it.
 """
 
 # %%
@@ -500,7 +500,7 @@ Then the alignments of demo 04 must be somewhere in its self-attention. At a pos
 rows with the columns of the source: last block, mean of the heads. The rest of each row's weight lies outside
 the picture, on the separator and the French words so far, for example.
 
-**Predict.** Will the brightest cell of each row lie on the gold link (framed)? Always, mostly, or seldom?
+**Predict.** Will the brightest cell of each row lie on the gold link (framed)? Always, mostly, or rarely?
 """
 
 
@@ -533,7 +533,7 @@ r"""
 than a diagonal would get ({look[diagonal]:.0f}%), and in {look[after]:.0f}% it lies on the word right after.
 Nobody told the model to align. The row of *il* is brightest at "welcome": this noun decides between *il* and
 *elle*. And in the last block a position no longer holds one word. The first block has mixed in its neighbors,
-so a look at the word *after* can bring home the word itself.
+so a look at the word *after* can still fetch the word itself.
 """
 
 # %% claim
@@ -561,9 +561,9 @@ with torch.no_grad():
 
 # %% [markdown]
 r"""
-**What happened.** In GPT none, in BERT all. Behind a causal mask nothing that comes later reaches back. So
-GPT computes the keys and values of a word **once** and keeps them: the **KV cache**. Without it, writing $n$
-words takes $1 + 2 + \dots + n$ passes of one word through the model, with it $n$.
+**What happened.** In GPT none, in BERT all. With a causal mask, later words can't change the vectors of
+earlier ones. So GPT computes the keys and values of a word **once** and keeps them: the **KV cache**. Without
+it, writing $n$ words takes $1 + 2 + \dots + n$ passes of one word through the model, with it $n$.
 """
 
 # %% claim
@@ -576,11 +576,11 @@ with torch.no_grad():
 
 # %% [markdown]
 r"""
-What stays is the comparison of each word with all before it, about $n^2/2$ in all, and the memory. GPT-3 has
-96 blocks and vectors of 12,288 numbers; with 2 bytes per number, the keys and values of one word take
-{cache[word]:.1f} MB, and those of its 2,048 words {cache[text]:.1f} GB. Today's blocks make
-this smaller: heads share their keys and values (Shazeer 2019), or these are stored compressed (DeepSeek-AI
-2024).
+Two costs stay: each word is still compared with all those before it, about $n^2/2$ comparisons in all, and
+the cache takes memory. GPT-3 has 96 blocks and vectors of 12,288 numbers; with 2 bytes per number, the keys
+and values of one word take {cache[word]:.1f} MB, and those of its 2,048 words {cache[text]:.1f} GB. Today's
+blocks make this smaller: heads share their keys and values (Shazeer 2019), or store them in compressed form
+(DeepSeek-AI 2024).
 
 ## How we got here, and what stayed
 
@@ -608,10 +608,11 @@ instructions. Today: large language models, the same four steps many times over.
 
 Years are those of the first publication, so a few papers carry a later one. Sizes are those of the largest
 model of each paper; many companies no longer publish theirs. With *experts*, a block has many feed-forward
-networks and sends each token through a few of them only. And size is half of the story. A GPT that has only
-read continues a text: ask it a question, and it may go on with more questions. What made it an assistant was
-the step of 2022, fine-tuning on instructions with their answers and then on what people prefer. Since 2024,
-reinforcement learning also trains models to reason at length before they answer (DeepSeek-AI 2025).
+networks and sends each token through a few of them only. And size is only half of the story. A GPT that has
+only been pretrained continues a text: ask it a question, and it may go on with more questions. What made it
+an assistant was the step of 2022, fine-tuning on instructions with their answers and then on what people
+prefer. Since 2024, reinforcement learning also trains models to reason at length before they answer
+(DeepSeek-AI 2025).
 
 **What stayed since demo 02:** compare a query with keys, share out the weight, blend the values, combine.
 In sequence-to-sequence models attention was the turning point. It began as an addition to recurrent
@@ -660,7 +661,8 @@ about the others.
 
 <details><summary>Why can GPT keep the keys and values of earlier words?</summary>
 
-Behind a causal mask, nothing that comes later reaches back, so they never change.
+With a causal mask, later words can't change the vectors of earlier ones, so their keys and values stay the
+same.
 
 </details>
 
@@ -671,7 +673,8 @@ Behind a causal mask, nothing that comes later reaches back, so they never chang
 - GPT predicts the next word, so it can write; temperature and top-k decide how boldly. BERT sees both sides,
   so it gets more out of a text that is already there.
 - Pretraining on plain text makes few labels go far. With a prompt, the text itself becomes the task.
-- Thanks to the cache each new word is computed once, but it is still compared with all others: $n^2$.
+- Thanks to the cache, each word is computed only once, but it is still compared with all those before it, so
+  the cost grows like $n^2$.
 
 **One thing to try.** Give `LanguageModel` one block instead of two and train the translator again. Does BLEU
 fall, and what happens to the map?

@@ -52,11 +52,11 @@ captions, debates, record = (
 r"""
 ## It knows chess, but not ducks
 
-Two translators from German to English learned from the captions, one with additive attention and one that has
-only its initial state, each for a quarter of an hour or so. Here are three sentences that are in no corpus.
-If you don't read German: a child with a red hat feeds the ducks at the lake (*am see die enten*), two old men
-play chess in the park (*im park schach*), and a woman in a yellow jacket (*eine gelbe jacke*) waits for the
-bus.
+Two translators from German to English learned from the captions, one with additive attention and one whose
+decoder gets only its initial state, each for a quarter of an hour or so. Here are three sentences that are in
+no corpus. If you don't read German: a child with a red hat feeds the ducks at the lake (*am see die enten*),
+two old men play chess in the park (*im park schach*), and a woman in a yellow jacket (*eine gelbe jacke*)
+waits for the bus.
 
 **Predict.** What will the translator without attention do with the ducks, the chess and the yellow jacket?
 """
@@ -143,7 +143,7 @@ for kind in ("with attention", "without attention"):
 
 # %% [markdown]
 r"""
-There are no gold links now, so nobody can say how right a map is. But you can read it.
+These sentences have no gold links, so we can't measure how right a map is. But you can read it.
 
 **Predict.** In the map of the first sentence, which words leave the diagonal?
 """
@@ -220,8 +220,8 @@ r"""
 occur only once. Still, only {german[unknown]:.0%} of the words in the test are unknown: there are many rare
 words, but each of them is rare. *Enten* is one, in {seen:d} of 29,000 captions: too few to learn that it
 means ducks, but probably enough to learn that it has to do with water. English has about half as many words.
-One reason is that German writes compounds as one word, another that it has more endings. And captions are
-short: hardly any has 30 words.
+One reason is that German writes compounds as one word, and another is that it has more endings. And captions
+are short: hardly any has 30 words.
 
 A word outside the vocabulary is lost, and our two translators know whole words only. A way out is to build
 words from **subwords**: pieces that are learned from the training text by joining, again and again, the two
@@ -295,9 +295,9 @@ Figure(
 r"""
 *BLEU of the test captions by number of German words, one seed each.*
 
-**What happened.** It is there at every length, and it grows from {first:.0f} points to {third:.0f} up to 19
-words. The last group has only 48 captions, too few for a verdict. So on real text, too, attention helps most
-where sentences are longer, but it helps everywhere.
+**What happened.** It is there at every length, and it grows from {first:.0f} points for the shortest to
+{third:.0f} for those of 15 to 19 words. The last group has only 48 captions, too few for a verdict. So on
+real text, too, attention helps most where sentences are longer, but it helps everywhere.
 """
 
 # %% claim
@@ -396,7 +396,8 @@ r"""
 Multi30K can't show long sentences, because it has hardly any. Debates and news can: in Parliament about one
 German sentence in four has 30 words or more, and in the news about one in eight. Two small translators, with
 and without attention, learned from {debates[pairs]:,d} pairs of debates and news. That is far too little to
-translate news. But we can ask how many next pieces of words are right, given the correct ones before.
+translate news. But we can count how often the next piece of a word is right, given the correct pieces before
+it.
 
 A falling line alone would prove nothing, since in long sentences even a guess is right less often. So there
 is a control: the same model with the source of *another* sentence. To repeat it, with text of your own:
@@ -479,7 +480,7 @@ r"""
 
 Now train on captions yourself: two smaller models, with and without attention, for a minute or two. This
 needs the captions, a download of 1.3 MB on first use. Without a network, and without an earlier download, the
-cell prints what we recorded for the same training.
+cell prints what we recorded for the same training. (In brackets: the 95% interval of BLEU.)
 
 Training is kept in your cache folder. `LIVE` is the number of updates per call: set it to 100, and each run
 of the cell continues by 100 updates.
@@ -512,7 +513,8 @@ else:
 # %% [markdown]
 r"""
 **What happened.** After one look at each caption, the model with attention is already far ahead of the other
-one. It is far from playing chess, which took four times as many updates and a model more than twice as wide.
+one. The translator that knew chess was trained with four times as many updates, and is more than twice as
+wide.
 
 **Think.** In the long training, attention reached a BLEU of {best:.0f}. A Transformer with billions of
 parameters would be better. Which of its advantages is attention, and which is something else?
