@@ -18,29 +18,32 @@ ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "web" / "_static" / "playground.webp"
 CARD = FILE.with_name("card.png")
 TITLE = "Attention, taught so that it can be seen"
-WIDTH, MARGIN = 1080, 12  # pixels
+WIDTH, MARGIN = 800, 12  # pixels
 STEP, LAST = 800, 2500  # milliseconds
 HIDDEN = "details, .plain { display: none !important } .round { visibility: hidden }"
 
 
 def frames(page):
-    """Yield the screenshots and how long each is shown."""
-    box = page.locator("section").bounding_box()
-    clip = {"x": 0, "y": 0, "width": WIDTH, "height": box["y"] + box["height"] + MARGIN}
+    """Return the screenshots, cropped to the same size, and how long each is shown."""
+    found = []
 
-    def shot():
-        return Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    def shot(duration):
+        box = page.locator("section").bounding_box()
+        image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+        found.append((image, duration, box["y"] + box["height"] + MARGIN))
 
     steps = page.locator(".tgt [role=option]")
     for step in range(steps.count() - 1):
         steps.nth(step).click()
-        yield shot(), STEP
+        shot(STEP)
     steps.nth(3).click()
     page.locator("[role=slider]").nth(8).focus()
     page.get_by_role("button", name="only “slow”").click()
-    yield shot(), LAST
+    shot(LAST)
     page.get_by_role("button", name="Continue").click()
-    yield shot(), LAST
+    shot(LAST)
+    images, durations, ends = zip(*found, strict=True)
+    return [image.crop((0, 0, WIDTH, round(max(ends)))) for image in images], durations
 
 
 def card(path, browser):
@@ -89,7 +92,7 @@ def main():
             "{ textContent: css }))",
             HIDDEN,
         )
-        pictures, durations = zip(*frames(page), strict=True)
+        pictures, durations = frames(page)
         shot = card(path, browser)
         others = list(graded(Path(*sys.argv[1:2] or [ROOT / "build" / "class"]).resolve(), browser))
     options = {"save_all": True, "append_images": pictures[1:], "duration": durations, "loop": 0}
