@@ -484,9 +484,9 @@ r"""
 
 Now we leave the trained models as they are and replace their weights while they write, by **even** ones, or
 by their own weights **shuffled** over the words of the sentence. First try it yourself: step to a French
-word, and choose *Even* or *Shuffled* for its weights.
+word, and choose *even* or *shuffled* for its weights.
 
-**Predict.** Whose probability changes more with *Even*: that of *lent*, or that of the *était* before it?
+**Predict.** Whose probability changes more with *even*: that of *lent*, or that of the *était* before it?
 """
 
 # %%

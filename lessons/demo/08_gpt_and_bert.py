@@ -316,8 +316,8 @@ r"""
 *Fluency (known triples) and variety (words used) of 100 reviews at each temperature.*
 
 Up to a temperature of 1, variety rises and costs little fluency. Beyond 1, fluency falls and variety gains
-little. Around 1, the choice is yours. And the model doesn't recite: most reviews at temperature 1 are new.
-With a **prompt**, we decide how a review begins:
+little. And the model doesn't recite: most reviews at temperature 1 are new. With a **prompt**, we decide how
+a review begins:
 """
 
 # %% claim
@@ -334,7 +334,7 @@ for beginning in "the soup was delicious but", "we waited", "my daughter loved t
 r"""
 ## BERT: a blank, from both sides
 
-A masked model cannot continue a text, but it can look at both sides of a gap.
+A masked model can't continue a text, but it sees both sides of a gap.
 
 **Predict.** What will BERT put into *the \_\_\_ broke a glass*? And what does GPT expect at the same place,
 when it has read *the* and nothing else?
@@ -438,7 +438,7 @@ Figure(
 
 # %% [markdown]
 r"""
-*Percent right on reviews whose noun never had a label, by the number of labeled reviews.*
+*Percent right on nouns without a label, by the number of labels.*
 
 **What happened.** With 10 labels the pretrained states are right {few[10]:.0f}% of the time. The other two
 hardly beat the coin: a noun without a label says nothing to them. BERT has met every noun in thousands of
@@ -498,7 +498,7 @@ r"""
 Then the alignments of demo 04 must be somewhere in its self-attention. At a position the model predicts the
 **next** word, so to see where it looked to write *soupe*, take the row of the word *before* it. We draw these
 rows with the columns of the source: last block, mean of the heads. The rest of each row's weight lies outside
-the picture, on the separator and the French words so far, for example.
+the picture.
 
 **Predict.** Will the brightest cell of each row lie on the gold link (framed)? Always, mostly, or rarely?
 """
@@ -607,12 +607,11 @@ instructions. Today: large language models, the same four steps many times over.
 | today | our GPT, above | {ours:,d} | |
 
 Years are those of the first publication, so a few papers carry a later one. Sizes are those of the largest
-model of each paper; many companies no longer publish theirs. With *experts*, a block has many feed-forward
-networks and sends each token through a few of them only. And size is only half of the story. A GPT that has
-only been pretrained continues a text: ask it a question, and it may go on with more questions. What made it
-an assistant was the step of 2022, fine-tuning on instructions with their answers and then on what people
-prefer. Since 2024, reinforcement learning also trains models to reason at length before they answer
-(DeepSeek-AI 2025).
+model of each paper. With *experts*, a block has many feed-forward networks and sends each token through a few
+of them only. And size is only half of the story. A GPT that has only been pretrained continues a text: ask it
+a question, and it may go on with more questions. What made it an assistant was the step of 2022, fine-tuning
+on instructions with their answers and then on what people prefer. Since 2024, reinforcement learning also
+trains models to reason at length before they answer (DeepSeek-AI 2025).
 
 **What stayed since demo 02:** compare a query with keys, share out the weight, blend the values, combine.
 In sequence-to-sequence models attention was the turning point. It began as an addition to recurrent
@@ -673,8 +672,7 @@ same.
 - GPT predicts the next word, so it can write; temperature and top-k decide how boldly. BERT sees both sides,
   so it gets more out of a text that is already there.
 - Pretraining on plain text makes few labels go far. With a prompt, the text itself becomes the task.
-- Thanks to the cache, each word is computed only once, but it is still compared with all those before it, so
-  the cost grows like $n^2$.
+- With the cache, each word is computed only once, but still compared with all those before it: $n^2$.
 
 **One thing to try.** Give `LanguageModel` one block instead of two and train the translator again. Does BLEU
 fall, and what happens to the map?
