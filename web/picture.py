@@ -65,7 +65,7 @@ def graded(folder, browser):
             (740, 850),
             "Exercise 02 · Build the spotlight",
         ),
-        ("report", "graded/02_attention.html", (760, 530), "Students"),
+        ("report", "graded/02_attention.html", (760, 550), "Students"),
     ):
         file = FILE.with_name(f"{name}.webp")
         page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))

@@ -43,8 +43,9 @@ torch.set_num_threads(1)  # models as small as these gain nothing from a second 
 r"""
 ## Turn the spotlight around
 
-So far attention joined two sentences. Its four steps were compare, share out, blend and combine. None of them
-says where queries, keys and values come from. Take all three from the *same* sentence:
+So far attention joined two sentences, in four steps: compare, share out, blend, and combine the context with
+the vector that asked. None of these steps says where queries, keys and values come from. Take all three from
+the *same* sentence:
 
 | | in a translator | self-attention |
 | --- | --- | --- |
@@ -129,9 +130,10 @@ print(f"{len(TRAINING):,} sentences to learn from, {len(TESTING):,} to test with
 # %% [markdown]
 r"""
 The model is a stack of **Transformer blocks**; demo 08 shows their inside. In each block every word *looks*
-at the whole sentence (self-attention) and adds what it found to its own vector: this is how it combines. Then
-it works on that vector by itself. A model of two blocks looks twice. It sees the sentence and must name the
-noun that "it" stands for, read off at the place of "it". Nobody tells it where to look.
+at the whole sentence (self-attention). It combines by adding: the context that it found is added to its own
+vector. Then a small network changes each vector by itself. A model of two blocks looks twice. It sees the
+sentence and must name the noun that "it" stands for, read off at the place of "it". Nobody tells it where to
+look.
 """
 
 
@@ -153,9 +155,8 @@ class Reader(nn.Module):
         for block in self.blocks:
             x, weights = block(x, ids != PAD_ID)
             maps.append(weights[:, 0])
-        return self.out(x[torch.arange(len(x)), place]), torch.stack(
-            maps, 1
-        )  # maps (batch, blocks, length, length)
+        logits = self.out(x[torch.arange(len(x)), place])  # (batch, vocab)
+        return logits, torch.stack(maps, 1)  # (batch, blocks, length, length)
 
 
 def tensors(sentences):
@@ -165,13 +166,13 @@ def tensors(sentences):
 
 
 def learn(seed, updates=1_200, rate=3e-3, **changes):
-    """Train one reader on sentences and nouns, 64 at a time."""
+    """Train one reader on sentences and nouns, 128 at a time."""
     seed_everything(seed)
     reader, (ids, it, meant, _) = Reader(**changes), tensors(TRAINING)
-    optimizer = torch.optim.Adam(reader.parameters(), lr=rate, fused=True)
+    optimizer = torch.optim.AdamW(reader.parameters(), lr=rate, weight_decay=0.1, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, updates, pct_start=0.2)
     for _ in range(updates):
-        rows = torch.randint(len(ids), (64,))
+        rows = torch.randint(len(ids), (128,))
         loss = F.cross_entropy(reader(ids[rows], it[rows])[0], ids[rows, meant[rows]])
         optimizer.zero_grad()
         loss.backward()
@@ -475,33 +476,43 @@ assert 30 < found[1][0] < 65 and found[2][0] > found[1][0] + 10 and found[4][0] 
 
 # %% [markdown]
 r"""
-A trained translator has heads, too. The small Transformer below has four where it looks from the French words
-back at the English ones. Open *Temperature, training, heads, and saving*, choose one head after another, and
-step through the sentence.
+A trained translator has heads, too. A small Transformer that comes with the course has four where it looks
+from the French words back at the English ones. It translates "the restaurant was amazing but the service was
+slow", and we print where each head looks most.
+
+**Predict.** To write *incroyable*, do all four heads look at the same English word? And to write the first
+*le*?
 """
 
 # %%
-playground(["transformer"], shown=["transformer"])
+encoded, translator, maps = encoded_reviews(), pretrained.load("transformer"), []
+english = ["the", "restaurant", "was", "amazing", "but", "the", "service", "was", "slow"]
+french = ["le", "restaurant", "était", "incroyable"]
+translator.decoder[-1].cross_block.attention.register_forward_hook(lambda *call: maps.append(call[2][1]))
+ids = torch.tensor([[*encoded.src_vocab.encode(english), EOS_ID]])
+written = torch.tensor([[BOS_ID, *encoded.tgt_vocab.encode(french[:-1])]])
+translator(ids, torch.tensor([ids.shape[1]]), written)
+looks = maps[0][0].argmax(-1).T  # (tgt_len, heads)
+for place in 3, 0:
+    print(f"{french[place]:<12}looks most at", ", ".join(english[i] for i in looks[place]))
 
 # %% [markdown]
 r"""
-**Predict.** To write *incroyable*, do all four heads look at the same English word? And to write the first
-*le*?
-
 **What happened.** For *incroyable* all four look most at "amazing". For *le* they divide the work: some look
 at "the", and some at "restaurant", because the noun decides between *le* and *la*.
 """
 
 # %% claim
-encoded, translator, maps = encoded_reviews(), pretrained.load("transformer"), []
-english = ["the", "restaurant", "was", "amazing", "but", "the", "service", "was", "slow"]
-french = ["le", "restaurant", "était"]
-translator.decoder[-1].cross_block.attention.register_forward_hook(lambda _, __, found: maps.append(found[1]))
-ids = torch.tensor([[*encoded.src_vocab.encode(english), EOS_ID]])
-written = torch.tensor([[BOS_ID, *encoded.tgt_vocab.encode(french)]])
-translator(ids, torch.tensor([ids.shape[1]]), written)
-looks = maps[0][0].argmax(-1).T.tolist()  # (tgt_len, heads)
-assert set(looks[3]) == {english.index("amazing")} and set(looks[0]) == {0, 1}
+assert set(looks[3].tolist()) == {english.index("amazing")} and set(looks[0].tolist()) == {0, 1}
+
+# %% [markdown]
+r"""
+Here is the same Transformer to play with. Open *Settings and saving*, choose one head after another, and step
+through the sentence.
+"""
+
+# %%
+playground(["transformer"], shown=["transformer"])
 
 # %% [markdown]
 r"""
