@@ -265,7 +265,7 @@ def as_text(report, color=False):
         lines.append(_paint(f"! cell {number}{name} fails in {why}", RED, color))
     for check in report.checks:
         right = check.points == check.max_points
-        sign = _paint("✓", GREEN, color) if right else _paint("✗", RED, color)
+        sign = _paint("✓", GREEN, color) if right else _paint("~" if check.points else "✗", RED, color)
         lines.append(f"{sign} {check.name}: {check.points:g} of {check.max_points:g}")
         lines += [f"    {line}" for line in check.message.splitlines()]
     lines += [f"· {w['name']}: up to {w['max_points']:g} points, graded by a person" for w in report.written]

@@ -11,6 +11,7 @@ banks that you trust.
 - caught: it fails with every seed; by luck: with some seeds, but not all.
 - named: it fails with every seed, and each time the message has the name of a mistake.
 - rightly: each of these names is one of its labels; misleading: one of them is not.
+- partly: it fails with every seed, and each time keeps a part of its points.
 - false alarms: right answers that fail with some seed.
 
 An answer that does the same as another in all cases counts as an entry, and not as a distinct mistake.
@@ -36,7 +37,10 @@ from grading.sandbox import calls
 OTHERS = ROOT / "benchmarks" / "quality" / "wrong_answers.txt"
 HELD_OUT = OTHERS.with_name("held_out_answers.txt")
 RIGHT = "right"
-COLUMNS = ("entries", "distinct", "caught", "by luck", "named", "rightly", "misleading", "variants", "alarms")
+COLUMNS = (
+    *("entries", "distinct", "caught", "by luck", "named", "rightly", "misleading", "partly"),
+    *("variants", "alarms"),
+)
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,7 @@ def measure(name, entries, seeds, show=False):
             counts["named"] += len(said) == seeds
             counts["rightly"] += rightly
             counts["misleading"] += not {*said} <= {*entry.labels}
+            counts["partly"] += all(failed) and all(any(v.parts.values()) for v in verdicts)
         if show and (any(failed) if entry.right else not rightly):
             print(f"\n{name}, {' '.join(entry.labels)}\n{entry.source}")
             print("\n".join(dict.fromkeys(f"-> {v.mistake}: {v}" for v in verdicts)), flush=True)

@@ -10,6 +10,13 @@ from grading.judge.registry import Fault
 
 PRIMES = (2, 3, 5, 7, 11, 13)
 
+# Parts of points that several checks have
+SINGLE = "sizes of one"
+ROOM = "room beyond the longest sentence"
+OTHER_PAD = "another id for padding"
+MASKS = "every kind of mask"
+EMPTY = "rows with nothing to attend to"
+
 
 def draw_parameters(rng, module, sizes, dtype="float64"):
     """Random numbers for every parameter; on the meta device the module itself draws none."""

@@ -5,37 +5,80 @@ A `Check` is a reference, a generator of cases and a comparison. The judge holds
 sees nothing of it but an `Outcome`. Inputs are drawn again for every seed.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grading.judge.message import evidence, find_fault
+from grading.judge.message import evidence, find_faults, what_holds
 from grading.judge.recognize import recognize
 from grading.judge.registry import Fault, find_check
 from grading.judge.relation import RELATIONS
 from grading.judge.shown import grids
 from grading.sandbox import calls
-from grading.sandbox.cases import Outcome
+from grading.sandbox.cases import ORDINARY, TORCH, Outcome
+
+HOLDS = "Right: "  # how the line on the parts of an answer begins
 
 PROBE_SEED, PROBES = 20, 4  # all wrong answers of a class get these cases
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is said of an answer: `mistake` names a known misconception, `sentence` says what is wrong
-    and `evidence` shows an input where it can be seen, without its numbers where students may
-    not know them (`visible` False). `grids` has its tensors that differ, for a page.
+    """What is said of an answer: `parts` says whether each part of its points is right, `mistake` names a
+    known misconception, `sentence` says what is wrong and `evidence` shows an input where it can be seen,
+    without its numbers where students may not know them (`visible` False). `grids` has its tensors that
+    differ, for a page.
     """
 
-    passed: bool
+    parts: dict
     mistake: str | None = None
     sentence: str = ""
     evidence: str = ""
     visible: bool = False
     grids: tuple = ()
 
+    @property
+    def passed(self):
+        return all(self.parts.values())
+
+    def without(self, broken):
+        """Return this verdict with more broken parts. Where ordinary input is not right, nothing counts."""
+        parts = {part: holds and not {part, ORDINARY} & {*broken} for part, holds in self.parts.items()}
+        return replace(self, parts=parts)
+
     def __str__(self):
-        return f"{self.sentence}\n{self.evidence}".strip()
+        return self.text()
+
+    def text(self, points=0):
+        """Return the message, with what each part is worth if the answer is worth `points`."""
+        worth = {
+            part: f" ({share:g})" if points else "" for part, share in shares(points, self.parts).items()
+        }
+        right, wrong = (
+            "; ".join(part + worth[part] for part in self.parts if self.parts[part] == holds)
+            for holds in (True, False)
+        )
+        partly = f"{HOLDS}{right}. Not yet: {wrong}." if right and wrong else ""
+        return "\n".join(filter(None, (self.sentence, partly, self.evidence)))
+
+
+def shares(points, parts):
+    """Share the points of a function out to its parts, as a dict.
+
+    Half is for ordinary input, the first part. The others get equal shares of the rest, in quarters of a
+    point as far as possible, and ordinary input gets what is left.
+    """
+    ordinary, *others = parts
+    each = points / 2 / len(others) if others else 0
+    each = math.floor(4 * each) / 4 or each
+    return {ordinary: points - each * len(others)} | dict.fromkeys(others, each)
+
+
+def parts_of(this, drawn):
+    """Return the parts of a check with these cases, ordinary input first."""
+    parts = dict.fromkeys([ORDINARY, *(case.part for case in drawn), *this.part_of.values()])
+    return [part for part in parts if part != this.torch] + [this.torch] * bool(this.torch)
 
 
 def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
@@ -51,26 +94,35 @@ def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
     got = []
     for case in drawn:
         got.append(this.observe(call, answer, case))
-        if got[-1].error and got[-1].error[0] == "NotImplementedError":
+        unwritten = got[-1].error and got[-1].error[0] == "NotImplementedError"
+        if unwritten:
             break  # nothing is written yet: no other case will tell more
-    faults = [find_fault(this, *row) for row in zip(drawn, expected, got, strict=False)]
-    failed = [i for i, fault in enumerate(faults) if fault]
+    faults = [find_faults(this, *row) for row in zip(drawn, expected, got, strict=False)]
+    failed = [i for i, found in enumerate(faults) if found]
+    parts = dict.fromkeys(parts_of(this, drawn), True)
     if not failed:
-        return Verdict(passed=True)
+        return Verdict(parts)
     known = recognize(name, drawn, expected, got, failed)
     seen = [i for i in failed if not drawn[i].elsewhere and (got[i].outputs or not known)] or failed
     shown = next((i for i in seen if drawn[i].visible), seen[0])
-    fault, visible = faults[shown], drawn[shown].visible
+    fault, visible = faults[shown][0], drawn[shown].visible
     if known and known.name in RELATIONS and visible:
         known = Fault(f"{fault.text} {known.text}", name=fault.name or known.name)
-    return Verdict(
-        passed=False,
+    elif not known and not fault.name and visible and not drawn[shown].elsewhere:
+        seen = [faults[i] for i in failed if drawn[i].visible and not drawn[i].elsewhere]
+        known = Fault(fault.text + what_holds(this, seen))
+    broken = {fault.part for found in faults for fault in found}
+    if unwritten or not broken <= parts.keys():
+        broken = {ORDINARY}
+    verdict = Verdict(
+        parts,
         mistake=known.name if known else fault.name,
         sentence=known.text if known else (fault.text if visible else fault.hidden or fault.text),
         evidence=evidence(this, drawn[shown], expected[shown], got[shown]),
         visible=visible,
         grids=grids(this, drawn[shown], expected[shown], got[shown]),
     )
+    return verdict.without(broken)
 
 
 def draw(this, seed):
@@ -83,8 +135,10 @@ def draw(this, seed):
     drawn.sort(key=lambda case: not case.visible)
     if this.device:
         visible = [case for case in drawn if case.visible]
-        title = f"{visible[0].title}, on another device"
-        drawn.insert(len(visible), replace(visible[0], title=title, pulls=0, elsewhere=True))
+        like = next((case for case in visible if case.part == ORDINARY), visible[0])
+        title = f"{like.title}, on another device"
+        there = replace(like, title=title, pulls=0, elsewhere=True, part=this.torch)
+        drawn.insert(len(visible), there)
     return drawn
 
 
@@ -104,4 +158,5 @@ def _trusted(this, case):
 
 def _completed(this, case, rng):
     pulls = int(rng.integers(1, 2**31)) if this.gradients and this.reference else 0
-    return replace(case, returns=1 if this.read else len(this.outputs), pulls=pulls)
+    part = this.torch or ORDINARY if case.part == TORCH else case.part
+    return replace(case, returns=1 if this.read else len(this.outputs), pulls=pulls, part=part)

@@ -1,12 +1,13 @@
 """Word the message: which property an answer breaks first, and where it can be seen."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
 from grading.judge.compare import RTOL, close, equal, number, same_gradient
 from grading.judge.registry import Fault
-from grading.sandbox.cases import Unknown
+from grading.sandbox.cases import TORCH, Unknown
 
 FEW = 12  # so many numbers are still worth printing
 LONG = 160  # and so many letters
@@ -54,18 +55,34 @@ ERRORS = (  # what common errors of torch and Python mean: a pattern, the name o
 # What is wrong with an outcome
 
 
-def find_fault(this, case, expected, got):
-    """Return the `Fault` of the property that an outcome breaks first, or None."""
+def find_faults(this, case, expected, got):
+    """Return the `Fault`s of an outcome, up to the first that breaks the case's own part.
+
+    What comes after that one may follow from it.
+    """
+    found = []
+    for fault in filter(None, _faults(this, case, expected, got)):
+        fault = Fault(fault) if isinstance(fault, str) else fault
+        part = this.torch if fault.part == TORCH else fault.part
+        found.append(replace(fault, part=part or case.part))
+        if not part:
+            break
+    return found
+
+
+def _faults(this, case, expected, got):
     if got.error and not got.outputs:
-        return _error_fault(case, *got.error)
+        yield _error_fault(case, *got.error)
+        return
     if len(got.outputs) != len(this.outputs):
         wanted = f"expected {' and '.join(this.outputs)}."
-        return Fault(f"It returned {_things(got.outputs)}, {wanted}", wanted.capitalize())
+        yield Fault(f"It returned {_things(got.outputs)}, {wanted}", wanted.capitalize())
+        return
     named = dict(zip(this.outputs, got.outputs, strict=True))
     for faults in (_kind_faults, _input_faults, _property_faults, _value_faults):
-        if fault := next(filter(None, faults(this, case, expected, got, named)), None):
-            return Fault(fault) if isinstance(fault, str) else fault
-    return None if case.elsewhere else _gradient_fault(expected, got)
+        yield from faults(this, case, expected, got, named)
+    if not case.elsewhere:
+        yield _gradient_fault(expected, got)
 
 
 def _error_fault(case, kind, message):
@@ -100,25 +117,38 @@ def _input_faults(this, case, expected, got, named):
     for name, before in case.inputs.items():
         if not equal(before, got.inputs.get(name)):
             text = f"{name} was changed in place. Make a new one: the caller still needs the old one."
-            yield Fault(text, name="changed_in_place")
+            yield Fault(text, name="changed_in_place", part=TORCH)
 
 
 def _property_faults(this, case, expected, got, named):
-    for broken in this.properties:
-        yield broken(case, named)
+    for holds, broken in enumerate(this.properties):
+        if fault := broken(case, named):
+            yield replace(Fault(fault) if isinstance(fault, str) else fault, holds=holds)
 
 
 def _value_faults(this, case, expected, got, named):
     for name, e in zip(this.outputs, expected.outputs, strict=False):
         if isinstance(e, np.ndarray) and np.isfinite(e).all() and not np.isfinite(named[name]).all():
-            yield f"{name} contains NaN or infinity. Every number should be finite."
-        elif not close(e, named[name], this.atol):
-            if isinstance(e, np.ndarray) and e.dtype.kind == "b":
-                yield f"{name} has the right shape, but some entries are True instead of False, or reversed."
-            elif isinstance(e, np.ndarray):
-                yield f"{name} has the right shape, but not the right numbers."
-            else:
-                yield f"{name} has the right type, but not the expected value."
+            text = f"{name} contains NaN or infinity. Every number should be finite."
+        elif close(e, named[name], this.atol):
+            continue
+        elif isinstance(e, np.ndarray) and e.dtype.kind == "b":
+            text = f"{name} has the right shape, but some entries are True instead of False, or reversed."
+        elif isinstance(e, np.ndarray):
+            text = f"{name} has the right shape, but not the right numbers."
+        else:
+            text = f"{name} has the right type, but not the expected value."
+        yield Fault(text, part=this.part_of.get(name, ""), holds=len(this.properties))
+
+
+def what_holds(this, faults):
+    """Return a sentence on the properties that hold in all these outcomes, or "" if none is known to.
+
+    `faults` has those of each wrong outcome. The docstring of a property says what holds.
+    """
+    first = min(found[-1].holds for found in faults)
+    said = [broken.__doc__.strip().rstrip(".") for broken in this.properties[:first] if broken.__doc__]
+    return f" This much is right: {'; '.join(s[0].lower() + s[1:] for s in said)}." if said else ""
 
 
 def _unlike(name, what, e, g):
@@ -138,7 +168,7 @@ def _unlike(name, what, e, g):
     if g.dtype != e.dtype and (e.dtype.kind == "f" or e.dtype.kind != g.dtype.kind):
         keep = ": keep the dtype of the inputs." if e.dtype.kind == "f" else "."
         text = f"{name} is {g.dtype}, expected {e.dtype}{keep}"
-        return Fault(text, f"{name} should be {e.dtype}{keep}", "wrong_dtype")
+        return Fault(text, f"{name} should be {e.dtype}{keep}", "wrong_dtype", TORCH)
     return None
 
 
@@ -173,7 +203,7 @@ def _things(outputs):
 def _gradient_fault(expected, got):
     if got.error:
         fails = "The outputs are right, but their gradient fails"
-        return Fault(f"{fails} with {got.error[0]}: {got.error[1]}", f"{fails}.")
+        return Fault(f"{fails} with {got.error[0]}: {got.error[1]}", f"{fails}.", part=TORCH)
     for name, e in expected.gradients.items():
         g = got.gradients.get(name)
         if g is None and e is not None and not close(e, np.zeros_like(e)):
@@ -181,15 +211,17 @@ def _gradient_fault(expected, got):
                 f"The outputs are right, but no gradient reaches {name}, so nothing is learned through it. "
                 f"Use torch operations only, without .item(), .detach(), numpy or torch.no_grad().",
                 name="no_gradient",
+                part=TORCH,
             )
         if isinstance(g, np.ndarray) and not np.isfinite(g).all():
             return Fault(
                 f"The outputs are right, but the gradient of {name} is NaN or infinite. A NaN that is "
                 f"replaced afterwards still comes back in the gradient.",
                 name="gradient_is_nan",
+                part=TORCH,
             )
         if not same_gradient(g, e):
-            return Fault(f"The outputs are right, but the gradient of {name} is not.")
+            return Fault(f"The outputs are right, but the gradient of {name} is not.", part=TORCH)
     return None
 
 

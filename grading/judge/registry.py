@@ -12,7 +12,7 @@ import sys
 import textwrap
 import tokenize
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -29,11 +29,15 @@ class Fault:
 
     `hidden` says it for an input that students may not see. It contains nothing that comes from the answer,
     which could contain the input. Without it, `text` is such a sentence. `name` is the id of a mistake.
+    `part` is the part that it breaks, if that isn't the case's, and `holds` the number of properties that
+    are known to hold.
     """
 
     text: str
     hidden: str = ""
     name: str | None = None
+    part: str = ""
+    holds: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ class Check:
     Without a `reference` they alone decide. `gradients` are compared where outputs are float tensors;
     `device` adds a case in which the inputs are on another device. Numbers may differ by `atol`, which is
     larger if an answer draws at random. `read(case, returned)` makes the outputs of what a harness returned
-    if that is not what is compared. It runs in the judge, so a student's code cannot replace it.
+    if that is not what is compared. It runs in the judge, so a student's code cannot replace it. `part_of`
+    names the part of the points that an output costs if it is wrong, where that isn't the case's part;
+    `unchanged` makes a part of leaving the inputs as they are.
     """
 
     reference: Callable | None
@@ -58,11 +64,21 @@ class Check:
     device: bool = True
     atol: float = ATOL
     read: Callable | None = None
+    part_of: dict = field(default_factory=dict)
+    unchanged: bool = False
 
     @property
     def exercise(self):
         """The name of the exercise's folder."""
         return self.draw.__module__.split(".")[2]
+
+    @property
+    def torch(self):
+        """The part for how tensors are treated rather than their numbers, "" if nothing of that is tested."""
+        tensors = not self.read and all(isinstance(what, str) for what in self.outputs.values())
+        tested = {"gradient": self.gradients, "dtype": tensors, "device": self.device}
+        *most, last = [name for name, asked in tested.items() if asked] or [""]
+        return f"{', '.join(most)} and {last}" if most else last or "inputs unchanged" * self.unchanged
 
     def observe(self, call, answer, case):
         """Return the `Outcome` of an answer on a case, with the outputs that are compared."""
@@ -75,11 +91,11 @@ class Check:
             return replace(outcome, outputs=(), error=(type(error).__name__, str(error)))
 
 
-def checks(name, reference, outputs, properties=(), gradients=True, device=True, atol=ATOL, read=None):
+def checks(name, reference, outputs, properties=(), **settings):
     """Register the decorated generator of cases as the check of the answer called `name`."""
 
     def register(draw):
-        _CHECKS[name] = Check(reference, draw, outputs, properties, gradients, device, atol, read)
+        _CHECKS[name] = Check(reference, draw, outputs, properties, **settings)
         return draw
 
     return register

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from grading import CourseError
-from grading.judge.judge import draw, examine
+from grading.judge.judge import draw, examine, parts_of, shares
 from grading.judge.registry import find_check, mistakes_of, with_forward
 from grading.pipeline import proof
 from grading.pipeline.assignments import ROOT, assignments
@@ -41,6 +41,8 @@ r"""
 ### Exercise NUMBER.1 · Average each sequence
 
 5 min · ●○○ · 2 points
+
+Points: 1 for ordinary input; 1 for gradient, dtype and device.
 
 Explain the task here, with the shapes and an example that can be computed by hand.
 """
@@ -169,7 +171,6 @@ def author(name):
     if built.returncode:
         raise AuthorError(built.stderr.strip())
     assignment = assignments()[name]
-    yield from wrong_points(proof.given("solution", assignment))
     missing = []
     for answer, _ in assignment.tests:
         try:
@@ -181,13 +182,22 @@ def author(name):
     yield from wrong
     if missing or wrong:
         return
+    yield from wrong_points(proof.given("solution", assignment))
     yield from wrong_grades(assignment)
     for answer, _ in assignment.tests:
         yield from wrong_names(answer)
 
 
+def points_line(answer, points):
+    """Return the line that says in an exercise's text what each part is worth, "" if there is only one."""
+    this = find_check(answer)
+    worth = shares(points, parts_of(this, draw(this, seed=0)))
+    each = "; ".join(f"{share:g} for {part}" for part, share in worth.items())
+    return f"Points: {each}." if len(worth) > 1 else ""
+
+
 def wrong_points(solution):
-    """Yield where the points in the text differ from those of the graded cell below it."""
+    """Yield where the points in the text differ from those of the graded cell below it, and of its parts."""
     text = None
     for cell in json.loads(solution.data)["cells"]:
         mark, source = cell["metadata"].get("nbgrader", {}), "".join(cell["source"])
@@ -198,6 +208,9 @@ def wrong_points(solution):
                 said = f"says {stated[1]}" if stated else "says nothing"
                 points = f"{mark['points']:g}"
                 yield f'{name} has points={points}, and its text {said}: end a line with "· {points} points"'
+            line = "" if mark["solution"] else points_line(name, mark["points"])
+            if line not in " ".join((text or "").split()):
+                yield f"the text of {name} doesn't say what its parts are worth: write {line!r}"
 
 
 def wrong_cases(answer):

@@ -21,6 +21,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from grading.judge.judge import HOLDS
 from grading.judge.message import NOT_WRITTEN
 from grading.pipeline.assignments import ELSEWHERE, EMPTY, starter_sources
 from grading.pipeline.lessons import section
@@ -203,6 +204,7 @@ def _entry(found, assignment, name, most, title, grades, site):
         "most": most,
         "comment": grades["comments"].get(name),
         "note": "",
+        "parts": (),
         "sentence": "",
         "seen": [],
         "grids": check.grids if check else (),
@@ -212,9 +214,11 @@ def _entry(found, assignment, name, most, title, grades, site):
         "outputs": [],
     }
     entry["to_fix"] = check is not None and points is not None and points < most
+    if entry["to_fix"] and points == check.points and state(check) in (PARTLY, WRONG):
+        entry["parts"] = check.parts
     if check and check.message:
         entry["sentence"], *seen = check.message.split("\n")
-        shown = ("  expected ", "  got  ") if entry["grids"] else ("\0",)
+        shown = (HOLDS, *(("  expected ", "  got  ") if entry["grids"] else ()))
         entry["seen"] = [line.strip() for line in seen if not line.startswith(shown)]
     if not tested and written.get(name) == EMPTY:
         entry["note"] = "There is no answer in this cell."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from grading.judge.judge import Verdict, draw, examine, probes
+from grading.judge.judge import draw, examine, probes, shares
 from grading.judge.message import NOT_WRITTEN, STOPPED
 from grading.judge.registry import find_check
 from grading.judge.shown import behavior
@@ -66,7 +66,7 @@ def grade(
     limits = limits or (Limits() if assignment.trains else QUICK)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
     outputs, lines, notes, reason = {}, {}, [], ""
-    skipped, fatal, wrong = set(), {}, set()  # cells and answers that ended everything, and wrong answers
+    skipped, fatal, wrong = set(), {}, {}  # cells and answers that ended everything, and wrong answers
     seed = secrets.randbits(32) if seed is None else seed
     until = time.monotonic() + limits.cells
     while True:
@@ -144,8 +144,8 @@ def _run_cells(cells, skipped, submission, outputs, lines, limits, until, progre
 def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restart):
     """Check every answer of the assignment, but for those that are known to end all others.
 
-    While the notebook may be started again, such an answer raises `_Over`. An answer that was `wrong` once
-    stays so: nobody gains by ending the process and being asked again.
+    While the notebook may be started again, such an answer raises `_Over`. A part of an answer that was
+    `wrong` once stays so: nobody gains by ending the process and being asked again.
 
     What a student may see is asked of all answers before any of them is given a hidden input: they share
     a folder, and one could tell the other.
@@ -154,7 +154,8 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
 
     def still_there(name):
         if name not in fatal and may_restart() and submission.is_over():
-            wrong.update(other for other in asked if asked[other].is_wrong(other, drawn[other]))
+            for other in asked:
+                wrong.setdefault(other, set()).update(asked[other].broken(other, drawn[other]))
             raise _Over(name, asked[name].over or "it ended the processes of all other answers.")
 
     for name, _ in assignment.tests:
@@ -173,15 +174,22 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
             still_there(name)
             raise JudgeError(f"{name} could not be judged: {type(error).__name__}: {error}") from error
         still_there(name)
-        if not verdict.passed:
-            wrong.add(name)
-        elif name in wrong:
-            verdict = Verdict(False, sentence=DIFFERS)
-        earned = points if verdict.passed else 0
-        graded.append(
-            CheckResult(name, earned, points, readable(str(verdict)), verdict.mistake, verdict.grids)
+        if verdict.passed and wrong.get(name):
+            verdict = replace(verdict, sentence=DIFFERS)
+        verdict = verdict.without(wrong.setdefault(name, set()))
+        wrong[name].update(_broken(verdict))
+        parts = tuple(
+            {"name": part, "points": share, "right": verdict.parts[part]}
+            for part, share in shares(points, verdict.parts).items()
         )
+        earned = points if verdict.passed else sum(part["points"] for part in parts if part["right"])
+        about = readable(verdict.text(points)), verdict.mistake, verdict.grids
+        graded.append(CheckResult(name, earned, points, *about, parts=parts))
     return [replace(check, behavior=_probe(check, asked[check.name])) for check in graded]
+
+
+def _broken(verdict):
+    return {part for part, right in verdict.parts.items() if not right}
 
 
 def _probe(check, ask):
@@ -221,12 +229,12 @@ class _Asked:
     def __call__(self, name, case):
         return self.known.pop(0) if self.known else self._ask(name, [case])[0]
 
-    def is_wrong(self, name, drawn):
-        """Is something wrong with what it has given, and nobody has judged yet?"""
+    def broken(self, name, drawn):
+        """Return the parts that are wrong in what it has given, and nobody has judged yet."""
         if self.over or not self.known:
-            return False
+            return set()
         given = iter(self.known)
-        return not examine(name, name, call=lambda *_: next(given), drawn=drawn[: len(self.known)]).passed
+        return _broken(examine(name, name, call=lambda *_: next(given), drawn=drawn[: len(self.known)]))
 
     def _ask(self, name, cases):
         outcomes = []

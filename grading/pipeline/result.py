@@ -32,7 +32,8 @@ class CheckResult:
     """What one check gave: `message` is for the student, and `mistake` the name of a known mistake.
 
     `grids` has what was expected and what came in a visible case, see `judge.shown.grids`. `behavior` has a
-    digest for each probe of a wrong answer: all wrong answers to the same check get the same probes.
+    digest for each probe of a wrong answer: all wrong answers to the same check get the same probes. `parts`
+    has a dict of name, points and right for each part: `points` is the sum over those that are right.
     """
 
     name: str
@@ -42,6 +43,7 @@ class CheckResult:
     mistake: str | None = None
     grids: tuple = ()
     behavior: tuple = ()
+    parts: tuple = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ Arrays, numbers, text, None, and lists, tuples, sets and dicts of them: see `gra
 
 from dataclasses import dataclass, field
 
+ORDINARY = "ordinary input"
+TORCH = "torch"  # stands for the part of a check that its property `torch` names
+
 
 @dataclass(frozen=True)
 class Case:
@@ -17,7 +20,8 @@ class Case:
     function in an exercise's harness.py, "exercise.function", that takes the answer and all arguments and
     calls it in its own way; without it the answer is just called. `returns` counts the outputs. With
     `pulls`, a seed, the gradients of the sum of outputs times random numbers are compared too. `elsewhere`
-    plays that the inputs are on another device. `kept` is what only the judge may see.
+    plays that the inputs are on another device. `kept` is what only the judge may see. `part` names what
+    the case tests: points are given by part.
     """
 
     title: str
@@ -31,6 +35,7 @@ class Case:
     returns: int = 1
     elsewhere: bool = False
     kept: dict = field(default_factory=dict)
+    part: str = ORDINARY
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,9 @@ r"""
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
 fails, its message says what it checked. Grading runs more tests of the same kind on other inputs: other
-sizes, padding, single words, zeros. If you're stuck, open the first hint, and the next one only if you still
-need it.
+sizes, padding, single words, zeros. The line "Points" of an exercise says what each part of your answer is
+worth. The other parts count only if ordinary input is right. If you're stuck, open the first hint, and the
+next one only if you still need it.
 
 You'll meet a few words everywhere. A **token** is a word or a mark. A sentence is a row of **ids**, one whole
 number per token. Three ids aren't words: `pad_id` fills short sentences up to the width of the batch
@@ -63,6 +64,8 @@ r"""
 ### Exercise 1.1 · Mark the real tokens
 
 10 min · ●○○ · 2 points
+
+Points: 1 for ordinary input; 0.5 for room beyond the longest sentence; 0.5 for dtype and device.
 
 The sentences of a batch differ in length, and the shorter ones are padded. Mark which positions hold real
 tokens.
@@ -163,6 +166,9 @@ r"""
 ### Exercise 1.2 · A loss that ignores padding
 
 15 min · ●●○ · 2 points
+
+Points: 1.25 for ordinary input; 0.25 for another id for padding; 0.25 for large logits; 0.25 for gradient,
+dtype and device.
 
 How surprised is the model, on average, by a word of the correct translation? At each step the model gives one
 number to every word of the vocabulary, its **logits**. A softmax turns them into probabilities. The loss of a
@@ -299,6 +305,8 @@ r"""
 ### Exercise 1.3 · Read a sentence in both directions
 
 20 min · ●●● · 2 points
+
+Points: 1 for ordinary input; 0.5 for room beyond the longest sentence; 0.5 for gradient, dtype and device.
 
 Read the words forward and backward, keep one state per position, and make one vector of what both directions
 know at their end.
@@ -494,6 +502,8 @@ r"""
 
 10 min · ●●○ · 2 points
 
+Points: 1 for ordinary input; 0.5 for sizes of one; 0.5 for gradient, dtype and device.
+
 Start from the vector, read the words written so far, and score every word that could come next.
 
 $$s_t = \mathrm{GRU}(y_{t-1}, s_{t-1}), \qquad \text{logits}_t = W s_t + b$$
@@ -634,6 +644,8 @@ r"""
 ### Exercise 1.5 · Translate, one word at a time
 
 20 min · ●●● · 2 points
+
+Points: 1 for ordinary input; 0.5 for stopping at max_len; 0.5 for dtype and device.
 
 Now the correct translation isn't known, so the decoder reads what it has written itself. Take the likeliest
 word at each step (**greedy** decoding), feed it back, and stop when every sentence has written its end token.
@@ -807,6 +819,9 @@ r"""
 ### Exercise 1.6 · Measure by length
 
 10 min · ●●○ · 2 points
+
+Points: 1.25 for ordinary input; 0.25 for sentences at the edges of bins; 0.25 for punctuation; 0.25 for empty
+bins.
 
 A single score for a whole test set hides what you're looking for. Score short and long sentences separately.
 

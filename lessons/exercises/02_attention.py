@@ -26,8 +26,9 @@ r"""
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
 fails, its message says what it checked. Grading runs more tests of the same kind on other inputs: other
-sizes, padding, single tokens, zeros. If you're stuck, open the first hint, and the next one only if you still
-need it.
+sizes, padding, single tokens, zeros. The line "Points" of an exercise says what each part of your answer is
+worth. The other parts count only if ordinary input is right. If you're stuck, open the first hint, and the
+next one only if you still need it.
 
 Here are the words of demo 02 again. The **query** is what the decoder is looking for: its state at one
 output word. Each source word has a **key**, which the query is compared with, and a **value**, which is
@@ -60,6 +61,8 @@ r"""
 ### Exercise 2.1 · Score by the dot product
 
 10 min · ●○○ · 2 points
+
+Points: 1 for ordinary input; 0.5 for sizes of one; 0.5 for gradient, dtype and device.
 
 Score every key against every query of the same sentence by their dot product.
 
@@ -182,6 +185,8 @@ r"""
 ### Exercise 2.2 · Scale the scores
 
 10 min · ●○○ · 2 points
+
+Points: 1 for ordinary input; 0.5 for sizes of one; 0.5 for gradient, dtype and device.
 
 Divide the dot product by the square root of the size of the vectors. A dot product of larger vectors has more
 terms, so it strays further from zero; after the division, its spread no longer depends on the size.
@@ -309,6 +314,8 @@ r"""
 ### Exercise 2.3 · Score through a learned matrix
 
 10 min · ●●○ · 2 points
+
+Points: 1 for ordinary input; 0.5 for sizes of one; 0.5 for gradient, dtype and device.
 
 Put a learned matrix between query and key. The model then learns which numbers of a key should meet which
 numbers of a query.
@@ -439,6 +446,8 @@ r"""
 ### Exercise 2.4 · Score with a small network
 
 15 min · ●●○ · 2 points
+
+Points: 1 for ordinary input; 0.5 for sizes of one; 0.5 for gradient, dtype and device.
 
 Add a projected query and a projected key, squash the sum with tanh, and let a vector $v$ turn the result into
 one number. This was the first attention of all.
@@ -583,6 +592,9 @@ r"""
 ### Exercise 2.5 · From scores to weights, without the padding
 
 20 min · ●●● · 3 points
+
+Points: 2 for ordinary input; 0.25 for rows with nothing to attend to; 0.25 for every kind of mask; 0.25 for
+scores of any size; 0.25 for gradient, dtype and device.
 
 Turn the scores of each row into weights with a softmax that leaves padding out: the **real** keys share a
 total weight of 1, and padding gets 0.
@@ -742,6 +754,9 @@ r"""
 ### Exercise 2.6 · Attend
 
 15 min · ●●○ · 3 points
+
+Points: 1.5 for ordinary input; 0.5 for every kind of mask; 0.5 for rows with nothing to attend to; 0.5 for
+gradient, dtype and device.
 
 Put it together: score the keys, turn the scores into weights, and average the values with them.
 

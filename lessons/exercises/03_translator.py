@@ -25,9 +25,9 @@ r"""
 ### How an exercise works
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
-fails, its message says what it checked. Grading runs more tests of the same kind on other inputs. You get the
-points of an exercise if all of its tests pass. If you're stuck, open the first hint, and the next one only if
-you still need it.
+fails, its message says what it checked. Grading runs more tests of the same kind on other inputs. The line
+"Points" of an exercise says what each part of your answer is worth. The other parts count only if ordinary
+input is right. If you're stuck, open the first hint, and the next one only if you still need it.
 
 A translator has two parts. The **encoder** reads the source sentence. It returns one state per word,
 `encoder_states`, and a summary, which is the first `decoder_state`. The **decoder** writes the target
@@ -68,6 +68,9 @@ r"""
 ### Exercise 3.1 · Think, then look
 
 20 min · ●●○ · 3 points
+
+Points: 1.5 for ordinary input; 0.5 for sizes of one; 0.5 for rows with nothing to attend to; 0.5 for
+gradient, dtype and device.
 
 Luong's decoder first lets its cell read the word. The **new** state is the query, and the context is joined
 to it before the output is computed.
@@ -236,6 +239,9 @@ r"""
 
 30 min · ●●● · 3 points
 
+Points: 1.5 for ordinary input; 0.5 for sizes of one; 0.5 for rows with nothing to attend to; 0.5 for
+gradient, dtype and device.
+
 Bahdanau's decoder asks with its **old** state, before it reads the word, and feeds the context into the cell.
 
 $$c_t = \mathrm{attend}(s_{t-1}), \qquad s_t = \mathrm{GRU}([x_t ; c_t],\, s_{t-1}), \qquad
@@ -396,6 +402,9 @@ r"""
 ### Exercise 3.3 · One update
 
 20 min · ●●○ · 2 points
+
+Points: 1 for ordinary input; 0.25 for clipping; 0.25 for another id for padding; 0.25 for leftover gradients;
+0.25 for training mode.
 
 Let the model predict every next word of a batch, given the **true** words before it. Compute the loss, and
 move each parameter a little against its gradient.
@@ -558,6 +567,9 @@ r"""
 ### Exercise 3.4 · Translate, and keep the map
 
 25 min · ●●● · 2 points
+
+Points: 1.25 for ordinary input; 0.25 for stopping at max_len; 0.25 for evaluation mode; 0.25 for sentences
+without words.
 
 Now there are no true words. Feed the decoder its own last word, take the likeliest next one, and continue
 until it writes the end token. This is called **greedy** decoding.

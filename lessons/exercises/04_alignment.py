@@ -25,9 +25,10 @@ order. The cells in between use the course's own functions, `library`.
 r"""
 ### A translator to look into
 
-Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. Grading
-runs more tests of the same kind on other inputs. If you're stuck, open the first hint, and the next one
-only if you still need it.
+Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. Grading runs
+more tests of the same kind on other inputs. The line "Points" of an exercise says what each part of your
+answer is worth. The other parts count only if ordinary input is right. If you're stuck, open the first hint,
+and the next one only if you still need it.
 
 `weights[t, i]` is the attention that target token `t` (a row, here French) pays to source token `i` (a
 column, here English). Each row sums to 1. A **link** (i, t) says that target token t translates source
@@ -92,6 +93,8 @@ r"""
 ### Exercise 4.1 · Draw the map
 
 20 min · ●●○ · 2 points
+
+Points: 1.25 for ordinary input; 0.25 for an Axes that is given; 0.25 for axis labels; 0.25 for color scale.
 
 Draw the weights as a heat map that people can read, and compare with any other map.
 
@@ -234,6 +237,8 @@ r"""
 
 10 min · ●○○ · 2 points
 
+Points: 1 for ordinary input; 0.5 for equal weights; 0.5 for sizes of one.
+
 Turn a map into word links: link every target token to the source token that it looks at most.
 
 $$A \;=\; \{\, (\hat\imath(t),\; t) \;:\; t = 0, \dots, \text{tgt\_len} - 1 \,\}, \qquad
@@ -334,6 +339,9 @@ r"""
 ### Exercise 4.3 · How wrong are they?
 
 15 min · ●●○ · 2 points
+
+Points: 1.25 for ordinary input; 0.25 for possible links without the sure ones; 0.25 for no link at all; 0.25
+for sentences without links.
 
 Compare the links of a whole corpus with gold links: compute the **alignment error rate** (AER) of Och and
 Ney (2003).
@@ -494,6 +502,9 @@ r"""
 
 10 min · ●●○ · 2 points
 
+Points: 1 for ordinary input; 0.25 for weight on padding; 0.25 for no mask; 0.25 for rows with nothing to
+attend to; 0.25 for dtype and device.
+
 Measure how widely each row spreads its weight by its entropy, in nats (with the natural logarithm).
 
 $$H_t \;=\; -\sum_{i \text{ real}} \alpha_{t,i}\, \ln \alpha_{t,i}, \qquad 0 \ln 0 = 0$$
@@ -632,6 +643,9 @@ r"""
 ### Exercise 4.5 · How much weight does each word get?
 
 5 min · ●○○ · 2 points
+
+Points: 1 for ordinary input; 0.25 for weight on padding; 0.25 for no mask; 0.25 for rows with nothing to
+attend to; 0.25 for dtype and device.
 
 So far you asked where each target token looks. Now ask the other way round: how much weight does each
 *source* token get from all target tokens together? This is its **coverage** (Tu et al. 2016).

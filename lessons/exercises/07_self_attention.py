@@ -28,8 +28,9 @@ r"""
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
 fails, its message says what it checked. Grading runs more tests of the same kind on other inputs: other
-sizes, padding, single words, zeros. If you're stuck, open the first hint, and the next one only if you
-still need it.
+sizes, padding, single words, zeros. The line "Points" of an exercise says what each part of your answer is
+worth. The other parts count only if ordinary input is right. If you're stuck, open the first hint, and the
+next one only if you still need it.
 
 You know these words from exercise 02. A **query** asks, each **key** is compared with it, and each
 **value** is passed on. **Scores** become **weights**, which sum to one, and the weighted average of the
@@ -64,6 +65,9 @@ r"""
 ### Exercise 7.1 · Self-attention
 
 20 min · ●●○ · 2 points
+
+Points: 1.25 for ordinary input; 0.25 for every kind of mask; 0.25 for rows with nothing to attend to; 0.25
+for gradient, dtype and device.
 
 Make three vectors of every word $x_i$, with three matrices: its query (what it asks for), its key (what it
 offers), and its value (what it passes on). Then let every word attend to all words, in the steps that you
@@ -293,6 +297,8 @@ r"""
 
 10 min · ●○○ · 2 points
 
+Points: 1 for ordinary input; 1 for dtype.
+
 Say which word may look at which while a sentence is being written: every word at itself and at the words
 before it.
 
@@ -434,6 +440,9 @@ r"""
 ### Exercise 7.3 · Many heads
 
 30 min · ●●● · 3 points
+
+Points: 1.5 for ordinary input; 0.5 for every kind of mask; 0.5 for rows with nothing to attend to; 0.5 for
+gradient, dtype and device.
 
 Give every word several attentions. Split the projected vectors into **heads**, let each head attend on its
 own, concatenate what they found, and mix it with one more matrix.
@@ -632,6 +641,8 @@ r"""
 
 20 min · ●●○ · 2 points
 
+Points: 1 for ordinary input; 1 for dtype.
+
 Give every position its own vector, which is added to the word at that position. It holds sines and cosines
 of waves that get slower from column to column.
 
@@ -793,6 +804,8 @@ r"""
 ### Exercise 7.5 · One block of a Transformer
 
 20 min · ●●○ · 3 points
+
+Points: 1.5 for ordinary input; 0.75 for dropout in training; 0.75 for gradient, dtype and device.
 
 First the words look at each other, then each word processes what it found on its own. Each of the two parts
 reads its input through a norm, and its result is *added* to the input.

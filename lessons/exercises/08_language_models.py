@@ -23,8 +23,9 @@ r"""
 ### How an exercise works
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
-fails, its message says what it checked. Grading runs more tests of the same kind on other inputs. If you're
-stuck, open the first hint, and the next one only if you still need it.
+fails, its message says what it checked. Grading runs more tests of the same kind on other inputs. The line
+"Points" of an exercise says what each part of your answer is worth. The other parts count only if ordinary
+input is right. If you're stuck, open the first hint, and the next one only if you still need it.
 
 A text is a row of **ids**, one whole number per word or mark; such a unit is called a **token**. `pad_id`
 fills short texts up to the width of the batch (**padding**), and `eos_id` means "end". **Logits** are one
@@ -63,6 +64,8 @@ r"""
 ### Exercise 8.1 · A text is its own answer
 
 10 min · ●○○ · 2 points
+
+Points: 1 for ordinary input; 0.5 for another id for padding; 0.5 for dtype and device.
 
 A language model reads a text and predicts, at every position, the token that comes **next**. So the targets
 are the same text, one step later:
@@ -183,6 +186,8 @@ r"""
 ### Exercise 8.2 · Draw a token, timidly or boldly
 
 25 min · ●●○ · 3 points
+
+Points: 1.5 for ordinary input; 0.5 for top_k; 0.5 for temperature 0; 0.5 for a top_k beyond the vocabulary.
 
 Turn logits into one token per row, drawn at random:
 
@@ -328,6 +333,8 @@ r"""
 ### Exercise 8.3 · Write, word by word
 
 20 min · ●●○ · 2 points
+
+Points: 1 for ordinary input; 0.5 for temperature and top_k; 0.5 for an end token in the prompt.
 
 Continue a prompt: ask for the next token, draw it, append it, ask again. Each new token depends on **all**
 tokens before it, including the prompt.
@@ -475,6 +482,8 @@ r"""
 ### Exercise 8.4 · Hide words, and ask for them
 
 20 min · ●●○ · 2 points
+
+Points: 1 for ordinary input; 1 for inputs unchanged.
 
 A masked model gets a text with holes and predicts what was there. Make such a text: hide each ordinary
 token with probability `share`, **independently** of all others, and never hide a special one.

@@ -25,9 +25,9 @@ r"""
 ### How an exercise works
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
-fails, its message says what it checked. Grading runs more tests of the same kind on other inputs. If you're
-stuck, open the first hint, and the next one only if you still need it.
-"""
+fails, its message says what it checked. Grading runs more tests of the same kind on other inputs. The line
+"Points" of an exercise says what each part of your answer is worth. The other parts count only if ordinary
+input is right. If you're stuck, open the first hint, and the next one only if you still need it. """
 
 # %%
 import torch
@@ -47,6 +47,9 @@ r"""
 ### Exercise 9.1 · Beam search
 
 40 min · ●●● · 4 points
+
+Points: 2 for ordinary input; 0.5 for a beam wider than the candidates; 0.5 for nothing finished at max_len;
+0.5 for length penalty; 0.5 for hypotheses that end early.
 
 Instead of one beginning of a translation, keep the `beam_size` likeliest ones side by side, and return the
 best sentence that comes out of them. Such a beginning is called a **hypothesis**.
@@ -323,6 +326,8 @@ r"""
 ### Exercise 9.2 · Compare two systems
 
 15 min · ●●○ · 3 points
+
+Points: 1.5 for ordinary input; 0.5 for within noise or not; 0.5 for a system and itself; 0.5 for raw text.
 
 Compute by how much system B beats system A, and whether the choice of test sentences alone could explain
 the difference.

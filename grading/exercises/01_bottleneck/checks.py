@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from grading.exercises.common import PRIMES, draw_parameters
+from grading.exercises.common import OTHER_PAD, PRIMES, ROOM, SINGLE, draw_parameters
 from grading.judge.compare import ATOL
 from grading.judge.registry import Fault, checks
 from grading.sandbox.calls import alive, module
-from grading.sandbox.cases import Case
+from grading.sandbox.cases import ORDINARY, TORCH, Case
 from utils import metrics, models, text, training
 
 from .harness import two_parts
@@ -32,24 +32,30 @@ def as_many_as_the_length(case, outputs):
     return None
 
 
-@checks("lengths_to_mask", text.lengths_to_mask, {"mask": "batch max_len"}, (as_many_as_the_length,), False)
+@checks(
+    "lengths_to_mask",
+    text.lengths_to_mask,
+    {"mask": "batch max_len"},
+    (as_many_as_the_length,),
+    gradients=False,
+)
 def _(rng):
-    def case(title, lengths, max_len, visible=False, dtype="int64"):
+    def case(title, lengths, max_len, visible=False, dtype="int64", part=ORDINARY):
         inputs = {"lengths": np.array(lengths, dtype=dtype), "max_len": int(max_len)}
-        return Case(title, inputs, visible=visible)
+        return Case(title, inputs, visible=visible, part=part)
 
     batch, longest = (int(n) for n in rng.choice(PRIMES[2:], 2, replace=False))
     lengths = rng.permutation(np.linspace(1, longest, batch).round())
     yield case("two sentences, of one and of three words", rng.permutation([1, 3]), 3, True)
-    yield case("room beyond the longest sentence", rng.permutation([1, 2, 4]), 5, True)
+    yield case("room beyond the longest sentence", rng.permutation([1, 2, 4]), 5, True, part=ROOM)
     yield case("sizes that all differ", lengths, longest, True)
-    yield case("much room beyond the longest sentence", lengths, longest + 3)
+    yield case("much room beyond the longest sentence", lengths, longest + 3, part=ROOM)
     yield case("as many sentences as words", rng.permutation([1, 2, 3]), 3)
-    yield case("one sentence", [longest - 1], longest)
+    yield case("one sentence", [longest - 1], longest, part=ROOM)
     yield case("sentences of one word", [1] * batch, 1)
     yield case("a sentence without words", rng.permutation([0, 2, 5]), 5, True)
     yield case("nothing padded", [longest] * batch, longest)
-    yield case("lengths in int32", lengths, longest, dtype="int32")
+    yield case("lengths in int32", lengths, longest, dtype="int32", part=TORCH)
 
 
 # The loss
@@ -57,14 +63,15 @@ def _(rng):
 
 @checks("sequence_loss", training.sequence_loss, {"loss": ""})
 def _(rng):
-    def case(title, shape, real, pad_id=0, scale=1.0, dtype="float64", visible=False):
+    def case(title, shape, real, pad_id=0, scale=1.0, dtype="float64", visible=False, part=ORDINARY):
         """`real` is the number of tokens of each sentence; what follows them is padding."""
         batch, tgt_len, vocab = (int(n) for n in shape)
         words = [token for token in range(vocab) if token != pad_id]
         targets = rng.choice(words, (batch, tgt_len))
         targets[np.arange(tgt_len) >= np.array(real)[:, None]] = pad_id
         logits = (scale * rng.standard_normal((batch, tgt_len, vocab))).astype(dtype)
-        return Case(title, {"logits": logits, "targets": targets, "pad_id": pad_id}, visible=visible)
+        inputs = {"logits": logits, "targets": targets, "pad_id": pad_id}
+        return Case(title, inputs, visible=visible, part=part)
 
     batch, tgt_len, vocab = sizes = rng.permutation(PRIMES[1:4])
     real = rng.permutation(np.linspace(1, tgt_len, batch).round())
@@ -72,15 +79,23 @@ def _(rng):
     yield case("as many steps as words to choose from", (2, 3, 3), rng.permutation([1, 3]), visible=True)
     yield case("two sentences, of one token and of three", (2, 3, 5), rng.permutation([1, 3]), visible=True)
     yield case("sizes that all differ", sizes, real, visible=True)
-    yield case("numbers in float32", sizes, real, dtype="float32")
-    yield case("another id for padding", sizes, real, pad_id=int(vocab - 1), visible=True)
+    yield case("numbers in float32", sizes, real, dtype="float32", part=TORCH)
+    yield case("another id for padding", sizes, real, pad_id=int(vocab - 1), visible=True, part=OTHER_PAD)
     yield case("nothing padded", sizes, [tgt_len] * batch, pad_id=1)
     yield case("sizes that are all two", (2, 2, 2), rng.permutation([1, 2]))
     yield case("a batch of one", (1, *sizes[1:]), [tgt_len - 1])
     yield case("sentences of one token", (batch, 1, vocab), [1] * batch)
     yield case("all tokens but one padded", sizes, [1] + [0] * (batch - 1))
     yield case("logits of zero", sizes, real, scale=0.0)
-    yield case("logits hundreds apart", (2, 3, 5), [3, 1], scale=300.0, dtype="float32", visible=True)
+    yield case(
+        "logits hundreds apart",
+        (2, 3, 5),
+        [3, 1],
+        scale=300.0,
+        dtype="float32",
+        visible=True,
+        part="large logits",
+    )
 
 
 # Encoder and decoder
@@ -104,6 +119,7 @@ def _sizes(vocab, embed, hidden, pad_id):
 
 
 def zero_at_padding(case, outputs):
+    """The encoder states at padding are zero."""
     padding = np.arange(case.inputs["src"].shape[1]) >= case.inputs["src_lengths"][:, None]
     if (np.abs(outputs["encoder_states"][padding]) > ATOL).any():
         return (
@@ -120,7 +136,7 @@ def zero_at_padding(case, outputs):
     (zero_at_padding,),
 )
 def _(rng):
-    def case(title, lengths, width, vocab, embed, hidden, pad_id=0, dtype="float64", visible=False):
+    def case(title, lengths, width, vocab, embed, hidden, pad_id=0, dtype="float64", **more):
         lengths = np.array(lengths, dtype="int64")
         sizes = _sizes(vocab, embed, hidden, pad_id)
         return Case(
@@ -128,7 +144,7 @@ def _(rng):
             inputs={"src": _ids(rng, lengths, int(width), int(vocab), pad_id), "src_lengths": lengths},
             sizes=sizes,
             parameters=_calm_parameters(rng, models.Encoder, sizes, dtype),
-            visible=visible,
+            **more,
         )
 
     batch, src_len, vocab, embed, half = rng.permutation(PRIMES[1:])
@@ -139,11 +155,11 @@ def _(rng):
     yield case("two sentences, the first one shorter", [1, 3], 3, 5, 2, 4, visible=True)
     yield case("sizes that all differ", short_first, src_len, *of_each, visible=True)
     yield case("sentences in another order", lengths, src_len, *of_each)
-    yield case("numbers in float32", lengths, src_len, *of_each, dtype="float32")
-    yield case("more padding than the longest sentence needs", lengths, src_len + 2, *of_each, visible=True)
+    yield case("numbers in float32", lengths, src_len, *of_each, dtype="float32", part=TORCH)
+    yield case("more padding than the longest needs", lengths, src_len + 2, *of_each, visible=True, part=ROOM)
     yield case("another id for padding", short_first, src_len, *of_each, pad_id=int(vocab - 1))
     yield case("nothing padded", [src_len] * batch, src_len, *of_each)
-    yield case("a batch of one, all words but one padded", [1], src_len, *of_each)
+    yield case("a batch of one, all words but one padded", [1], src_len, *of_each, part=ROOM)
     yield case("sentences of one word", [1] * batch, 1, *of_each)
     yield case("sizes that are all two", rng.permutation([1, 2]), 2, 2, 2, 2)
     zeros = case("parameters of zero", lengths, src_len, vocab, embed, hidden)
@@ -175,7 +191,7 @@ class Decoder(nn.Module):
     {"logits": "batch tgt_len vocab", "decoder_state": "batch hidden"},
 )
 def _(rng):
-    def case(title, shape, pad_id=0, dtype="float64", fill=rng.standard_normal, visible=False):
+    def case(title, shape, pad_id=0, dtype="float64", fill=rng.standard_normal, **more):
         batch, tgt_len, vocab, embed, hidden = (int(n) for n in shape)
         lengths = rng.permutation(np.linspace(1, tgt_len, batch).round())
         sizes = _sizes(vocab, embed, hidden, pad_id)
@@ -187,22 +203,24 @@ def _(rng):
             },
             sizes=sizes,
             parameters=_calm_parameters(rng, Decoder, sizes, dtype),
-            visible=visible,
+            **more,
         )
 
     batch, tgt_len, vocab, embed, hidden = primes = rng.permutation(PRIMES[1:])
-    yield case("one sentence, two steps", (1, 2, 3, 2, 2), visible=True)
+    yield case("one sentence, two steps", (1, 2, 3, 2, 2), visible=True, part=SINGLE)
     yield case("sizes that all differ", primes, visible=True)
-    yield case("numbers in float32", primes, dtype="float32")
-    yield case("one step", (batch, 1, *primes[2:]), visible=True)
+    yield case("numbers in float32", primes, dtype="float32", part=TORCH)
+    yield case("one step", (batch, 1, *primes[2:]), visible=True, part=SINGLE)
     yield case("another id for padding", primes, pad_id=int(vocab - 1))
-    yield case("a batch of one", (1, *primes[1:]))
-    yield case("length one throughout", (1, 1, 2, 1, 1))
+    yield case("a batch of one", (1, *primes[1:]), part=SINGLE)
+    yield case("length one throughout", (1, 1, 2, 1, 1), part=SINGLE)
     yield case("sizes that are all two", (2, 2, 2, 2, 2))
     yield case("a state of zeros", primes, fill=np.zeros, visible=True)
 
 
 # Greedy decoding
+
+LIMIT = "stopping at max_len"
 
 
 @torch.no_grad()
@@ -221,7 +239,7 @@ def _greedy_decode(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
 
 
 def right_until(case, outputs):
-    """Say after how many tokens a translation goes wrong."""
+    """The tokens are right up to the end."""
     expected, ids = case.kept["ids"], outputs["ids"]
     wrong = np.argwhere(expected != ids)
     if not len(wrong):
@@ -253,7 +271,7 @@ def _(rng):
         parameters["decoder.out.bias"][bos_id] = -100  # so that no sentence writes it
         return sizes, parameters, bos_id
 
-    def case(title, ends, max_len=longest, dtype="float64", visible=False):
+    def case(title, ends, max_len=longest, dtype="float64", **more):
         """Random translators and sentences, until some are translated that end at the steps `ends`.
 
         None ends at no step. A sentence that ends before the last one goes on with another token. Padding,
@@ -284,20 +302,20 @@ def _(rng):
             library={"model": "models.Seq2Seq"},
             sizes=sizes,
             parameters=parameters,
-            visible=visible,
             harness="01_bottleneck.greedy",
             kept={"ids": ids},
+            **more,
         )
 
     yield case("one sentence of a few words", [3], visible=True)
     yield case(f"two sentences, the first one ends later ({behind})", [3, 1], visible=True)
     yield case(f"two sentences, the first one ends sooner ({behind})", [2, 4], visible=True)
     yield case("three sentences that end one after the other", [2, 4, 3])
-    yield case("numbers in float32", [1, 3], dtype="float32")
-    yield case(f"a sentence that never ends ({behind})", [2, None], visible=True)
-    yield case("an end token just beyond max_len", [1, 4], max_len=4)
-    yield case("room for the longest and no more", [1, 3], max_len=4)
-    yield case("room for one token", [2, None], max_len=1)
+    yield case("numbers in float32", [1, 3], dtype="float32", part=TORCH)
+    yield case(f"a sentence that never ends ({behind})", [2, None], visible=True, part=LIMIT)
+    yield case("an end token just beyond max_len", [1, 4], max_len=4, part=LIMIT)
+    yield case("room for the longest and no more", [1, 3], max_len=4, part=LIMIT)
+    yield case("room for one token", [2, None], max_len=1, part=LIMIT)
     yield case("an end token at once", [0])
 
 
@@ -321,6 +339,7 @@ def _that_end(ids, eos_id, ends, rng):
 # BLEU by length
 
 WORDS = ["le", "la", "un", "service", "soupe", "chef", "était", "lent", "bon", "très", "trop", "et", "pas"]
+EDGES, NO_SENTENCE, PUNCTUATION = "sentences at the edges of bins", "empty bins", "punctuation"
 
 
 def _bleu_by_length(sources, hypotheses, references, edges):
@@ -330,7 +349,7 @@ def _bleu_by_length(sources, hypotheses, references, edges):
 
 
 def the_bins_that_have_sentences(case, outputs):
-    """The rows name the right bins, or else say which were meant."""
+    """There is a row for each bin that has sentences, and for no other."""
     meant = case.kept["bins"]
     try:
         found = [tuple(lengths) for lengths, _ in outputs["rows"]]
@@ -367,7 +386,7 @@ def _(rng):
     def first_word_wrong(reference):
         return "avec " + reference.split(maxsplit=1)[1]
 
-    def case(title, lengths, edges, visible=False, write=translated, end=""):
+    def case(title, lengths, edges, visible=False, write=translated, end="", part=ORDINARY):
         sources = [sentence(length) for length in lengths]
         references = [sentence(length + rng.integers(2, 4), end) for length in lengths]
         bins = [
@@ -381,17 +400,29 @@ def _(rng):
             "references": references,
             "edges": edges,
         }
-        return Case(title, inputs, visible=visible, kept={"bins": bins})
+        return Case(title, inputs, visible=visible, kept={"bins": bins}, part=part)
 
     lengths, edges = rng.permutation([4, 5, 6, 7, 8, 9, 10, 11, 4, 6, 7, 9, 10, 8]).tolist(), [4, 7, 10, 12]
     yield case("one sentence of five words", [5], [3, 7], True)
     yield case("two sentences in one bin", rng.permutation([4, 6]).tolist(), [3, 8], True)
-    yield case("sentences as long as an edge", rng.permutation([4, 6, 9, 10]).tolist(), [3, 6, 9], True)
-    yield case("a full stop that sticks to its word", [5], [3, 7], True, write=first_word_wrong, end=".")
+    yield case(
+        "sentences as long as an edge", rng.permutation([4, 6, 9, 10]).tolist(), [3, 6, 9], True, part=EDGES
+    )
+    yield case(
+        "a full stop that sticks to its word",
+        [5],
+        [3, 7],
+        True,
+        write=first_word_wrong,
+        end=".",
+        part=PUNCTUATION,
+    )
     yield case("many sentences", lengths, edges)
-    yield case("an empty bin", rng.permutation([3, 4, 4, 9, 11]).tolist(), [3, 5, 8, 12], True)
-    yield case("sentences shorter or longer than all bins", [*lengths, 2, 3, 12, 15], edges)
-    yield case("bins of one length", lengths, list(range(4, 12)))
+    yield case(
+        "an empty bin", rng.permutation([3, 4, 4, 9, 11]).tolist(), [3, 5, 8, 12], True, part=NO_SENTENCE
+    )
+    yield case("sentences shorter or longer than all bins", [*lengths, 2, 3, 12, 15], edges, part=EDGES)
+    yield case("bins of one length", lengths, list(range(4, 12)), part=EDGES)
     yield case("translations that are right", lengths, edges, write=str)
-    yield case("translations without a word", [5, 8], edges, write=lambda reference: "")
-    yield case("punctuation that sticks to its word", lengths, edges, end="!")
+    yield case("translations without a word", [5, 8], edges, write=lambda reference: "", part=NO_SENTENCE)
+    yield case("punctuation that sticks to its word", lengths, edges, end="!", part=PUNCTUATION)

@@ -6,12 +6,16 @@ reviews that are written for the occasion.
 """
 
 from dataclasses import replace
+from functools import wraps
 
 import numpy as np
 import torch
 
 from grading.exercises.common import (
+    EMPTY,
+    OTHER_PAD,
     PRIMES,
+    SINGLE,
     draw_parameters,
     no_weight_on_padding,
     nothing_to_attend_to,
@@ -21,7 +25,7 @@ from grading.exercises.common import (
 from grading.judge.compare import ATOL, RTOL
 from grading.judge.registry import Fault, checks
 from grading.sandbox.calls import alive, call
-from grading.sandbox.cases import Case
+from grading.sandbox.cases import TORCH, Case
 from utils import models, training
 from utils.data import Split, new_reviews
 from utils.metrics import translation_scores
@@ -44,6 +48,7 @@ def _parameters(rng, module, sizes, dtype="float64"):
 def _of_weights(holds):
     """A property of weights under a mask, asked of a decoder's weights."""
 
+    @wraps(holds)
     def asked(case, outputs):
         seen = replace(case, inputs={"mask": case.inputs["src_mask"]})
         return holds(seen, {"weights": outputs["weights"]})
@@ -67,7 +72,7 @@ def _words(rng, vocab_size, pad_id, shape):
 def _decoding(rng, module):
     """Cases of a decoder's forward. Sizes: batch, tgt_len, src_len, embed_dim, hidden_dim, vocab_size."""
 
-    def case(title, shape, mask=None, dtype="float64", states=rng.standard_normal, visible=False):
+    def case(title, shape, mask=None, dtype="float64", states=rng.standard_normal, **more):
         batch, tgt_len, src_len, embed_dim, hidden_dim, vocab_size = (int(size) for size in shape)
         pad_id = int(rng.integers(vocab_size))
         sizes = dict(vocab_size=vocab_size, embed_dim=embed_dim, hidden_dim=hidden_dim, pad_id=pad_id)
@@ -82,7 +87,7 @@ def _decoding(rng, module):
             },
             sizes=sizes,
             parameters=_parameters(rng, module, sizes, dtype),
-            visible=visible,
+            **more,
         )
 
     b, t, s, e, h = (int(size) for size in rng.permutation(PRIMES[:5]))
@@ -90,18 +95,24 @@ def _decoding(rng, module):
     ends = padded_at_the_end(rng, b, s)
     nowhere = ends.copy()
     nowhere[0] = False
-    yield case("one word, three words to look at, the last padded", (1, 1, 3, 2, 2, 3), last, visible=True)
-    yield case("two words to write", (1, 2, 3, 2, 2, 3), last, visible=True)
+    yield case(
+        "one word, three words to look at, the last padded",
+        (1, 1, 3, 2, 2, 3),
+        last,
+        visible=True,
+        part=SINGLE,
+    )
+    yield case("two words to write", (1, 2, 3, 2, 2, 3), last, visible=True, part=SINGLE)
     yield case("sizes that all differ", sizes, ends, visible=True)
-    yield case("one decoding step", (b, 1, s, e, h, 17), ends, visible=True)
-    yield case("numbers in float32", sizes, ends, dtype="float32")
+    yield case("one decoding step", (b, 1, s, e, h, 17), ends, visible=True, part=SINGLE)
+    yield case("numbers in float32", sizes, ends, dtype="float32", part=TORCH)
     yield case("no padding in the source", sizes)
-    yield case("a batch of one", (1, t, s, e, h, 17))
+    yield case("a batch of one", (1, t, s, e, h, 17), part=SINGLE)
     yield case("sizes that are all two", (2,) * 6, padded_at_the_end(rng, 2, 2))
-    yield case("a source of one word", (b, t, 1, e, h, 17))
+    yield case("a source of one word", (b, t, 1, e, h, 17), part=SINGLE)
     yield case("all source words but one padded", sizes, np.arange(s) == rng.integers(0, s, (b, 1)))
     yield case("states of zero", sizes, ends, states=np.zeros)
-    yield case("a sentence with nothing to attend to", sizes, nowhere)
+    yield case("a sentence with nothing to attend to", sizes, nowhere, part=EMPTY)
 
 
 @checks("LuongDecoder", models.Decoder, DECODED, WEIGHTS)
@@ -116,8 +127,11 @@ def _(rng):
 
 # One update
 
+CLIPPING, LEFT, TRAINING = "clipping", "leftover gradients", "training mode"
+
 
 def _losses_are_numbers(case, outputs):
+    """The loss is a number."""
     for loss in outputs["losses"]:
         if not isinstance(loss, int | float) and not (isinstance(loss, np.ndarray) and loss.size == 1):
             return "train_step should return the loss of the batch, a number."
@@ -125,7 +139,7 @@ def _losses_are_numbers(case, outputs):
 
 
 def _all_parameters_moved(case, outputs):
-    """Say which part of the model is furthest from where the right update takes it."""
+    """The parameters after the step are the right ones."""
     before = np.concatenate([value.ravel() for value in case.parameters.values()])
     wanted, found = case.kept["parameters"], outputs["parameters"]
     if found.shape != wanted.shape or np.allclose(found, wanted, RTOL, ATOL):
@@ -165,7 +179,7 @@ def _(rng):
         full=False,
         leftover=0.0,
         dropout=0.0,
-        visible=False,
+        **more,
     ):
         batch, tgt_len, src_len, embed_dim, half = (int(size) for size in shape)
         sizes = dict(
@@ -199,7 +213,7 @@ def _(rng):
             sizes=sizes,
             parameters=parameters,
             harness="03_translator.update",
-            visible=visible,
+            **more,
         )
         _, after = call(_update_of_the_library, drawn).outputs[0]
         return replace(drawn, kept={"parameters": after})
@@ -208,20 +222,22 @@ def _(rng):
     t, b = max(t, 3), max(b, 3)
     yield case("one pair, nothing to clip", (1, 3, 2, 2, 1), 100.0, visible=True)
     yield case("two pairs, one padded, nothing to clip", (2, 3, 2, 2, 1), 100.0, visible=True)
-    yield case("gradients to clip", (b, t, s, e, h), 0.25, visible=True)
-    yield case("padding with id 1, not 0", (b, t, s, e, h), 100.0, pad_id=BOS_ID, visible=True)
-    yield case("gradients of before the first call", (b, t, s, e, h), 100.0, leftover=0.5, visible=True)
-    yield case("two updates", (b, t, s, e, h), 0.5, updates=2, visible=True)
-    yield case("a dropout of 1, in training mode", (b, t, s, e, h), 100.0, dropout=1.0, visible=True)
+    yield case("gradients to clip", (b, t, s, e, h), 0.25, visible=True, part=CLIPPING)
+    yield case("padding with id 1", (b, t, s, e, h), 100.0, pad_id=BOS_ID, visible=True, part=OTHER_PAD)
+    yield case("gradients of before", (b, t, s, e, h), 100.0, leftover=0.5, visible=True, part=LEFT)
+    yield case("two updates", (b, t, s, e, h), 0.5, updates=2, visible=True, part=CLIPPING)
+    yield case("a dropout of 1", (b, t, s, e, h), 100.0, dropout=1.0, visible=True, part=TRAINING)
     yield case("three updates, nothing to clip", (b, t, s, e, h), 100.0, updates=3)
-    yield case("padding with another id", (b, t, s, e, h), 100.0, pad_id=EOS_ID)
-    yield case("no padding in the target", (b, t, s, e, h), 0.125, full=True)
-    yield case("a Bahdanau decoder", (b, t, s, e, h), 0.25, context="bahdanau", updates=2)
-    yield case("a model without attention", (b, t, s, e, h), 0.25, context="initial", updates=2)
-    yield case("one word to write", (b, 1, s, e, h), 0.25)
+    yield case("padding with another id", (b, t, s, e, h), 100.0, pad_id=EOS_ID, part=OTHER_PAD)
+    yield case("no padding in the target", (b, t, s, e, h), 0.125, full=True, part=CLIPPING)
+    yield case("a Bahdanau decoder", (b, t, s, e, h), 100.0, context="bahdanau", updates=2)
+    yield case("a model without attention", (b, t, s, e, h), 100.0, context="initial", updates=2)
+    yield case("one word to write", (b, 1, s, e, h), 100.0)
 
 
 # Greedy translation
+
+LIMIT, USE, NO_WORD = "stopping at max_len", "evaluation mode", "sentences without words"
 
 
 def _words_and_weights(case, pairs):
@@ -236,6 +252,7 @@ def _is_pair(value):
 
 
 def _one_pair_each(case, outputs):
+    """There is one pair for each sentence."""
     found, wanted = len(outputs["words"]), len(case.inputs["sentences"])
     if found != wanted:
         text = "Return one pair for each sentence"
@@ -244,6 +261,7 @@ def _one_pair_each(case, outputs):
 
 
 def _words_alone(case, outputs):
+    """A translation has words alone."""
     for words in outputs["words"]:
         if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
             return "The words of a translation should be a list of text: encoded.tgt_vocab.decode(ids)."
@@ -253,6 +271,7 @@ def _words_alone(case, outputs):
 
 
 def _map_for_map(case, outputs):
+    """Each map has a row for each token, and each row sums to one."""
     max_len = case.inputs["max_len"]
     for sentence, words, weights in zip(
         case.inputs["sentences"], outputs["words"], outputs["weights"], strict=True
@@ -291,7 +310,7 @@ def _translations_of_the_library(model, encoded, sentences, max_len):
 def _(rng):
     src_words, tgt_words = [f"en{i:02}" for i in range(13)], [f"fr{i:02}" for i in range(13)]
 
-    def case(title, lengths, max_len, context="dot", bias=1.0, unknown=(), dropout=0.0, visible=False):
+    def case(title, lengths, max_len, context="dot", bias=1.0, unknown=(), dropout=0.0, **more):
         sizes = dict(
             src_vocab_size=len(SPECIALS) + len(src_words),
             tgt_vocab_size=len(SPECIALS) + len(tgt_words),
@@ -316,7 +335,7 @@ def _(rng):
             sizes=sizes,
             parameters=parameters,
             harness="03_translator.sentences",
-            visible=visible,
+            **more,
         )
 
     def ending(*args, **kwargs):
@@ -330,16 +349,16 @@ def _(rng):
 
     yield ending("two sentences", [3, 2], 7, visible=True)
     yield ending("sentences of different lengths", [5, 2, 7, 3], 20, visible=True)
-    yield case("longer sentences, cut at max_len", [7, 3, 11], 13, bias=NEVER, visible=True)
-    yield ending("a model with a dropout of 1", [7, 3, 5], 13, dropout=1.0, visible=True)
+    yield case("longer sentences, cut at max_len", [7, 3, 11], 13, bias=NEVER, visible=True, part=LIMIT)
+    yield ending("a model with a dropout of 1", [7, 3, 5], 13, dropout=1.0, visible=True, part=USE)
     yield ending("words it never saw", [5, 3], 11, unknown=["unheard-of", "unseen"])
     yield ending("a Bahdanau decoder", [2, 7, 5], 17, "bahdanau")
     yield ending("an additive score", [7, 2, 5], 17, "additive")
     yield case("one sentence", [5], 11)
-    yield case("at most one word", [5, 3, 2], 1)
-    yield case("sentences that end at once", [3, 5], 7, bias=-NEVER)
+    yield case("at most one word", [5, 3, 2], 1, part=LIMIT)
+    yield case("sentences that end at once", [3, 5], 7, bias=-NEVER, part=NO_WORD)
     yield case("two sentences of one word", [1, 1], 7)
-    yield case("a sentence without words", [3, 0], 7)
+    yield case("a sentence without words", [3, 0], 7, part=NO_WORD)
 
 
 # A trained translator

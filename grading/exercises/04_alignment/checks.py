@@ -5,10 +5,10 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 
-from grading.exercises.common import PRIMES, padded_at_the_end
+from grading.exercises.common import EMPTY, PRIMES, SINGLE, padded_at_the_end
 from grading.judge.compare import ATOL
 from grading.judge.registry import Fault, checks
-from grading.sandbox.cases import Case, Unknown
+from grading.sandbox.cases import ORDINARY, TORCH, Case, Unknown
 from utils import metrics
 
 WORDS = ["the", "we", "not", "was", "soup", "room", "it", "too", "but", "so", "very", "old", "did", "new"]
@@ -20,6 +20,8 @@ def _rows(rng, *shape, dtype="float64"):
 
 
 # The picture
+
+GIVEN_AXES, AXIS_LABELS, COLORS = "an Axes that is given", "axis labels", "color scale"
 
 
 def plot_attention(weights, src_tokens, tgt_tokens, ax=None):
@@ -95,6 +97,7 @@ def _touched(ax):
 
 
 def _is_in_its_place(case, outputs):
+    """The map is where it should be."""
     place = outputs["drawn on"]
     if case.inputs["_given"] and place != GIVEN:
         text = "An Axes was passed, but the map is not on it. Use ax.imshow, not plt.imshow"
@@ -106,6 +109,7 @@ def _is_in_its_place(case, outputs):
 
 
 def _says_what_it_returns(case, outputs):
+    """The Axes of the map is returned."""
     if outputs["returned"] != "Axes":
         text = "Return the Axes of the map"
         return Fault(f"{text}: got {outputs['returned']}.", f"{text}.")
@@ -113,6 +117,7 @@ def _says_what_it_returns(case, outputs):
 
 
 def _leaves_others_alone(case, outputs):
+    """Nothing else is drawn."""
     if outputs["other Axes touched"]:
         return "Something is drawn or labelled besides the map's own Axes: draw on that one only."
     if outputs["empty figures opened"]:
@@ -121,6 +126,7 @@ def _leaves_others_alone(case, outputs):
 
 
 def _labels_are_beside(case, outputs):
+    """Each row and column has its token beside it."""
     for side, tokens in (("row", "tgt_tokens"), ("column", "src_tokens")):
         for i, (label, token) in enumerate(zip(outputs[f"{side}_labels"], case.inputs[tokens], strict=True)):
             if label != token:
@@ -132,7 +138,8 @@ def _labels_are_beside(case, outputs):
 def _axes_are_named(case, outputs):
     for axis, word in (("x", "source"), ("y", "target")):
         if outputs[f"{axis}_label"] != word:
-            return f"The {axis} axis should have a label with the word {word!r}, and not with the other one."
+            text = f"The {axis} axis should have a label with the word {word!r}, and not with the other one."
+            return Fault(text, part=AXIS_LABELS)
     return None
 
 
@@ -140,7 +147,7 @@ def _colours_are_comparable(case, outputs):
     low, high = outputs["colour_limits"]
     if (low, high) != (0, 1):
         text = "The colors do not run from 0 to 1"
-        return Fault(f"{text}: they run from {low:.3g} to {high:.3g}.", f"{text}.")
+        return Fault(f"{text}: they run from {low:.3g} to {high:.3g}.", f"{text}.", part=COLORS)
     return None
 
 
@@ -170,9 +177,10 @@ def _colours_are_comparable(case, outputs):
     gradients=False,
     device=False,
     read=_read,
+    part_of={"x_label": AXIS_LABELS, "y_label": AXIS_LABELS, "colour_limits": COLORS},
 )
 def _(rng):
-    def case(title, weights, given=False, visible=False, words=WORDS):
+    def case(title, weights, given=False, words=WORDS, **more):
         rows, columns = weights.shape
         return Case(
             title,
@@ -183,24 +191,27 @@ def _(rng):
                 "_given": given,
             },
             harness="04_alignment.plot_attention",
-            visible=visible,
+            **more,
         )
 
     s, t = (int(size) for size in rng.permutation(PRIMES[1:4])[:2])
     yield case("two target tokens and three source tokens", 0.9 * _rows(rng, 2, 3), visible=True)
-    yield case("an Axes that is given", 0.9 * _rows(rng, 3, 2), given=True, visible=True)
+    yield case("an Axes that is given", 0.9 * _rows(rng, 3, 2), given=True, visible=True, part=GIVEN_AXES)
     yield case("tokens that come more than once", 0.7 * _rows(rng, 4, 3), words=WORDS[:2], visible=True)
     yield case("one target token", 0.9 * _rows(rng, 1, s))
     yield case("one source token", 0.5 * _rows(rng, t, 1))
     long = 0.8 * _rows(rng, 7, 11, dtype="float32")  # the rest is on the end token, whose column is cut off
     long[rng.integers(7)] = 0
-    yield case("a long sentence on a given Axes, with a row of zeros", long, given=True)
+    yield case("a long sentence on a given Axes, with a row of zeros", long, given=True, part=GIVEN_AXES)
 
 
 # Links
 
+TIES = "equal weights"
+
 
 def _links_are_pairs(case, outputs):
+    """There is one link, a pair of positions, for each target row."""
     tgt_len, src_len = case.inputs["weights"].shape
     for link in outputs["links"]:
         if not (isinstance(link, tuple) and len(link) == 2):
@@ -229,8 +240,8 @@ def _links_are_pairs(case, outputs):
     device=False,
 )
 def _(rng):
-    def case(title, weights, visible=False):
-        return Case(title, {"weights": weights}, visible=visible)
+    def case(title, weights, visible=False, part=ORDINARY):
+        return Case(title, {"weights": weights}, visible=visible, part=part)
 
     s, t = (int(size) for size in rng.permutation(PRIMES[1:4])[:2])
     weights, ties = _rows(rng, t, s), np.array([[0.125, 0.375, 0.125, 0.375], [0.25] * 4, [0, 0, 0.5, 0.5]])
@@ -243,17 +254,20 @@ def _(rng):
     yield case("as many target as source tokens", _rows(rng, 5, 5))
     yield case("two and two tokens", np.array([[0.2, 0.8], [0.4, 0.6]]))
     yield case("the last source token has most of the weight", np.array([[0.1, 0.2, 0.7]] * 2))
-    yield case("equal weights", ties, True)
-    yield case("one target token", _rows(rng, 1, s))
-    yield case("one source token", np.full((t, 1), 0.4))
-    yield case("a row of zeros", weights * (np.arange(t) != 1)[:, None])
-    yield case("a single weight of one", np.ones((1, 1)))
+    yield case("equal weights", ties, True, part=TIES)
+    yield case("one target token", _rows(rng, 1, s), part=SINGLE)
+    yield case("one source token", np.full((t, 1), 0.4), part=SINGLE)
+    yield case("a row of zeros", weights * (np.arange(t) != 1)[:, None], part=TIES)
+    yield case("a single weight of one", np.ones((1, 1)), part=SINGLE)
 
 
 # Their error
 
+WITHOUT_SURE, NO_LINKS = "possible links without the sure ones", "sentences without links"
+
 
 def _is_a_rate(case, outputs):
+    """The rate lies between 0 and 1."""
     rate = float(np.asarray(outputs["error"]).reshape(()))
     nothing = not any(case.inputs["predicted"]) and not any(case.inputs["sure"])
     if math.isinf(rate):
@@ -293,10 +307,10 @@ def _(rng):
         sure, possible = {*hit, *lost}, {*hit_weakly, *rest}
         return {*hit, *hit_weakly, *astray}, sure, (sure | possible if repeat else possible)
 
-    def case(title, *sentences, visible=False):
+    def case(title, *sentences, **more):
         columns = zip(*sentences, strict=True)
         inputs = dict(zip(("predicted", "sure", "possible"), map(list, columns), strict=True))
-        return Case(title, inputs, harness="04_alignment.alignment_error_rate", visible=visible)
+        return Case(title, inputs, harness="04_alignment.alignment_error_rate", **more)
 
     a, b, c = (int(number) for number in rng.integers(1, 4, 3))
     yield case("one sentence", sentence(1, 1, 0, 2, 1), visible=True)
@@ -307,6 +321,7 @@ def _(rng):
         "possible links without the sure ones",
         *(sentence(*counts, repeat=False) for counts in ((1, 1, 0, 1, 1), (2, 0, 1, 0, 0))),
         visible=True,
+        part=WITHOUT_SURE,
     )
     yield case(
         "links that are right in another sentence only",
@@ -317,27 +332,37 @@ def _(rng):
     yield case(
         "possible links without the sure ones, three sentences",
         *(sentence(2, 1, 1, count, 1, repeat=False) for count in (a, b, c)),
+        part=WITHOUT_SURE,
     )
     yield case("only sure links", sentence(2, 0, 1, 3, 0), sentence(a, 0, b, 1, 0))
     yield case("three sentences", *(sentence(*rng.permutation([a, b, 1, c, 2])) for _ in range(3)))
     yield case("a perfect alignment", ({(0, 1), (1, 0)}, {(0, 1), (1, 0)}, {(0, 1), (1, 0), (2, 2)}))
     yield case("wholly wrong", ({(0, 1)}, {(1, 0)}, {(1, 0), (2, 2)}))
     yield case("only possible links are hit", ({(2, 2), (3, 3)}, {(1, 0)}, {(1, 0), (2, 2), (3, 3)}))
-    yield case("a sentence without a predicted link", sentence(0, 0, 0, 2, 1), sentence(2, 1, 1, 0, 0))
-    yield case("a sentence without a sure link", (set(links(2)), set(), set()), sentence(2, 1, 1, 1, 0))
-    yield case("a sentence without any link", (set(), set(), set()), sentence(2, 1, 1, 1, 0))
-    yield case("nothing is predicted", (set(), {(0, 0)}, {(0, 0)}), (set(), {(1, 1)}, {(1, 1)}))
-    yield case("no link at all", (set(), set(), set()), visible=True)
+    yield case(
+        "a sentence without a predicted link", sentence(0, 0, 0, 2, 1), sentence(2, 1, 1, 0, 0), part=NO_LINKS
+    )
+    yield case(
+        "a sentence without a sure link",
+        (set(links(2)), set(), set()),
+        sentence(2, 1, 1, 1, 0),
+        part=NO_LINKS,
+    )
+    yield case("a sentence without any link", (set(), set(), set()), sentence(2, 1, 1, 1, 0), part=NO_LINKS)
+    yield case("nothing predicted", (set(), {(0, 0)}, {(0, 0)}), (set(), {(1, 1)}, {(1, 1)}), part=NO_LINKS)
+    yield case("no link at all", (set(), set(), set()), visible=True, part="no link at all")
 
 
 # Entropy and coverage
+
+LEAKY = "weight on padding"
 
 
 def _batches(rng):
     """Weights and masks: `leaky` ones have weight on padding, as from a model that forgot its mask."""
 
-    def case(title, weights, mask, visible=False):
-        return Case(title, {"weights": weights, "mask": mask}, visible=visible)
+    def case(title, weights, mask, visible=False, part=ORDINARY):
+        return Case(title, {"weights": weights, "mask": mask}, visible=visible, part=part)
 
     b, t, s = (int(size) for size in rng.permutation(PRIMES[1:4]))
     ends, leaky = padded_at_the_end(rng, b, s), _rows(rng, b, t, s)
@@ -349,24 +374,25 @@ def _batches(rng):
     yield case(
         "two rows, the last token padded", np.array([[[0.25, 0.75, 0.0], [0.6, 0.4, 0.0]]]), last, True
     )
-    yield case("two rows, with weight on padding", _rows(rng, 1, 2, 3), last, True)
-    yield case("no mask", _rows(rng, b, t, s), None, True)
+    yield case("two rows, with weight on padding", _rows(rng, 1, 2, 3), last, True, part=LEAKY)
+    yield case("no mask", _rows(rng, b, t, s), None, True, part="no mask")
     yield case("sentences of different lengths", weights, ends, True)
-    yield case("numbers in float32", weights.astype("float32"), ends)
-    yield case("sentences of different lengths, with weight on padding", leaky, ends)
-    yield case("sizes that are all two", _rows(rng, 2, 2, 2), np.array([[True, False], [True, True]]))
-    yield case("sizes that are all three", _rows(rng, 3, 3, 3), np.tri(3, dtype=bool))
+    yield case("numbers in float32", weights.astype("float32"), ends, part=TORCH)
+    yield case("sentences of different lengths, with weight on padding", leaky, ends, part=LEAKY)
+    yield case("all sizes two", _rows(rng, 2, 2, 2), np.array([[True, False], [True, True]]), part=LEAKY)
+    yield case("sizes that are all three", _rows(rng, 3, 3, 3), np.tri(3, dtype=bool), part=LEAKY)
     yield case("all weight on one token", one_hot, np.ones((b, s), dtype=bool), True)
     yield case("even weights", np.full((b, t, s), 1 / s), np.ones((b, s), dtype=bool))
-    yield case("rows that do not sum to one", 0.6 * weights, ends)
+    yield case("rows that do not sum to one", 0.6 * weights, ends, part=LEAKY)
     yield case("one target token", weights[:, :1], ends)
     yield case("one source token", np.ones((b, t, 1)), np.ones((b, 1), dtype=bool))
-    yield case("padding before the tokens", leaky, ends[:, ::-1].copy())
-    yield case("all tokens but one padded", leaky, np.arange(s) == rng.integers(0, s, (b, 1)))
-    yield case("a sentence with nothing to attend to", weights * empty[:, None], empty)
+    yield case("padding before the tokens", leaky, ends[:, ::-1].copy(), part=LEAKY)
+    yield case("all tokens but one padded", leaky, np.arange(s) == rng.integers(0, s, (b, 1)), part=LEAKY)
+    yield case("a sentence with nothing to attend to", weights * empty[:, None], empty, part=EMPTY)
 
 
 def _is_not_negative(case, outputs):
+    """No entropy is negative."""
     entropy = outputs["entropy"]
     if (np.isfinite(entropy) & (entropy < -ATOL)).any():
         return "An entropy is negative: ln of a weight below 1 is negative, so the sum needs a minus sign."
@@ -374,6 +400,7 @@ def _is_not_negative(case, outputs):
 
 
 def _is_at_most_even(case, outputs):
+    """No entropy is larger than that of even weights."""
     mask, (batch, _, src_len) = case.inputs["mask"], case.inputs["weights"].shape
     real = np.full(batch, src_len) if mask is None else mask.sum(-1)
     if (outputs["entropy"] > np.log(np.maximum(real, 1))[:, None] + 1 / math.e + ATOL).any():
@@ -393,6 +420,7 @@ def _(rng):
 
 
 def _is_zero_at_padding(case, outputs):
+    """The coverage of padding is 0."""
     mask = case.inputs["mask"]
     if mask is not None and (np.abs(outputs["coverage"][~mask]) > ATOL).any():
         return "Padding is covered: where the mask is False, the coverage should be 0."
@@ -400,6 +428,7 @@ def _is_zero_at_padding(case, outputs):
 
 
 def _keeps_the_total(case, outputs):
+    """The coverage adds up to all weight."""
     weights, mask = case.inputs["weights"], case.inputs["mask"]
     real = weights if mask is None else weights * mask[:, None]
     if not np.allclose(outputs["coverage"].sum(-1), real.sum((1, 2)), rtol=1e-3):

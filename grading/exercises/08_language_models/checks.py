@@ -10,9 +10,9 @@ further away.
 
 import numpy as np
 
-from grading.exercises.common import PRIMES, padded_at_the_end
+from grading.exercises.common import OTHER_PAD, PRIMES, padded_at_the_end
 from grading.judge.registry import checks
-from grading.sandbox.cases import Case
+from grading.sandbox.cases import ORDINARY, Case
 from utils import language_models
 
 from .harness import FEW
@@ -29,21 +29,21 @@ DRAWS, COPIES, TOLERANCE = 3_000, 5_000, 0.105
     gradients=False,
 )
 def _(rng):
-    def case(title, real, width, pad_id=0, visible=False):
+    def case(title, real, width, pad_id=0, visible=False, part=ORDINARY):
         """`real` is the number of tokens of each sentence; what follows them is padding."""
         tokens = rng.integers(1, 90, (len(real), width))
         tokens[tokens == pad_id] = 91
         tokens[np.arange(width) >= np.array(real)[:, None]] = pad_id
-        return Case(title, {"tokens": tokens, "pad_id": pad_id}, visible=visible)
+        return Case(title, {"tokens": tokens, "pad_id": pad_id}, visible=visible, part=part)
 
     batch, width = (int(n) for n in rng.choice(PRIMES[2:], 2, replace=False))
     lengths = padded_at_the_end(rng, batch, width).sum(1)
     yield case("one sentence of four tokens", [4], 4, visible=True)
     yield case("two sentences, of five tokens and of three", [5, 3], 5, visible=True)
-    yield case("another id for padding", [2, 4], 5, pad_id=7, visible=True)
+    yield case("another id for padding", [2, 4], 5, pad_id=7, visible=True, part=OTHER_PAD)
     yield case("sizes that all differ", lengths, width)
     yield case("as many sentences as tokens", rng.permutation([1, 2, 3]), 3)
-    yield case("a batch that is wider than its sentences", [3, 2], 7, pad_id=int(rng.integers(1, 90)))
+    yield case("a batch wider than its sentences", [3, 2], 7, pad_id=int(rng.integers(1, 90)), part=OTHER_PAD)
     yield case("nothing padded", [width] * batch, width)
     yield case("a sentence of one token", [1, 4], 4)
     yield case("sentences of two tokens", [2] * batch, 2)
@@ -65,6 +65,8 @@ def _shares(ids, vocab):
 
 
 # Drawing a token
+
+TOP_K, COLD, BEYOND = "top_k", "temperature 0", "a top_k beyond the vocabulary"
 
 
 def _drawn(case, returned):
@@ -124,7 +126,7 @@ def _levels(rng, batch, vocab):
     read=_drawn,
 )
 def _(rng):
-    def case(title, batch, vocab, temperature=1.0, top_k=None, visible=False, fill=_spread):
+    def case(title, batch, vocab, temperature=1.0, top_k=None, visible=False, fill=_spread, part=ORDINARY):
         own = np.random.default_rng(8) if visible else rng  # visible cases are the same at every draw
         inputs = {"logits": fill(own, batch, vocab), "temperature": temperature, "top_k": top_k}
         return Case(
@@ -132,26 +134,29 @@ def _(rng):
             inputs | {"draws": DRAWS, "seed": int(own.integers(1, 2**31))},
             harness="08_language_models.drawing",
             visible=visible,
+            part=part,
         )
 
     yield case("two rows, temperature 1", 2, 4, visible=True)
     yield case("a low temperature", 2, 4, 0.4, visible=True)
     yield case("a high temperature", 2, 4, 3.0, visible=True)
-    yield case("the two likeliest of four", 2, 4, 1.5, 2, visible=True)
-    yield case("temperature 0", 2, 4, 0, visible=True)
-    yield case("temperature 0 and top_k", 2, 4, 0, 3)
-    yield case("temperature 0, logits close to each other", 2, 4, 0, fill=lambda *a: _spread(*a) / 50)
-    yield case("a top_k beyond the vocabulary", 1, 3, 1.0, 9, visible=True)
-    yield case("top_k 1", 3, 5, 2.0, 1)
-    yield case("top_k and a low temperature", 3, 5, 0.5, 3)
-    yield case("top_k and a high temperature", 2, 7, 2.5, 4)
-    yield case("top_k, one row far above the other", 2, 5, 1.0, 2, fill=_levels)
+    yield case("the two likeliest of four", 2, 4, 1.5, 2, visible=True, part=TOP_K)
+    yield case("temperature 0", 2, 4, 0, visible=True, part=COLD)
+    yield case("temperature 0 and top_k", 2, 4, 0, 3, part=COLD)
+    yield case("temperature 0, logits close together", 2, 4, 0, fill=lambda *a: _spread(*a) / 50, part=COLD)
+    yield case("a top_k beyond the vocabulary", 1, 3, 1.0, 9, visible=True, part=BEYOND)
+    yield case("top_k 1", 3, 5, 2.0, 1, part=TOP_K)
+    yield case("top_k and a low temperature", 3, 5, 0.5, 3, part=TOP_K)
+    yield case("top_k and a high temperature", 2, 7, 2.5, 4, part=TOP_K)
+    yield case("top_k, one row far above the other", 2, 5, 1.0, 2, fill=_levels, part=TOP_K)
     yield case("as many rows as tokens", 3, 3, 0.7)
     yield case("all equally likely", 1, 5, fill=lambda rng, *shape: np.zeros(shape, "float32"))
     yield case("logits hundreds apart", 2, 3, 1.0, fill=lambda rng, *s: (_spread(rng, *s) * 300).astype("f"))
 
 
 # Writing
+
+SETTINGS, IN_PROMPT = "temperature and top_k", "an end token in the prompt"
 
 
 def _written(case, returned):
@@ -189,7 +194,9 @@ def _written(case, returned):
 def _(rng):
     eos_id = 1
 
-    def case(title, batch, length, max_len, temperature=1.0, top_k=None, ends=None, visible=False):
+    def case(
+        title, batch, length, max_len, temperature=1.0, top_k=None, ends=None, visible=False, part=ORDINARY
+    ):
         """A model of tables. `ends` says after how many new tokens each row ends at temperature 0."""
         own = np.random.default_rng(8) if visible else rng
         while True:
@@ -209,18 +216,19 @@ def _(rng):
             inputs | {"copies": DRAWS, "seed": int(own.integers(1, 2**31))},
             harness="08_language_models.writing",
             visible=visible,
+            part=part,
         )
 
     yield case("one prompt that ends after three tokens", 1, 2, 5, ends=[3], visible=True)
     yield case("two prompts, the second ends sooner", 2, 3, 5, ends=[4, 2], visible=True)
-    yield case("a prompt that never ends", 1, 2, 3, 0.6, ends=[None], visible=True)
-    yield case("an end token in the prompt", 2, 3, 4, ends=[3, 2], visible=True)
-    yield case("top_k and a temperature", 2, 2, 3, 1.8, 2, ends=[2, None], visible=True)
+    yield case("a prompt that never ends", 1, 2, 3, 0.6, ends=[None], visible=True, part=SETTINGS)
+    yield case("an end token in the prompt", 2, 3, 4, ends=[3, 2], visible=True, part=IN_PROMPT)
+    yield case("top_k and a temperature", 2, 2, 3, 1.8, 2, ends=[2, None], visible=True, part=SETTINGS)
     yield case("one new token", 3, 2, 1, 1.5, ends=[1, None, None])
     yield case("all end at once", 2, 3, 6, 0.8, ends=[1, 1])
-    yield case("three prompts", 3, 5, 6, 0.7, 3, ends=[2, 6, 4])
-    yield case("a prompt of one token", 2, 1, 4, 2.0, ends=[4, 3])
-    yield case("an end token in a longer prompt", 1, 7, 5, 1.0, 4, ends=[4])
+    yield case("three prompts", 3, 5, 6, 0.7, 3, ends=[2, 6, 4], part=SETTINGS)
+    yield case("a prompt of one token", 2, 1, 4, 2.0, ends=[4, 3], part=SETTINGS)
+    yield case("an end token in a longer prompt", 1, 7, 5, 1.0, 4, ends=[4], part=IN_PROMPT)
 
 
 def _ends(table, prompt, max_len, eos_id):
@@ -317,6 +325,7 @@ def independent(case, outputs):
     device=False,
     atol=TOLERANCE,
     read=_hidden,
+    unchanged=True,
 )
 def _(rng):
     def case(title, real, width, share, special=(0, 1, 2), mask_id=4, visible=False):

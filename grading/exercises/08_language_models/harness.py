@@ -58,6 +58,7 @@ def hiding(answer, tokens, mask_id, special_ids, share, copies, seed):
     def call(copies, generator):
         return answer(tokens.repeat(copies, 1), mask_id, special_ids, share, generator)
 
-    everything, generator = answer(tokens, mask_id, special_ids, 1.0, _generator(seed)), _generator(seed)
-    many = [call(copies, generator) for _ in range(2)]
-    return everything, many, [call(FEW, _generator(seed)) for _ in range(2)]
+    generator = _generator(seed)
+    many, few = [call(copies, generator) for _ in range(2)], [call(FEW, _generator(seed)) for _ in range(2)]
+    everything = answer(tokens, mask_id, special_ids, 1.0, _generator(seed))  # last: it may change tokens
+    return everything, many, few

@@ -12,7 +12,7 @@ import numpy as np
 from grading.judge.compare import close
 from grading.judge.registry import Fault, checks, mistakes_of
 from grading.sandbox.calls import alive
-from grading.sandbox.cases import Case
+from grading.sandbox.cases import ORDINARY, Case
 from utils.metrics import compare_systems
 
 from .harness import compare, decode
@@ -31,6 +31,9 @@ def _drawn(make, shows):
 
 
 # Beam search
+
+PENALTY, PLACES, LIMIT = "length penalty", "a beam wider than the candidates", "nothing finished at max_len"
+ENDS = "hypotheses that end early"
 
 
 def _machine(rng, width, vocab, max_len, end=0.0, dtype="float64"):
@@ -81,6 +84,7 @@ def _plain_ids(case, outputs):
 
 
 def words_only(case, outputs):
+    """The ids are words, at most max_len of them."""
     ids = _plain_ids(case, outputs)
     if ids is None:
         return "ids should be token ids, whole numbers below the size of the vocabulary."
@@ -120,6 +124,7 @@ def _case(rng, title, sizes, beam_size, max_len, penalty, end=0.0, shows=None, d
         settings = {"beam_size": beam_size, "max_len": max_len, "length_penalty": penalty}
         return _machine(rng, *sizes, max_len, end, dtype) | settings
 
+    more.setdefault("part", PENALTY if penalty else ORDINARY)
     inputs = _drawn(make, lambda inputs: shows is None or shows(inputs, *_found(inputs)))
     return Case(title, inputs, harness="09_real_translation.decode", **more)
 
@@ -184,16 +189,16 @@ def _visible_searches():
     return (
         case("a beam of two, where greedy goes wrong", (2, 4), 2, 2, 0.0, shows=not_greedy),
         case("states that must follow their parents", (2, 4), 2, 3, 0.0, shows=misleads(*not_reordered)),
-        case("more places than candidates", (3, 4), 7, 4, 0.5, shows=not_greedy),
+        case("more places than candidates", (3, 4), 7, 4, 0.5, shows=not_greedy, part=PLACES),
         case("longer sentences", (3, 5), 2, 5, 0.0, shows=not_greedy),
-        case("nothing finished at max_len", (5, 5), 2, 3, 0.7, -20, unfinished),
+        case("nothing finished at max_len", (5, 5), 2, 3, 0.7, -20, unfinished, part=LIMIT),
         case("a penalty that decides", (5, 5), 3, 7, 1.0, shows=by_length),
         case("a beam of one", (5, 7), 1, 11, 0.6),
         case("states of a wider beam", (5, 5), 3, 5, 1.0, -1.0, followed),
-        case("places of the finished that stay theirs", (5, 5), 3, 7, 1.0, 0.0, again),
-        case("a finished hypothesis that others overtake", (5, 5), 3, 7, 0.5, -1.0, pushed),
-        case("one that leads and is overtaken", (5, 5), 3, 7, 1.0, 0.0, leads),
-        case("an early end, and better ones unfinished", (5, 5), 3, 5, 1.0, -1.0, early_end),
+        case("places of the finished that stay theirs", (5, 5), 3, 7, 1.0, 0.0, again, part=ENDS),
+        case("a finished hypothesis that others overtake", (5, 5), 3, 7, 0.5, -1.0, pushed, part=ENDS),
+        case("one that leads and is overtaken", (5, 5), 3, 7, 1.0, 0.0, leads, part=ENDS),
+        case("an early end, and better ones unfinished", (5, 5), 3, 5, 1.0, -1.0, early_end, part=ENDS),
         case("many beginnings", (5, 7), 5, 5, 0.7, -1.0, mixed),
     )
 
@@ -209,29 +214,31 @@ def _visible_searches():
 def _(rng):
     yield from _visible_searches()
     case = partial(_case, rng)
-    yield case("more nodes and more words", (11, 13), 5, 11, 0.7, shows=not_greedy)
+    yield case("more nodes and more words", (11, 13), 5, 11, 0.0, shows=not_greedy)
     yield case("numbers in float32", (11, 13), 5, 11, 0.7, shows=not_greedy, dtype="float32")
     yield case("a beam of three and no penalty", (13, 7), 3, 11, 0.0, shows=not_greedy)
     yield case("a beam of five, and the mean", (7, 11), 5, 13, 1.0, shows=by_length)
     yield case("a strong penalty", (7, 5), 3, 11, 2.0, shows=by_length)
     finished, mixed = tells_apart("finished_pushed_out"), tells_apart("last_token_only", "each_for_itself")
     early = tells_apart("stops_at_first_end", "chosen_by_the_sum")
-    yield case("a finished hypothesis that others overtake", (7, 5), 3, 7, 0.5, -1.0, finished)
-    yield case("a first end that is neither best nor likeliest", (7, 5), 5, 9, 1.0, -1.0, early)
+    yield case("a finished hypothesis that others overtake", (7, 5), 3, 7, 0.5, -1.0, finished, part=ENDS)
+    yield case("a first end that is neither best nor likeliest", (7, 5), 5, 9, 1.0, -1.0, early, part=ENDS)
     yield case("many beginnings", (7, 11), 5, 7, 0.7, -1.0, mixed)
     yield case("a likely end", (7, 7), 3, 11, 0.6, 2.0, not_greedy)
-    yield case("an early end, and better ones unfinished", (7, 5), 3, 5, 1.0, -1.0, early_end)
-    yield case("the same with a wider beam", (11, 5), 5, 7, 1.0, -2.0, early_end)
-    yield case("a rare end", (11, 7), 3, 7, 0.8, -20, unfinished)
+    yield case("an early end, and better ones unfinished", (7, 5), 3, 5, 1.0, -1.0, early_end, part=ENDS)
+    yield case("the same with a wider beam", (11, 5), 5, 7, 1.0, -2.0, early_end, part=ENDS)
+    yield case("a rare end", (11, 7), 3, 7, 0.8, -20, unfinished, part=LIMIT)
     yield case("no word at all as the best", (5, 5), 2, 7, 0.0, 1.0, nothing)
     yield case("one token and no more", (5, 7), 3, 1, 1.0, 0.0, nothing)
-    yield case("one token that is no end", (5, 7), 2, 1, 1.0, -20, unfinished)
-    yield case("more places than words", (5, 4), 7, 5, 0.5, shows=not_greedy)
-    yield case("room for every hypothesis", (5, 4), 64, 4, 1.0, shows=not_greedy)
+    yield case("one token that is no end", (5, 7), 2, 1, 1.0, -20, unfinished, part=LIMIT)
+    yield case("more places than words", (5, 4), 7, 5, 0.5, shows=not_greedy, part=PLACES)
+    yield case("room for every hypothesis", (5, 4), 64, 4, 1.0, shows=not_greedy, part=PLACES)
     yield case("one word", (1, 3), 2, 5, 1.0)
 
 
 # Comparing two systems
+
+RAW, ITSELF, NOISE = "raw text", "a system and itself", "within noise or not"
 
 TOKENS = (
     "the a soup tea bread plate waiter cook was is not n't it's , . but and because hot cold slow kind very "
@@ -264,6 +271,7 @@ KEYS = ("bleu_a", "bleu_b", "interval_a", "interval_b", "difference", "p_value",
 
 
 def the_seven_keys(case, outputs):
+    """The dict has the right keys."""
     found = outputs["comparison"]
     lacking = [key for key in KEYS if key not in found]
     if lacking:
@@ -275,6 +283,7 @@ def the_seven_keys(case, outputs):
 
 
 def scores_out_of_100(case, outputs):
+    """The two scores are BLEU out of 100."""
     for key in ("bleu_a", "bleu_b"):
         if not close(case.kept[key], outputs["comparison"][key]):
             return f"{key} is not sacrebleu's corpus BLEU of that system, out of 100."
@@ -282,6 +291,7 @@ def scores_out_of_100(case, outputs):
 
 
 def two_bounds(case, outputs):
+    """The intervals have two bounds."""
     for key in ("interval_a", "interval_b"):
         if np.shape(outputs["comparison"][key]) != (2,):
             return f"{key} should be two numbers, (low, high)."
@@ -295,7 +305,7 @@ def each_entry(case, outputs):
     return None
 
 
-def _comparison(rng, title, count, systems, *settings, shows=None, visible=False):
+def _comparison(rng, title, count, systems, *settings, shows=None, **more):
     """A case of so many sentences: `systems` makes both systems, and `shows` looks at what is found."""
 
     def make():
@@ -306,7 +316,7 @@ def _comparison(rng, title, count, systems, *settings, shows=None, visible=False
         return inputs, compare(compare_systems, *inputs.values())
 
     inputs, found = _drawn(make, lambda made: shows is None or shows(made[1]))
-    return Case(title, inputs, harness="09_real_translation.compare", visible=visible, kept=found)
+    return Case(title, inputs, harness="09_real_translation.compare", kept=found, **more)
 
 
 def independent(share_a, share_b, dropped=0.0):
@@ -349,12 +359,12 @@ def _visible_comparisons():
     return (
         case("a system that is clearly better", 7, independent(0.4, 0.05), "none", 100),
         case("two of a kind", 11, alike, "none", 100, shows=more_than_a_point_and_noise),
-        case("a p-value of 0.05", 7, independent(0.4, 0.05), "none", 19, shows=p_is_five_percent),
-        case("a system and itself", 11, itself, "none", 100),
+        case("a p-value of 0.05", 7, independent(0.4, 0.05), "none", 19, shows=p_is_five_percent, part=NOISE),
+        case("a system and itself", 11, itself, "none", 100, part=ITSELF),
         case("a worse second system", 13, independent(0.1, 0.4), "none", 100, shows=worse),
         case("the three lists alone", 13, independent(0.3, 0.2)),
-        case("raw text", 17, independent(0.2, 0.25), "13a", 100),
-        case("repairs here and there", 37, repaired, "none", 200, shows=clear_though_they_overlap),
+        case("raw text", 17, independent(0.2, 0.25), "13a", 100, part=RAW),
+        case("a few repairs", 37, repaired, "none", 200, shows=clear_though_they_overlap, part=NOISE),
     )
 
 
@@ -371,7 +381,9 @@ def _(rng):
     case, alike = partial(_comparison, rng), independent(0.2, 0.2)
     yield case("a worse second system", 31, independent(0.1, 0.4), "none", 200, shows=worse)
     yield case("translations that are too short", 29, independent(0.1, 0.2, dropped=0.2), "none", 200)
-    yield case("raw text", 31, independent(0.2, 0.25), "13a", 200)
+    yield case("raw text", 31, independent(0.2, 0.25), "13a", 200, part=RAW)
     yield case("two of a kind, more sentences", 41, alike, "none", 300, shows=more_than_a_point_and_noise)
-    yield case("overlapping, and yet clear", 37, repaired, "none", 200, shows=clear_though_they_overlap)
+    yield case(
+        "overlapping, and yet clear", 37, repaired, "none", 200, shows=clear_though_they_overlap, part=NOISE
+    )
     yield case("one sentence", 1, independent(0.2, 0.4), "none", 100)

@@ -150,6 +150,21 @@ def test_the_card_counts_points_those_to_come_and_things_to_fix():
     assert f"Say it in words {WRITTEN:g} points, to be read by a person" in text
 
 
+def near_miss(points=1.5):
+    worth = {"ordinary input": 1, "sizes of one": 0.5, "gradient, dtype and device": 0.5}
+    parts = [{"name": name, "points": each, "right": name[0] != "g"} for name, each in worth.items()]
+    message = "No gradient.\nRight: ordinary input (1). Not yet: the rest.\n  seen with 3"
+    return CheckResult("dot_score", points, 2, message, parts=tuple(parts))
+
+
+def test_a_near_miss_shows_the_points_of_its_parts_unless_a_person_has_changed_them():
+    text = text_on(make_page(graded(near_miss()), ASSIGNMENT))
+    assert "~ 1.5 of 2 points No gradient. ✓ ordinary input: 1 of 1 ✓ sizes of one: 0.5 of 0.5" in text
+    assert "✗ gradient, dtype and device: 0 of 0.5 seen with 3" in text and "Not yet" not in text
+    by_hand = {"points": {"test_dot_score": 1.75}, "comments": {}}
+    assert "ordinary input:" not in text_on(make_page(graded(near_miss()), ASSIGNMENT, by_hand))
+
+
 def test_points_comments_and_lateness_of_the_gradebook_are_shown():
     late = Standing(129_600, 1.5, MOST + 2 - 1.5)
     grades = held(2, {"why_attention": f"Well put. {EVIL}", "attend": "Nice."})
@@ -182,7 +197,7 @@ def hostile():
     outputs = ({"text": f"{EVIL} boom"},)
     wrong = replace(not_scaled(), message=f"It raised ValueError: {EVIL}\n  seen with {EVIL}")
     cells = cell("scaled_dot_score", f"x = 1  # {EVIL}", "code", "ValueError", *outputs)
-    found = graded(wrong, student=EVIL, notes=(EVIL,))
+    found = graded(wrong, near_miss(), student=EVIL, notes=(EVIL,))
     return replace(found, cells=(*found.cells, cells))
 
 

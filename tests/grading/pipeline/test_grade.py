@@ -19,7 +19,7 @@ from grading.pipeline.result import FAILED, GRADED, Result
 from grading.pipeline.returned import graded_notebook
 from grading.sandbox.calls import call
 from grading.sandbox.client import Line, Lost, bubblewrap
-from tests.grading.points import MOST, WRITTEN
+from tests.grading.points import MOST, POINTS, WRITTEN
 from utils import attention
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
@@ -161,8 +161,10 @@ def masked_softmax(scores, mask):
 """
 
     found = {check.name: check for check in grade(submit(change), sandbox).checks}
-    message = found["masked_softmax"].message
-    assert "you cannot see" in message and "secret" not in message and "." not in message.split("\n")[1]
+    sentence, parts, seen = found["masked_softmax"].message.split("\n")
+    assert "you cannot see" in sentence and "secret" not in sentence + seen and "." not in seen
+    assert "; every kind of mask (0.25); " in parts and parts.endswith("Not yet: scores of any size (0.25).")
+    assert found["masked_softmax"].points == POINTS["masked_softmax"] - 0.25
 
 
 def test_an_error_of_the_judge_is_no_zero_and_not_told_to_the_student(submit, sandbox, monkeypatch):
@@ -190,7 +192,7 @@ def test_the_command_prints_a_report_or_json_and_says_what_it_cannot_grade(cours
     result = json.loads(shown)
     assert (status, result["assignment"], result["status"]) == (0, "02_attention", "graded")
     assert (result["score"], result["max_score"]) == (0, MOST)
-    names = {"name", "points", "max_points", "message", "mistake", "grids", "behavior"}
+    names = {"name", "points", "max_points", "message", "mistake", "grids", "behavior", "parts"}
     assert result["checks"][0].keys() == names
     status, shown, said = course("check", tmp_path / "nothing.ipynb")
     assert (status, shown, said.count("\n")) == (2, "", 1) and "there is no" in said
@@ -239,7 +241,13 @@ def test_an_answer_that_was_wrong_once_gains_nothing_by_ending_the_process(kille
     short = replace(exercise, tests=((other, 2), (killer, 2)), written=())
     right, wrong = getattr(attention, other), getattr(attention, killer)
     data = json.dumps({"cells": [{"cell_type": "code", "source": "1"}]}).encode()
-    for first, points in ((wrong, 0), (right, 2)):
+
+    def singles(query, keys):
+        if query.shape[1] == 1:
+            raise ValueError
+        return right(query, keys)
+
+    for first, points in ((wrong, 0), (singles, 1.5), (right, 2)):
         sandbox = Attempts({other: first, killer: "kill"}, {other: right, killer: "kill"})
         report = grade("mallory.ipynb", sandbox, short, 3, data)
         assert [check.points for check in report.checks] == [points, 0] and not sandbox.attempts
