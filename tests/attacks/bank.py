@@ -49,7 +49,8 @@ class Attack:
     and changes to the notebook or to its file. In sources COURSE is the folder of the canaries, ROOT that
     of the real course and PORT an open port of this machine.
 
-    `costs` are the answers that it makes fail; `refused` says that it is no notebook. `then` is a cell of
+    `costs` are the answers that it makes fail, and `earns` has the points of those that are right in some
+    parts; `refused` says that it is no notebook. `then` is a cell of
     the student who comes next, which must print what `finds` matches.
     """
 
@@ -62,6 +63,7 @@ class Attack:
     limits: Limits = SHORT
     file: Callable | None = None
     costs: tuple = ()
+    earns: dict = field(default_factory=dict)
     refused: bool = False
     shows: str = ""
     says: str = ""
@@ -70,7 +72,8 @@ class Attack:
 
     def expected(self):
         """Points by test."""
-        return {name: 0 if name in self.costs else HONEST.get(name, 0) for name in TESTS}
+        earned = HONEST | dict.fromkeys(self.costs, 0) | self.earns
+        return {name: earned.get(name, 0) for name in TESTS}
 
     def hand_in(self, path, places):
         """Write the submission to a path."""
@@ -502,6 +505,7 @@ print('files', out)""",
 # Leaking hidden inputs
 
 HIDDEN = "hidden = scores.shape[1:] == (1, 3) and bool(scores.abs().max() > 500)"  # a case nobody may see
+NEARLY = {"masked_softmax": 2.75}  # of an answer that is wrong in that case alone
 attack = partial(add, "leaking")
 attack(
     "an error's message and type",
@@ -509,6 +513,7 @@ attack(
         f"{HIDDEN}\n    if hidden: raise type('E{MARK}', (Exception,), {{}})(f'{MARK} {{scores.tolist()}}')\n"
         "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
     ),
+    earns=NEARLY,
     says="It raised an error on an input that you cannot see",
 )
 attack(
@@ -517,6 +522,7 @@ attack(
         f"{HIDDEN}\n    if hidden: return type('T{MARK}', (), {{}})()\n"
         "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
     ),
+    earns=NEARLY,
     says="plain torch.Tensor on the CPU",
 )
 attack(
@@ -525,6 +531,7 @@ attack(
         f"{HIDDEN}\n    if hidden: return torch.zeros({MARK}, 1, dtype=scores.dtype)\n"
         "    from utils import attention\n    return attention.masked_softmax(scores, mask)"
     ),
+    earns=NEARLY,
     says="an unexpected shape",
 )
 attack(
@@ -534,7 +541,7 @@ attack(
         f"    if query.dtype == torch.float32: return tuple(range({len(MARK)})) * 7\n"
         "    from utils import attention\n    return attention.attend(query, keys, values, mask, score)"
     },
-    costs=("attend",),
+    earns={"attend": 2.5},
     says="Expected context and weights",
 )
 attack(
