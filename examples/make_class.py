@@ -54,6 +54,15 @@ def attend(query, keys, values, mask, score):
 }
 MISSING_TRANSPOSE = "def dot_score(query, keys):\n    return query @ keys\n"
 NOT_SCALED = "def scaled_dot_score(query, keys):\n    return library.dot_score(query, keys)\n"
+NEARLY = """
+def masked_softmax(scores, mask):
+    return torch.softmax(scores.masked_fill(~mask[:, None, :], -50), dim=-1)
+"""  # wrong without a mask, with nothing to attend to, and for large scores
+NO_GRADIENT = """
+def attend(query, keys, values, mask, score):
+    weights = library.masked_softmax(score(query, keys), mask)
+    return (weights @ values).detach(), weights
+"""
 MASK_IGNORED = "def masked_softmax(scores, mask):\n    return torch.softmax(scores, dim=-1)\n"
 KEYS_AS_VALUES = """
 def attend(query, keys, values, mask, score):
@@ -115,7 +124,7 @@ def make_class(folder):
         "emre": notebook({"masked_softmax": MASK_IGNORED, "attend": KEYS_AS_VALUES}),
         "farah": notebook({"AdditiveScore": NO_TANH, "masked_softmax": MASK_IGNORED}, written=SCRIPT),
         "goran": notebook(),
-        "hana": notebook(),
+        "hana": notebook({"masked_softmax": NEARLY, "attend": NO_GRADIENT}),
         "ivan": notebook({"masked_softmax": UNFINISHED}, before=["1 / 0"]),
         "jule": notebook(right=(), after=[FORGED], points=100),
         "kofi": notebook(right=half, before=[LEAVES]),

@@ -13,13 +13,13 @@ from pathlib import Path
 from grading import CourseError, loading
 from grading.pipeline.assignments import ROOT, NotGradable, find_assignment, named
 from grading.pipeline.missing import failure
-from grading.pipeline.result import GRADED
+from grading.pipeline.result import GRADED, mark
 
 NOT_SANDBOXED = (
     "NOT SANDBOXED: this system has no working bubblewrap, so the notebook runs with all your rights. "
     "Check only notebooks that you trust."
 )
-GREEN, RED = 32, 31  # of terminals
+COLORS = {"✓": 32, "~": 33, "✗": 31}  # green, yellow and red on terminals
 
 
 def main(arguments=None):
@@ -249,8 +249,8 @@ def _status_line(name):
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _paint(text, color, wanted):
-    return f"\x1b[{color}m{text}\x1b[0m" if wanted else text
+def _paint(text, sign, wanted):
+    return f"\x1b[{COLORS[sign]}m{text}\x1b[0m" if wanted else text
 
 
 def as_text(report, color=False):
@@ -262,11 +262,10 @@ def as_text(report, color=False):
     failed = [(number, cell, why) for number, cell in enumerate(report.cells, 1) if (why := failure(cell))]
     for number, cell, why in failed:
         name = f" ({cell['name']})" if cell["name"] else ""
-        lines.append(_paint(f"! cell {number}{name} fails in {why}", RED, color))
+        lines.append(_paint(f"! cell {number}{name} fails in {why}", "✗", color))
     for check in report.checks:
-        right = check.points == check.max_points
-        sign = _paint("✓", GREEN, color) if right else _paint("~" if check.points else "✗", RED, color)
-        lines.append(f"{sign} {check.name}: {check.points:g} of {check.max_points:g}")
+        sign = mark(check.points, check.max_points)
+        lines.append(f"{_paint(sign, sign, color)} {check.name}: {check.points:g} of {check.max_points:g}")
         lines += [f"    {line}" for line in check.message.splitlines()]
     lines += [f"· {w['name']}: up to {w['max_points']:g} points, graded by a person" for w in report.written]
     lines += [f"Note: {note}" for note in report.notes]
@@ -279,11 +278,15 @@ def as_table(reports, color=False):
     """A line per notebook: its points, and the answers that are still wrong."""
     lines = []
     for path, report in reports.items():
-        wrong = [check.name for check in report.checks if check.points < check.max_points]
+        wrong = [
+            f"{check.name} ({check.points:g} of {check.max_points:g})" if check.points else check.name
+            for check in report.checks
+            if check.points < check.max_points
+        ]
         score = f"{report.score or 0:g} of {report.max_score:g}"
         rest = ", ".join(wrong) if report.status == GRADED else report.reason
-        sign = _paint("✗", RED, color) if rest else _paint("✓", GREEN, color)
-        lines.append(f"{sign} {path.stem:<{max(len(p.stem) for p in reports)}}  {score:>8}  {rest}".rstrip())
+        sign = _paint("✗", "✗", color) if rest else _paint("✓", "✓", color)
+        lines.append(f"{sign} {path.stem:<{max(len(p.stem) for p in reports)}}  {score:>11}  {rest}".rstrip())
     score = sum(report.score or 0 for report in reports.values())
     most = sum(report.max_score for report in reports.values())
     return "\n".join([*lines, f"{score:g} of {most:g} points. For messages, check one exercise by its name."])

@@ -39,24 +39,27 @@ class Verdict:
     grids: tuple = ()
 
     @property
+    def broken(self):
+        return {part for part, right in self.parts.items() if not right}
+
+    @property
     def passed(self):
-        return all(self.parts.values())
+        return not self.broken
 
     def without(self, broken):
-        """Return this verdict with more broken parts. Where ordinary input is not right, nothing counts."""
-        parts = {part: holds and not {part, ORDINARY} & {*broken} for part, holds in self.parts.items()}
-        return replace(self, parts=parts)
+        """Return this verdict with more broken parts. If ordinary input is wrong, no part counts."""
+        broken = self.broken | broken
+        return replace(self, parts={part: not {part, ORDINARY} & broken for part in self.parts})
 
     def __str__(self):
         return self.text()
 
     def text(self, points=0):
         """Return the message, with what each part is worth if the answer is worth `points`."""
-        worth = {
-            part: f" ({share:g})" if points else "" for part, share in shares(points, self.parts).items()
-        }
+        worth = shares(points, self.parts)
+        said = {part: f"{part} ({worth[part]:g})" if points else part for part in self.parts}
         right, wrong = (
-            "; ".join(part + worth[part] for part in self.parts if self.parts[part] == holds)
+            "; ".join(said[part] for part in self.parts if self.parts[part] == holds)
             for holds in (True, False)
         )
         partly = f"{HOLDS}{right}. Not yet: {wrong}." if right and wrong else ""
@@ -64,13 +67,13 @@ class Verdict:
 
 
 def shares(points, parts):
-    """Share the points of a function out to its parts, as a dict.
+    """Share the points of a function over its parts, as a dict.
 
-    Half is for ordinary input, the first part. The others get equal shares of the rest, in quarters of a
-    point as far as possible, and ordinary input gets what is left.
+    The first part, ordinary input, gets half or more. The others get equal shares, a quarter at most, in
+    quarters of a point as far as possible.
     """
     ordinary, *others = parts
-    each = points / 2 / len(others) if others else 0
+    each = points / 2 / max(2, len(others))
     each = math.floor(4 * each) / 4 or each
     return {ordinary: points - each * len(others)} | dict.fromkeys(others, each)
 

@@ -42,7 +42,7 @@ r"""
 
 5 min · ●○○ · 2 points
 
-Points: 1 for ordinary input; 1 for gradient, dtype and device.
+Points: 1.5 for ordinary input; 0.5 for gradient, dtype and device.
 
 Explain the task here, with the shapes and an example that can be computed by hand.
 """

@@ -26,7 +26,7 @@ from grading.judge.message import NOT_WRITTEN
 from grading.pipeline.assignments import ELSEWHERE, EMPTY, starter_sources
 from grading.pipeline.lessons import section
 from grading.pipeline.missing import MISNAMED, MISSING
-from grading.pipeline.result import CUT, FAILED, GRADED, Standing
+from grading.pipeline.result import CUT, FAILED, GRADED, Standing, mark
 
 LONG_CODE, LONG_TEXT, LONG_FORMULA = 10_000, 20_000, 500  # letters of a cell, an answer and a formula
 PAGE_SECONDS = 60
@@ -150,7 +150,7 @@ def templates():
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     found.filters |= {"points": lambda points: f"{round(points, 2):g}", "shade": shade}
-    found.filters |= {"ticks": ticks, "product": math.prod}
+    found.filters |= {"ticks": ticks, "product": math.prod, "mark": mark}
     return found
 
 

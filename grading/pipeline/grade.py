@@ -66,7 +66,8 @@ def grade(
     limits = limits or (Limits() if assignment.trains else QUICK)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
     outputs, lines, notes, reason = {}, {}, [], ""
-    skipped, fatal, wrong = set(), {}, {}  # cells and answers that ended everything, and wrong answers
+    skipped, fatal = set(), {}  # cells and answers that ended everything
+    wrong = {name: set() for name, _ in assignment.tests}  # parts that were wrong once
     seed = secrets.randbits(32) if seed is None else seed
     until = time.monotonic() + limits.cells
     while True:
@@ -155,7 +156,7 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
     def still_there(name):
         if name not in fatal and may_restart() and submission.is_over():
             for other in asked:
-                wrong.setdefault(other, set()).update(asked[other].broken(other, drawn[other]))
+                wrong[other] |= asked[other].broken(other, drawn[other])
             raise _Over(name, asked[name].over or "it ended the processes of all other answers.")
 
     for name, _ in assignment.tests:
@@ -174,10 +175,10 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
             still_there(name)
             raise JudgeError(f"{name} could not be judged: {type(error).__name__}: {error}") from error
         still_there(name)
-        if verdict.passed and wrong.get(name):
+        if verdict.passed and wrong[name]:
             verdict = replace(verdict, sentence=DIFFERS)
-        verdict = verdict.without(wrong.setdefault(name, set()))
-        wrong[name].update(_broken(verdict))
+        verdict = verdict.without(wrong[name])
+        wrong[name] |= verdict.broken
         parts = tuple(
             {"name": part, "points": share, "right": verdict.parts[part]}
             for part, share in shares(points, verdict.parts).items()
@@ -186,10 +187,6 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
         about = readable(verdict.text(points)), verdict.mistake, verdict.grids
         graded.append(CheckResult(name, earned, points, *about, parts=parts))
     return [replace(check, behavior=_probe(check, asked[check.name])) for check in graded]
-
-
-def _broken(verdict):
-    return {part for part, right in verdict.parts.items() if not right}
 
 
 def _probe(check, ask):
@@ -234,7 +231,7 @@ class _Asked:
         if self.over or not self.known:
             return set()
         given = iter(self.known)
-        return _broken(examine(name, name, call=lambda *_: next(given), drawn=drawn[: len(self.known)]))
+        return examine(name, name, call=lambda *_: next(given), drawn=drawn[: len(self.known)]).broken
 
     def _ask(self, name, cases):
         outcomes = []

@@ -46,6 +46,11 @@ class CheckResult:
     parts: tuple = ()
 
 
+def mark(points, most):
+    """Return the sign for the points of an answer: right, partly right or wrong."""
+    return "✓" if points >= most else "~" if points else "✗"
+
+
 @dataclass(frozen=True)
 class Standing:
     """What the gradebook holds of a submission: how late it is, the points that this costs, and the points of

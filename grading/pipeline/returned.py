@@ -86,7 +86,7 @@ def _about(found):
 
 def sign(check):
     """The points of a check in a line."""
-    mark = "✓" if check.points == check.max_points else "✗"
+    mark = result.mark(check.points, check.max_points)
     return f"{mark} {check.points:g} of {check.max_points:g} points"
 
 

@@ -28,8 +28,8 @@ r"""
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
 fails, its message says what it checked. Grading runs more tests of the same kind on other inputs: other
 sizes, padding, single words, zeros. The line "Points" of an exercise says what each part of your answer is
-worth. The other parts count only if ordinary input is right. If you're stuck, open the first hint, and the
-next one only if you still need it.
+worth. If it fails in one part, it keeps the points of the others, provided that it is right on ordinary
+input. If you're stuck, open the first hint, and the next one only if you still need it.
 
 You'll meet a few words everywhere. A **token** is a word or a mark. A sentence is a row of **ids**, one whole
 number per token. Three ids aren't words: `pad_id` fills short sentences up to the width of the batch

@@ -27,8 +27,8 @@ r"""
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. Grading runs
 more tests of the same kind on other inputs. The line "Points" of an exercise says what each part of your
-answer is worth. The other parts count only if ordinary input is right. If you're stuck, open the first hint,
-and the next one only if you still need it.
+answer is worth. If it fails in one part, it keeps the points of the others, provided that it is right on
+ordinary input. If you're stuck, open the first hint, and the next one only if you still need it.
 
 `weights[t, i]` is the attention that target token `t` (a row, here French) pays to source token `i` (a
 column, here English). Each row sums to 1. A **link** (i, t) says that target token t translates source

@@ -29,8 +29,8 @@ r"""
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
 fails, its message says what it checked. Grading runs more tests of the same kind on other inputs: other
 sizes, padding, single words, zeros. The line "Points" of an exercise says what each part of your answer is
-worth. The other parts count only if ordinary input is right. If you're stuck, open the first hint, and the
-next one only if you still need it.
+worth. If it fails in one part, it keeps the points of the others, provided that it is right on ordinary
+input. If you're stuck, open the first hint, and the next one only if you still need it.
 
 You know these words from exercise 02. A **query** asks, each **key** is compared with it, and each
 **value** is passed on. **Scores** become **weights**, which sum to one, and the weighted average of the
@@ -297,7 +297,7 @@ r"""
 
 10 min · ●○○ · 2 points
 
-Points: 1 for ordinary input; 1 for dtype.
+Points: 1.5 for ordinary input; 0.5 for dtype.
 
 Say which word may look at which while a sentence is being written: every word at itself and at the words
 before it.
@@ -641,7 +641,7 @@ r"""
 
 20 min · ●●○ · 2 points
 
-Points: 1 for ordinary input; 1 for dtype.
+Points: 1.5 for ordinary input; 0.5 for dtype.
 
 Give every position its own vector, which is added to the word at that position. It holds sines and cosines
 of waves that get slower from column to column.

@@ -24,8 +24,9 @@ r"""
 
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
 fails, its message says what it checked. Grading runs more tests of the same kind on other inputs. The line
-"Points" of an exercise says what each part of your answer is worth. The other parts count only if ordinary
-input is right. If you're stuck, open the first hint, and the next one only if you still need it.
+"Points" of an exercise says what each part of your answer is worth. If it fails in one part, it keeps the
+points of the others, provided that it is right on ordinary input. If you're stuck, open the first hint, and
+the next one only if you still need it.
 
 A text is a row of **ids**, one whole number per word or mark; such a unit is called a **token**. `pad_id`
 fills short texts up to the width of the batch (**padding**), and `eos_id` means "end". **Logits** are one
@@ -483,7 +484,7 @@ r"""
 
 20 min · ●●○ · 2 points
 
-Points: 1 for ordinary input; 1 for inputs unchanged.
+Points: 1.5 for ordinary input; 0.5 for inputs unchanged.
 
 A masked model gets a text with holes and predicts what was there. Make such a text: hide each ordinary
 token with probability `share`, **independently** of all others, and never hide a special one.

@@ -49,9 +49,9 @@ class Attack:
     and changes to the notebook or to its file. In sources COURSE is the folder of the canaries, ROOT that
     of the real course and PORT an open port of this machine.
 
-    `costs` are the answers that it makes fail, and `earns` has the points of those that are right in some
-    parts; `refused` says that it is no notebook. `then` is a cell of
-    the student who comes next, which must print what `finds` matches.
+    `costs` are the answers that it makes fail, and `earns` has the points of answers that are wrong in some
+    parts, and right without the attack. `refused` says that it is no notebook. `then` is a cell of the
+    student who comes next, which must print what `finds` matches.
     """
 
     name: str

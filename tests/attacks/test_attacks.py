@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import psutil
 import pytest
+import torch
 from nbformat.v4 import new_code_cell
 
 from grading.cli import as_text
-from grading.judge.judge import draw
+from grading.judge.judge import draw, examine
 from grading.pipeline.assignments import ROOT, NotGradable, assignments
 from grading.pipeline.grade import grade
 from grading.sandbox.calls import call
@@ -146,6 +147,16 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
     assert re.search(attack.says, said), said
     for hidden in (MARK, SECRET):
         assert hidden not in said + printed + json.dumps(report.as_json() if report else "")
+
+
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.earns], ids=lambda attack: attack.name)
+def test_an_attack_that_keeps_parts_of_its_points_earns_less_than_its_code_does_without_it(attack):
+    for name, points in attack.earns.items():
+        honest = re.sub("\n    (hidden = |if ).*", "", attack.answers[name])
+        assert honest != attack.answers[name]
+        scope = {"torch": torch}
+        exec(honest, scope)
+        assert examine(name, scope[name], seed=SEED).passed and points < TESTS[name]
 
 
 def text_of(cells):

@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 
-from examples.make_class import NAME, notebook
+from examples.make_class import NAME, NEARLY, notebook
 from grading.pipeline.assignments import ROOT
 from grading.sandbox.client import bubblewrap
 from tests.grading.points import MOST
@@ -59,12 +59,13 @@ def test_failed_cells_come_first_with_their_line_and_explain_missing_answers(cou
 
 
 def test_a_folder_gives_a_table_and_fail_under_an_exit_status(course, mine, tmp_path):
-    mine(), mine({"attend": BROKEN["attend"]}, "02_second")
+    mine(), mine({"masked_softmax": NEARLY, "attend": BROKEN["attend"]}, "02_second")
     (tmp_path / "my" / "exercises" / "other.ipynb").write_text("{}")
     status, shown, _ = course("check", "my", "--fail-under", 50)
     lines = shown.splitlines()
-    assert status == 0 and lines[0].startswith(f"✓ {NAME}") and lines[1].endswith(" attend")
-    assert lines[2].startswith(f"{2 * MOST - 3:g} of {2 * MOST:g} points")
+    assert status == 0 and lines[0].startswith(f"✓ {NAME}")
+    assert lines[1].endswith(" masked_softmax (2.25 of 3), attend")
+    assert lines[2].startswith(f"{2 * MOST - 3.75:g} of {2 * MOST:g} points")
     assert "not graded: " in lines[3] and "other.ipynb" in lines[3]
     assert course("check", "my", "--fail-under", 90)[0] == 1
 

@@ -38,6 +38,7 @@ def test_shares_add_up_and_half_or_more_is_for_ordinary_input(points, count):
     worth = shares(points, [str(number) for number in range(count)])
     ordinary, *others = worth.values()
     assert sum(worth.values()) == pytest.approx(points) and ordinary >= points / 2
+    assert all(share <= points / 4 for share in others)
     assert len({*others}) <= 1 and all(share > 0 for share in others)
     if points >= 2:
         assert sum(worth.values()) == points and all(4 * share == int(4 * share) for share in worth.values())

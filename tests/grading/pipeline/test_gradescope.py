@@ -6,7 +6,7 @@ import zipfile
 import nbformat
 import pytest
 
-from examples.make_class import MASK_IGNORED, NAME, notebook
+from examples.make_class import NAME, NEARLY, NOT_SCALED, notebook
 from grading.cli import main
 from grading.sandbox import client
 from tests.grading.points import POINTS
@@ -30,11 +30,14 @@ def autograder(tmp_path):
 
 @pytest.mark.skipif(client.bubblewrap() is None, reason="needs bubblewrap")
 def test_results_carry_points_messages_and_visibility(autograder):
-    status, results = autograder({"mine.ipynb": notebook({"masked_softmax": MASK_IGNORED})})
+    answers = {"scaled_dot_score": NOT_SCALED, "masked_softmax": NEARLY}
+    status, results = autograder({"mine.ipynb": notebook(answers)})
     tests = {test["name"]: test for test in results["tests"]}
     assert status == 0 and {name: test["max_score"] for name, test in tests.items()} == POINTS
-    assert [name for name, test in tests.items() if test["score"] == 0] == ["masked_softmax"]
-    assert "so padding receives weight" in tests["masked_softmax"]["output"]
+    lost = {n: test["score"] for n, test in tests.items() if test["status"] == "failed"}
+    assert lost == {"scaled_dot_score": 0, "masked_softmax": 2.25}
+    assert "The scores aren't scaled" in tests["scaled_dot_score"]["output"]
+    assert "Not yet: rows with nothing to attend to (0.25); " in tests["masked_softmax"]["output"]
     assert {test["visibility"] for test in tests.values()} == {"visible"}
     assert "why_attention: up to 3 points, graded by a person" in results["output"]
 
