@@ -214,7 +214,7 @@ def _entry(found, assignment, name, most, title, grades, site):
         "outputs": [],
     }
     entry["to_fix"] = check is not None and points is not None and points < most
-    if entry["to_fix"] and points == check.points and state(check) in (PARTLY, WRONG):
+    if check and points == check.points and state(check) == PARTLY:
         entry["parts"] = check.parts
     if check and check.message:
         entry["sentence"], *seen = check.message.split("\n")

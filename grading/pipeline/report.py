@@ -132,6 +132,7 @@ def unnamed(rows):
                 continue
             same = tuple(check.behavior) or row.student  # what was not probed is like nothing else
             entry = {"exercise": check.name, "message": check.message, "students": []}
+            entry["wrong"] = check.wrong
             found.setdefault((check.name, same), entry)["students"].append(row.student)
     return sorted(found.values(), key=lambda group: -len(group["students"]))
 

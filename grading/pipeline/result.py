@@ -45,6 +45,11 @@ class CheckResult:
     behavior: tuple = ()
     parts: tuple = ()
 
+    @property
+    def wrong(self):
+        """The names of the parts that are wrong, if others are right."""
+        return [part["name"] for part in self.parts if self.points and not part["right"]]
+
 
 def mark(points, most):
     """Return the sign for the points of an answer: right, partly right or wrong."""

@@ -27,7 +27,7 @@ r"""
 Replace `raise NotImplementedError` with your answer, run the cell, then run the tests below it. If a test
 fails, its message says what it checked. Grading runs more tests of the same kind on other inputs: other
 sizes, padding, single tokens, zeros. The line "Points" of an exercise says what each part of your answer is
-worth. If it fails in one part, it keeps the points of the others, provided that it is right on ordinary
+worth. An answer that fails in one part keeps the points of the others, as long as it is right on ordinary
 input. If you're stuck, open the first hint, and the next one only if you still need it.
 
 Here are the words of demo 02 again. The **query** is what the decoder is looking for: its state at one

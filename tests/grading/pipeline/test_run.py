@@ -280,7 +280,7 @@ def test_points_of_parts_are_the_same_wherever_they_are_shown(example):
         assert outputs[f"test_{name}"].startswith(f"~ {points} of {POINTS[name]:g} points\n")
         assert f"~ {points} of {POINTS[name]:g} points" in page_of(course, "hana")
         assert f">~ {points}<" in report
-    assert 'not yet: gradient, dtype and device">~ 2.5<' in report
+    assert 'wrong in: gradient, dtype and device">~ 2.5<' in report
 
 
 def test_the_report_is_read_on_a_telephone(example, page):
