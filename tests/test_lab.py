@@ -14,7 +14,7 @@ import requests
 from nbgrader.api import Gradebook
 from playwright.sync_api import expect
 
-from examples.make_class import KEYS_AS_VALUES, MASK_IGNORED, NAME, graded, notebook
+from examples.make_class import KEYS_AS_VALUES, MASK_IGNORED, NAME, NEARLY, graded, notebook
 from grading.sandbox.client import bubblewrap
 from tests.grading.pipeline.test_run import grade, hand_in
 from tests.grading.points import ALL, MOST, POINTS, without
@@ -135,7 +135,7 @@ def test_validate_names_what_fails_and_passes_what_is_right(lab, page, asked):
 
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, page, asked):
-    hand_in(lab.course, "emre", notebook({"masked_softmax": MASK_IGNORED, "attend": KEYS_AS_VALUES}))
+    hand_in(lab.course, "emre", notebook({"masked_softmax": NEARLY, "attend": KEYS_AS_VALUES}))
     run = grade(lab.course, "--require-sandbox")
     assert run.returncode == 0, run.stderr
 
@@ -152,7 +152,7 @@ def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, pa
     assert row("01_sums").is_visible()
     row(NAME).get_by_role("link", name="1", exact=True).click()  # one submission
     emre = row("emre")
-    scored = without("masked_softmax", "attend")
+    scored = without("masked_softmax", "attend") + 2.25
     assert f"{scored:g} / {ALL:g}" in emre.inner_text() and "needs manual grading" in emre.inner_text()
     emre.get_by_role("link").first.click()
     row(NAME).get_by_role("link").first.click()
@@ -160,12 +160,13 @@ def test_formgrader_opens_a_graded_submission_and_keeps_a_persons_points(lab, pa
     inside.locator("#why_attention.needs_manual_grade").wait_for()  # the points have come
     points = inside.locator("input.score").evaluate_all("all => all.map(box => [box.id, box.placeholder])")
     right = ("dot_score", "scaled_dot_score", "MultiplicativeScore", "AdditiveScore")
-    wrong = {"test_masked_softmax": "0", "test_attend": "0"}
+    wrong = {"test_masked_softmax": "2.25", "test_attend": "0"}
     earned = {f"test_{name}": f"{POINTS[name]:g}" for name in right}
     assert dict(points) == earned | wrong | {"why_attention": ""}
-    for name, mistake in [("masked_softmax", "so padding receives weight"), ("attend", "made of the keys")]:
+    said = [("masked_softmax", "~ 2.25", "such a row should be zeros"), ("attend", "✗ 0", "made of the keys")]
+    for name, sign, mistake in said:
         inside.locator(f"#{name}-comment[placeholder*='{mistake}']").wait_for()
-        shown = re.compile(f"✗ 0 of {POINTS[name]:g} points\n.*{mistake}")
+        shown = re.compile(f"{sign} of {POINTS[name]:g} points\n.*{mistake}")
         assert inside.locator("pre", has_text=shown).is_visible()
     assert inside.get_by_text("A weight of 0.8 does not prove that the word was the cause").is_visible()
 
