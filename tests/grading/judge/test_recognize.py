@@ -158,17 +158,19 @@ def test_the_table_of_the_benchmark_counts_what_it_says(tmp_path):
         "A comment.\n"
         "# %% dot_score: one_step_only\ndef dot_score(query, keys):\n    return (query * keys).sum(-1)\n"
         "# %% dot_score: -\ndef dot_score(query, keys):\n    return torch.sum(query * keys, 2)\n"
+        "# %% dot_score: wrong_dtype\ndef dot_score(query, keys):\n    return (query @ keys.mT).float()\n"
         "# %% dot_score: right\ndef dot_score(query, keys):\n    return 3 * query @ keys.mT\n"
     )
     counts = measure("dot_score", read(bank), seeds=2)
     assert counts == {
-        "entries": 2,
-        "distinct": 1,
-        "caught": 2,
+        "entries": 3,
+        "distinct": 2,
+        "caught": 3,
         "by luck": 0,
-        "named": 2,
-        "rightly": 1,
+        "named": 3,
+        "rightly": 2,
         "misleading": 1,
+        "partly": 1,
         "variants": 1,
         "alarms": 1,
     }
