@@ -531,16 +531,14 @@ Figure(ax, "An attention map of French words by English words, with frames at th
 r"""
 **What happened.** Mostly: {look[linked]:.0f}% of the words have their brightest cell on a linked word, more
 than a diagonal would get ({look[diagonal]:.0f}%), and in {look[after]:.0f}% it lies on the word right after.
-Nobody told the model to align. The row of *il* is brightest at "welcome": this noun decides between *il* and
-*elle*. And in the last block a position no longer holds one word. The first block has mixed in its neighbors,
-so a look at the word *after* can still fetch the word itself.
+Nobody told the model to align. A bright cell elsewhere need not be a mistake: *il* or *elle* depends on the
+noun behind "it". And in the last block, a position holds more than one word: the first block has mixed in its
+neighbors, so a look at the word *after* can still fetch the word itself.
 """
 
 # %% claim
 numbers["look"] = {"linked": linked, "after": after, "diagonal": diagonal}
 assert linked > diagonal and linked + after > diagonal + 10 and linked < 90
-il = map_of(sources[row], references[row])[references[row].index("il")]
-assert sources[row][il.argmax()] == "welcome"
 
 # %% [markdown]
 r"""
