@@ -25,7 +25,7 @@ from grading.judge.judge import HOLDS
 from grading.judge.message import NOT_WRITTEN
 from grading.pipeline.assignments import ELSEWHERE, EMPTY, starter_sources
 from grading.pipeline.lessons import section
-from grading.pipeline.missing import MISNAMED, MISSING
+from grading.pipeline.missing import ITS_CELL, MISNAMED, MISSING
 from grading.pipeline.result import CUT, FAILED, GRADED, Standing, mark
 
 LONG_CODE, LONG_TEXT, LONG_FORMULA = 10_000, 20_000, 500  # letters of a cell, an answer and a formula
@@ -237,7 +237,7 @@ def state(check):
         return RIGHT
     if check.message.startswith(NOT_WRITTEN):
         return UNWRITTEN
-    if check.message.startswith((MISNAMED, MISSING.format(check.name))):
+    if check.message.startswith((MISNAMED, ITS_CELL, MISSING.format(check.name))):
         return LOST
     return PARTLY if check.points else WRONG
 

@@ -19,7 +19,7 @@ from grading.pipeline.assignments import (
     starter_sources,
     where_written,
 )
-from grading.pipeline.missing import MISSING, explain
+from grading.pipeline.missing import MISSING, NOT_RUN, explain
 from grading.pipeline.result import FAILED, GRADED, CheckResult, Result, cells_of
 from grading.sandbox.cases import Outcome
 from grading.sandbox.client import Lost
@@ -66,19 +66,19 @@ def grade(
     limits = limits or (Limits() if assignment.trains else QUICK)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
     outputs, lines, notes, reason = {}, {}, [], ""
-    skipped, fatal = set(), {}  # cells and answers that ended everything
+    not_run, took, fatal = {}, {}, {}  # why cells are not run, their seconds, and answers that ended all
     wrong = {name: set() for name, _ in assignment.tests}  # parts that were wrong once
     seed = secrets.randbits(32) if seed is None else seed
     until = time.monotonic() + limits.cells
     while True:
-        started, restarts = time.monotonic(), len(skipped) + len(fatal)
+        started, restarts = time.monotonic(), len(not_run) + len(fatal)
 
         def may_restart(started=started, restarts=restarts):
             now = time.monotonic()
             return restarts < RESTARTS and now + (now - started) < until
 
         with sandbox.submission(limits.memory) as submission:
-            culprit, why = _run_cells(cells, skipped, submission, outputs, lines, limits, until, progress)
+            culprit, why = _run_cells(cells, not_run, took, submission, outputs, lines, limits, progress)
             if culprit is None or not may_restart():
                 if culprit is not None:
                     notes.append(f"cell {culprit + 1} ended it, and the rest was not run: {why}")
@@ -94,20 +94,21 @@ def grade(
                 except JudgeError as error:
                     reason, checks = readable(str(error)), []
                     break
-        skipped.add(culprit)
         notes.append(f"cell {culprit + 1} was left out: {why}")
     where = where_written(cells, assignment)
     lost = [name for name in where if where[name] == ELSEWHERE]
     notes += [f"{name}: the written answer may stand in another cell than its own" for name in lost]
     if not any(cell.test is not None or cell.written for cell in cells):
         notes.append(f"it has none of the graded cells of {assignment.name}: is it the right notebook?")
+    outputs |= {i: ([{"text": f"(this cell {why})"}], NOT_RUN) for i, why in not_run.items()}
     kept, given = cells_of(cells, outputs), starter_sources(assignment.notebook)
+    left_out = [(cells[i].source, why) for i, why in not_run.items()]
     return Result(
         status=FAILED if reason else GRADED,
         reason=reason,
         assignment=assignment.name,
         sandboxed=sandbox.sandboxed,
-        checks=tuple(explain(check, kept, given) for check in checks),
+        checks=tuple(explain(check, kept, given, left_out) for check in checks),
         written=tuple(
             {"name": name, "max_points": points, "where": where[name]} for name, points in assignment.written
         ),
@@ -116,10 +117,11 @@ def grade(
     )
 
 
-def _run_cells(cells, skipped, submission, outputs, lines, limits, until, progress):
+def _run_cells(cells, not_run, took, submission, outputs, lines, limits, progress):
     """Run the cells in order, and take a snapshot where a test stands and one at the end.
 
-    Gives the number of the cell that ended the process and why, or None and a note.
+    Return the number of the cell that ended the process and why, or None and a note. `not_run` says why cells
+    are left out, and gets those that ended the process or had no time left. `took` adds up their seconds.
     """
     lines.clear()
     last, note = 0, ""
@@ -127,17 +129,25 @@ def _run_cells(cells, skipped, submission, outputs, lines, limits, until, progre
         for i, cell in enumerate(cells):
             if cell.test:
                 lines[cell.test] = submission.snapshot(limits.check)
-            if cell.kind != "code" or cell.test is not None or i in skipped or not cell.source.strip():
+            if cell.kind != "code" or cell.test is not None or i in not_run or not cell.source.strip():
                 continue
-            if time.monotonic() > until:
-                note = f"the cells took more than {limits.cells:g} seconds: from cell {i + 1} on none was run"
+            if sum(took.values()) >= limits.cells:
+                most = max(took, key=took.get) + 1
+                note = f"cell {most} and others took all {limits.cells:g} seconds that the cells have"
+                rest = (j for j in range(i, len(cells)) if cells[j].kind == "code" and cells[j].test is None)
+                not_run.update(dict.fromkeys(rest, f"was not reached, because {note}"))
+                note += f": from cell {i + 1} on, none was run"
                 break
             last = i
             progress(f"running cell {i + 1} of {len(cells)} (at most {limits.cell:g} s)")
-            outputs[i] = submission.run(cell.source, limits.cell)
+            began = time.monotonic()
+            try:
+                outputs[i] = submission.run(cell.source, limits.cell)
+            finally:
+                took[i] = took.get(i, 0) + time.monotonic() - began
         lines[END] = submission.snapshot(limits.check)
     except Lost as lost:
-        outputs[last] = [{"text": f"(this cell was stopped: {lost})"}], "Stopped"
+        not_run[last] = f"was stopped: {lost}"
         return last, str(lost)
     return None, note
 

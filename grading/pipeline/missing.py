@@ -9,12 +9,14 @@ from grading.pipeline.assignments import readable
 
 MISSING = "There is no {} in the notebook"  # how messages about such an answer begin
 MISNAMED = "A name is wrong"
+ITS_CELL = "Its cell"
+NOT_RUN = "Not run"  # in the place of an error, if a cell was stopped or not reached
 DEFINED = re.compile(r"^\s*(?:def|class)\s+(\w+)", re.M)
 
 
 def failure(cell):
     """Return what stopped a cell of a result, with the line, or "" if nothing did or it is unwritten."""
-    if not cell["error"]:
+    if cell["error"] in (None, NOT_RUN):  # notes say why a cell was not run
         return ""
     text = "".join(output.get("text", "") for output in cell["outputs"])
     line = re.search(r"Cell In\[\d+\], line (\d+)", text)
@@ -25,14 +27,18 @@ def failure(cell):
     return readable(f"{f'line {line[1]}: ' if line else ''}{said}", 300)
 
 
-def explain(check, cells, given):
+def explain(check, cells, given, not_run=()):
     """Return the result of a check, with a better message if the answer has no code that could be called.
 
-    `cells` are those of the result, and `given` has the sources of the starter's cells by name.
+    `cells` are those of the result, and `given` has the sources of the starter's cells by name. `not_run` has
+    the source of each cell that was left out, and why.
     """
     missing = check.message.startswith(MISSING.format(check.name))
     if not missing and not check.message.startswith(NOT_WRITTEN):
         return check
+    for source, why in not_run:
+        if missing and check.name in DEFINED.findall(source):
+            return replace(check, message=f"{ITS_CELL} {why}.")
     own = next((cell for cell in cells if cell["name"] == check.name), None)
     if own is None:
         why = "its cell is missing. Copy it from a new copy of the notebook."

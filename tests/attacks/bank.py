@@ -1002,7 +1002,7 @@ attack(
     change=lambda notebook: notebook.cells.extend(
         new_code_cell("import time; time.sleep(1)") for _ in range(30)
     ),
-    says="the cells took more than 4 seconds: from cell [0-9]+ on none was run",
+    says="cell [0-9]+ and others took all 4 seconds that the cells have: from cell [0-9]+ on, none was run",
 )
 attack = partial(add, "floods")
 attack(

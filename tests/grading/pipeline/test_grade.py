@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 
+import grading.pipeline.grade
 from grading import check_notebook
 from grading.cli import as_text
 from grading.judge.judge import examine
@@ -15,6 +16,7 @@ from grading.judge.registry import mistakes_of
 from grading.pipeline import feedback
 from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.grade import Limits, grade
+from grading.pipeline.missing import NOT_RUN
 from grading.pipeline.result import FAILED, GRADED, Result
 from grading.pipeline.returned import graded_notebook
 from grading.sandbox.calls import call
@@ -271,6 +273,55 @@ def test_an_endless_loop_is_waited_for_in_one_cell_and_one_case(submit, sandbox,
     assert missed(report).keys() == {"masked_softmax"}
     assert missed(report)["masked_softmax"].startswith("it did not finish within 3 seconds.")
     assert asked.count("masked_softmax") == 1
+
+
+class Slow:
+    """Stands in the place of a sandbox: each cell takes as many seconds as its first line says."""
+
+    sandboxed = True
+
+    def __init__(self):
+        self.now, self.defined = 0.0, set()
+
+    @contextlib.contextmanager
+    def submission(self, memory):
+        yield SimpleNamespace(run=self.run, snapshot=self.snapshot, is_over=lambda: False)
+
+    def run(self, source, seconds):
+        self.now += float(source.split("\n")[0].removeprefix("# "))
+        self.defined.update(name for name in ("dot_score", "attend") if f"def {name}" in source)
+        return [], None
+
+    def snapshot(self, seconds):
+        there = {*self.defined}
+
+        def ask_all(order, count, seconds):
+            known = order["call"] in there
+            yield from (call(attention.dot_score, case) if known else None for case in order["cases"])
+
+        return SimpleNamespace(ask_all=ask_all)
+
+
+def test_an_answer_whose_cell_has_no_time_left_is_not_called_missing(monkeypatch):
+    sandbox = Slow()
+    monkeypatch.setattr(grading.pipeline.grade, "time", SimpleNamespace(monotonic=lambda: sandbox.now))
+    exercise = replace(assignments()["02_attention"], tests=(("dot_score", 2), ("attend", 3)), written=())
+    dot, attend = (f"# 1\ndef {name}(): ..." for name in ("dot_score", "attend"))
+    for slow, reached in ((59, True), (60, False)):
+        sandbox.now, sandbox.defined = 0.0, set()
+        sources = [dot, f"# {slow - 1}\ntrain()", attend, attend]
+        data = json.dumps({"cells": [{"cell_type": "code", "source": source} for source in sources]}).encode()
+        report = grade("slow.ipynb", sandbox, exercise, 3, data, Limits(cell=100, cells=60))
+        assert report.checks[0].points == 2
+        said, why = report.checks[1].message, "cell 2 and others took all 60 seconds that the cells have"
+        if reached:
+            assert "not reached" not in said and report.notes[0] == f"{why}: from cell 4 on, none was run"
+        else:
+            assert said == f"Its cell was not reached, because {why}."
+            assert feedback.state(report.checks[1]) == feedback.LOST
+            assert report.notes[0] == f"{why}: from cell 3 on, none was run"
+            assert [cell["error"] for cell in report.cells] == [None, None, NOT_RUN, NOT_RUN]
+            assert "fails in" not in as_text(report)
 
 
 def test_only_an_exercise_that_trains_has_minutes():
