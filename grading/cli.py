@@ -192,11 +192,16 @@ def check_notebooks(options):
             if len(paths) == 1:
                 raise
             not_gradable[path] = error
-    with Sandbox(options.require_sandbox, any(one.reviews for one in reports.values())) as sandbox:
+    many = len(reports) > 1
+    reviews = many and any(one.reviews for one in reports.values())
+    with Sandbox(options.require_sandbox, reviews, many=many) as sandbox:
         with loading():  # while the sandbox starts
             import torch
 
+            from grading.judge.registry import load_checks
             from grading.pipeline.grade import grade
+
+            load_checks({one.name for one in reports.values()})
         torch.set_num_threads(1)  # the matrices are small: more threads wait for each other on a busy machine
         if not sandbox.sandboxed:
             print(NOT_SANDBOXED, file=sys.stderr)

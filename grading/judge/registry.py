@@ -189,18 +189,24 @@ def _source(target):
     return "\n".join(lines) + "\n"
 
 
-@cache
+def load_checks(exercises=EXERCISES):
+    """Import the checks of exercises."""
+    for exercise in exercises:
+        import_module(f"grading.exercises.{exercise}.checks")
+
+
 def all_checks():
     """Return a dict with the check of each function, by its name."""
-    for exercise in EXERCISES:
-        import_module(f"grading.exercises.{exercise}.checks")
+    load_checks()
     return _CHECKS
 
 
 def find_check(name):
     """Return the check of the function called `name`."""
-    if name not in all_checks():
-        raise KeyError(f"no check is called {name!r}: choose from {', '.join(all_checks())}")
+    if name not in _CHECKS:
+        load_checks()
+    if name not in _CHECKS:
+        raise KeyError(f"no check is called {name!r}: choose from {', '.join(_CHECKS)}")
     return _CHECKS[name]
 
 

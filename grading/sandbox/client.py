@@ -50,7 +50,7 @@ def bubblewrap():
     program = shutil.which("bwrap") if sys.platform == "linux" else None
     if not program or platform.machine() not in ARCHITECTURES:
         return None
-    trial = [program, *_view(), "--", sys.executable, "-c", "pass"]
+    trial = [program, *_view(), "--", sys.executable, "-I", "-S", "-c", "pass"]
     for wait in (0, 0.5, 2):  # the system may be short of processes for a moment
         time.sleep(wait)
         with contextlib.suppress(OSError):
@@ -143,12 +143,13 @@ class Sandbox:
     """A fork server that is ready for one submission after the other. Use it in a `with` statement.
 
     `sandboxed` says if bubblewrap holds it; with `require`, a system without it is a SandboxError. Without
-    `reviews` it starts sooner, and loads the embedded sentences only when a notebook asks for them. Where
-    `shared` names the socket at which another process shares its fork server, this one is a fork of that.
-    It starts without waiting; the first submission waits until it is ready.
+    `reviews` it starts sooner, and loads the embedded sentences only when a notebook asks for them. Without
+    `many` it also leaves out what only saves time for many submissions. Where `shared` names the socket at
+    which another process shares its fork server, this one is a fork of that. It starts without waiting; the
+    first submission waits until it is ready.
     """
 
-    def __init__(self, require=False, reviews=True, shared=None):
+    def __init__(self, require=False, reviews=True, shared=None, many=True):
         if sys.platform == "win32":
             raise SandboxError("grading needs Linux or macOS: on Windows, run this command in WSL")
         self.program = bubblewrap()
@@ -158,7 +159,8 @@ class Sandbox:
                 "(Debian and Ubuntu: apt install bubblewrap) on a machine whose processor is one of "
                 f"{', '.join(ARCHITECTURES)}, or grade without --require-sandbox"
             )
-        self.sandboxed, self.reviews, self.shared = bool(self.program), reviews, shared
+        self.sandboxed, self.shared = bool(self.program), shared
+        self.options = ["--reviews"] * reviews + ["--many"] * many
         self.user = self.claim = None
         self.server = self.control = self.errors = self.loaded = None
 
@@ -220,7 +222,7 @@ class Sandbox:
         self.loaded = None  # until it is ready
         self.control, theirs = socket.socketpair()
         worker = [sys.executable, "-P", "-m", "grading.sandbox.server", str(theirs.fileno())]
-        worker += ["--reviews"] * self.reviews
+        worker += self.options
         environment = _environment()
         if self.program:
             if self.user is None:

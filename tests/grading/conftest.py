@@ -16,7 +16,8 @@ def sandbox():
 @pytest.fixture
 def course(sandbox, monkeypatch, capsys, tmp_path):
     """The command line in an empty folder, with the sandbox of this module: (status, output, errors)."""
-    monkeypatch.setattr("grading.sandbox.client.Sandbox", lambda *args: contextlib.nullcontext(sandbox))
+    same = contextlib.nullcontext(sandbox)
+    monkeypatch.setattr("grading.sandbox.client.Sandbox", lambda *args, **settings: same)
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):

@@ -30,7 +30,8 @@ def unprotected():
 
 
 def test_without_bubblewrap_it_is_said_and_graded(unprotected, monkeypatch, capsys):
-    monkeypatch.setattr(module, "Sandbox", lambda *args: contextlib.nullcontext(unprotected))
+    same = contextlib.nullcontext(unprotected)
+    monkeypatch.setattr(module, "Sandbox", lambda *args, **settings: same)
     assert main(["check", str(SOLUTION), "--json"]) == 0
     shown, said = capsys.readouterr()
     assert said.startswith("NOT SANDBOXED: ") and "Check only notebooks that you trust" in said
