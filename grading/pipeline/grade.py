@@ -77,6 +77,7 @@ def grade(
             now = time.monotonic()
             return restarts < RESTARTS and now + (now - started) < until
 
+        progress("starting the sandbox")
         with sandbox.submission(limits.memory) as submission:
             culprit, why = _run_cells(cells, not_run, took, submission, outputs, lines, limits, progress)
             if culprit is None or not may_restart():
