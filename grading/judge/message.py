@@ -56,7 +56,7 @@ ERRORS = (  # what common errors of torch and Python mean: a pattern, the name o
 
 
 def find_faults(this, case, expected, got):
-    """Return the `Fault`s of an outcome, up to the first that breaks the case's own part.
+    """Return the faults of an outcome, up to the first that breaks the case's own part.
 
     What comes after that one may follow from it.
     """
