@@ -19,7 +19,7 @@ You will
 - **describe** in numbers what makes real text harder,
 - **judge** what attention buys there, and what it doesn't.
 
-About 45 minutes. Before each result you find a question: answer it, then open the output.
+About 50 minutes. Before each result you find a question: answer it, then open the output.
 
 These corpora may be used for research and teaching, but not passed on. So this page shows none of their text:
 every sentence that you read here was written for this course. All results but the last are recorded, so you
