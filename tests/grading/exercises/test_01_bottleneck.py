@@ -15,9 +15,6 @@ from utils import models, text
 
 CHECKS = all_checks()
 greedy_decode, bleu_by_length = (CHECKS[name].reference for name in ("greedy_decode", "bleu_by_length"))
-
-CHECKS = all_checks()
-
 LESSON = Path(__file__).parents[3] / "lessons" / "exercises" / "01_bottleneck.py"
 
 

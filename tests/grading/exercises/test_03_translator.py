@@ -32,8 +32,6 @@ ALLOWANCE, BLEU, ERROR, LEARNED, SIZE = (
     getattr(limits, name) for name in ("ALLOWANCE", "BLEU", "ERROR", "LEARNED", "SIZE")
 )
 
-CHECKS = all_checks()
-
 
 @pytest.fixture(scope="module")
 def trained():
