@@ -108,10 +108,10 @@ RACES = {"recurrent": recurrent, "Transformer": transformers}
 
 def measure(race, rounds):
     """Train all models of a race in turns; return target tokens per second and parameters by model."""
-    device = torch.device("cpu")
     seed_everything(0)
     models, encoded = RACES[race]()
-    batches, shuffled = zip(*draw_batches(encoded, rounds + 1, BATCH_TOKENS, device), strict=True)
+    pairs = draw_batches(encoded, rounds + 1, BATCH_TOKENS, torch.device("cpu"))
+    batches = {name: [pair[name == "tutorial"] for pair in pairs] for name in models}
     seconds, steps = dict.fromkeys(models, 0.0), {}
     for name, model in models.items():
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
@@ -119,12 +119,11 @@ def measure(race, rounds):
         steps[name] = partial(step, model, optimizer=optimizer)
     for turn in range(rounds + 1):
         for name in models:
-            batch = (shuffled if name == "tutorial" else batches)[turn]
-            took = timed(partial(steps[name], batch=batch))
+            took = timed(partial(steps[name], batch=batches[name][turn]))
             seconds[name] += took if turn else 0.0  # the first turn warms up
     speed = {}
     for name, model in models.items():
-        tokens = sum(batch.target_tokens for batch in (shuffled if name == "tutorial" else batches)[1:])
+        tokens = sum(batch.target_tokens for batch in batches[name][1:])
         parameters = sum(weights.numel() for weights in model.parameters())
         speed[name] = {"tokens_per_second": tokens / seconds[name], "parameters": parameters}
     return {"speed": speed}
