@@ -161,7 +161,9 @@ def provenance(args, sources=()):
             ["python", "-m", args.benchmark, *(a for a in sys.argv[1:] if a != "--record")]
         ),
         "settings": {
-            key: str(v) if isinstance(v, Path) else v for key, v in vars(args).items() if key not in hidden
+            key: os.path.relpath(v, ROOT) if isinstance(v, Path) else v
+            for key, v in vars(args).items()
+            if key not in hidden
         },
         "commit": (_git("rev-parse", "--short", "HEAD") or "unknown") + changed,
         "date": str(datetime.date.today()),
