@@ -290,8 +290,8 @@ def as_table(reports, color=False):
         ]
         score = f"{report.score or 0:g} of {report.max_score:g}"
         rest = ", ".join(wrong) if report.status == GRADED else report.reason
-        sign = _paint("✗", "✗", color) if rest else _paint("✓", "✓", color)
-        lines.append(f"{sign} {path.stem:<{max(len(p.stem) for p in reports)}}  {score:>11}  {rest}".rstrip())
+        sign, width = "✗" if rest else "✓", max(len(p.stem) for p in reports)
+        lines.append(f"{_paint(sign, sign, color)} {path.stem:<{width}}  {score:>11}  {rest}".rstrip())
     score = sum(report.score or 0 for report in reports.values())
     most = sum(report.max_score for report in reports.values())
     return "\n".join([*lines, f"{score:g} of {most:g} points. For messages, check one exercise by its name."])

@@ -17,8 +17,7 @@ import torch
 from torch import nn
 
 from benchmarks import harness
-from benchmarks.profiling import timed
-from benchmarks.speed.teacher_forcing import StepByStep, draw_batches, loop_step
+from benchmarks.speed.teacher_forcing import StepByStep, draw_batches, loop_step, take_turns
 from utils.data import load_multi30k
 from utils.models import Encoder, Seq2Seq
 from utils.runs import PRESETS, RunConfig, encode_corpus, make_model
@@ -108,22 +107,18 @@ RACES = {"recurrent": recurrent, "Transformer": transformers}
 
 def measure(race, rounds):
     """Train all models of a race in turns; return target tokens per second and parameters by model."""
+    device = torch.device("cpu")
     seed_everything(0)
     models, encoded = RACES[race]()
-    pairs = draw_batches(encoded, rounds + 1, BATCH_TOKENS, torch.device("cpu"))
-    batches = {name: [pair[name == "tutorial"] for pair in pairs] for name in models}
-    seconds, steps = dict.fromkeys(models, 0.0), {}
+    pairs, steps = draw_batches(encoded, rounds + 1, BATCH_TOKENS, device), {}
     for name, model in models.items():
         optimizer = torch.optim.Adam(model.parameters(), fused=True)
         step = loop_step if name == "tutorial" else partial(train_step, label_smoothing=0.1)
         steps[name] = partial(step, model, optimizer=optimizer)
-    for turn in range(rounds + 1):
-        for name in models:
-            took = timed(partial(steps[name], batch=batches[name][turn]))
-            seconds[name] += took if turn else 0.0  # the first turn warms up
+    batches, seconds = take_turns(steps, pairs, device)
     speed = {}
     for name, model in models.items():
-        tokens = sum(batch.target_tokens for batch in batches[name][1:])
+        tokens = sum(batch.target_tokens for batch in batches[name])
         parameters = sum(weights.numel() for weights in model.parameters())
         speed[name] = {"tokens_per_second": tokens / seconds[name], "parameters": parameters}
     return {"speed": speed}

@@ -157,6 +157,20 @@ def draw_batches(encoded, count, batch_tokens, device):
     return pairs
 
 
+def take_turns(steps, pairs, device):
+    """Train all models in turns. `steps` has a training step for each; `pairs` are those of `draw_batches`.
+
+    Return, by model, the batches and the seconds that they took, without the first, which warms up.
+    """
+    batches = {name: [pair[name == "tutorial"] for pair in pairs] for name in steps}
+    seconds = dict.fromkeys(steps, 0.0)
+    for turn in range(len(pairs)):
+        for name, step in steps.items():
+            took = timed(partial(step, batch=batches[name][turn]), device)
+            seconds[name] += took if turn else 0.0
+    return {name: of[1:] for name, of in batches.items()}, seconds
+
+
 def measure(hidden, batch_tokens, embed=256, steps=12, corpus="reviews"):
     """Train all models in turns; return figures per model, the machine's speed and `time_parts`.
 
@@ -169,16 +183,11 @@ def measure(hidden, batch_tokens, embed=256, steps=12, corpus="reviews"):
     encoded = encoded_reviews() if corpus == "reviews" else EncodedCorpus(load_multi30k(), 2)
     models, step = make_steps(encoded, embed, hidden, device, autocast)
     pairs = draw_batches(encoded, steps + 1, batch_tokens, device)
-    batches = {name: [pair[name == "tutorial"] for pair in pairs] for name in models}
-    seconds = dict.fromkeys(models, 0.0)
     peak, gru_peak = matrix_product_flops(device, dtype), gru_flops(embed, hidden, device, dtype)
-    for turn in range(steps + 1):
-        for name in models:
-            took = timed(partial(step[name], batch=batches[name][turn]), device)
-            seconds[name] += took if turn else 0.0  # the first turn warms up
+    batches, seconds = take_turns(step, pairs, device)
     peak = max(peak, matrix_product_flops(device, dtype))
     gru_peak = max(gru_peak, gru_flops(embed, hidden, device, dtype))
-    tokens = {name: sum(batch.target_tokens for batch in batches[name][1:]) for name in models}
+    tokens = {name: sum(batch.target_tokens for batch in batches[name]) for name in models}
     speed = {name: tokens[name] / seconds[name] for name in models}
     found = {
         name: {
@@ -189,7 +198,7 @@ def measure(hidden, batch_tokens, embed=256, steps=12, corpus="reviews"):
         for name in models
     }
     for name in found.keys() - set(LOOPS):
-        counts = [flops_of_products(models[name], batch) for batch in batches[name][1:]]
+        counts = [flops_of_products(models[name], batch) for batch in batches[name]]
         of_grus, others = map(sum, zip(*counts, strict=True))
         found[name] |= {
             "flops_per_token": (of_grus + others) / tokens[name],

@@ -61,13 +61,16 @@ def find_faults(this, case, expected, got):
     What comes after that one may follow from it.
     """
     found = []
-    for fault in filter(None, _faults(this, case, expected, got)):
-        fault = Fault(fault) if isinstance(fault, str) else fault
+    for fault in map(_fault, filter(None, _faults(this, case, expected, got))):
         part = this.torch if fault.part == TORCH else fault.part
         found.append(replace(fault, part=part or case.part))
         if not part:
             break
     return found
+
+
+def _fault(said):
+    return Fault(said) if isinstance(said, str) else said
 
 
 def _faults(this, case, expected, got):
@@ -123,7 +126,7 @@ def _input_faults(this, case, expected, got, named):
 def _property_faults(this, case, expected, got, named):
     for holds, broken in enumerate(this.properties):
         if fault := broken(case, named):
-            yield replace(Fault(fault) if isinstance(fault, str) else fault, holds=holds)
+            yield replace(_fault(fault), holds=holds)
 
 
 def _value_faults(this, case, expected, got, named):

@@ -203,11 +203,10 @@ def all_checks():
 
 def find_check(name):
     """Return the check of the function called `name`."""
-    if name not in _CHECKS:
-        load_checks()
-    if name not in _CHECKS:
-        raise KeyError(f"no check is called {name!r}: choose from {', '.join(_CHECKS)}")
-    return _CHECKS[name]
+    known = _CHECKS if name in _CHECKS else all_checks()
+    if name not in known:
+        raise KeyError(f"no check is called {name!r}: choose from {', '.join(known)}")
+    return known[name]
 
 
 def mistakes_of(name):

@@ -27,7 +27,7 @@ def failure(cell):
     return readable(f"{f'line {line[1]}: ' if line else ''}{said}", 300)
 
 
-def explain(check, cells, given, not_run=()):
+def explain(check, cells, given, not_run):
     """Return the result of a check, with a better message if the answer has no code that could be called.
 
     `cells` are those of the result, and `given` has the sources of the starter's cells by name. `not_run` has
@@ -36,9 +36,9 @@ def explain(check, cells, given, not_run=()):
     missing = check.message.startswith(MISSING.format(check.name))
     if not missing and not check.message.startswith(NOT_WRITTEN):
         return check
-    for source, why in not_run:
-        if missing and check.name in DEFINED.findall(source):
-            return replace(check, message=f"{ITS_CELL} {why}.")
+    why = next((why for source, why in not_run if check.name in DEFINED.findall(source)), None)
+    if missing and why:
+        return replace(check, message=f"{ITS_CELL} {why}.")
     own = next((cell for cell in cells if cell["name"] == check.name), None)
     if own is None:
         why = "its cell is missing. Copy it from a new copy of the notebook."
