@@ -104,7 +104,7 @@ LAST = """try:
 except Exception as error:
     raise TypeError("numbers may hold finite numbers, strings, lists and dictionaries") from error
 """
-# The first lines of an exercise, which may be handed around alone.
+# For a notebook that is handed around alone: the first lines of an exercise, a folded cell of a demo.
 SETUP = '''from importlib.util import find_spec
 from pathlib import Path
 
@@ -117,8 +117,8 @@ if not (find_spec("utils") and find_spec("grading")):  # the course is missing: 
             "or your instructor hands out, beside this notebook. Then run this cell again."
         )
     get_ipython().run_line_magic("pip", f"install --quiet {wheels[-1]}")
-
 '''
+FOLDED = {"jupyter": {"source_hidden": True}, "tags": ["remove-cell"]}  # in JupyterLab, and on the site
 
 
 class LessonError(Exception):
@@ -269,7 +269,7 @@ def read_lesson(lesson):
     if lesson.parent.name == "demo":
         hide_answers(cells)
     elif first := next((c for c in cells if c.cell_type == "code" and "from utils" in c.source), None):
-        first.source = SETUP + first.source
+        first.source = f"{SETUP}\n{first.source}"
     return new_notebook(cells=cells, metadata=NOTEBOOK_METADATA)
 
 
@@ -533,6 +533,8 @@ def make_demo(root, lesson, execute):
         for cell in code_cells(notebook):
             if not cell.outputs:  # there is nothing to hide but a progress bar
                 cell.metadata = {}
+        if first := [place for place, cell in enumerate(notebook.cells) if "from utils" in cell.source]:
+            notebook.cells.insert(first[0], new_code_cell(SETUP.strip(), id="setup", metadata=FOLDED))
     except LessonError as error:
         raise LessonError(f"{path}: {error}") from error.__cause__
     if claims["digest"] or claims["numbers"]:
@@ -552,8 +554,9 @@ def reuse_run(notebook, claims, old):
 
 
 def code_cells(notebook):
-    """Return the code cells that readers see: all but the claims."""
-    return [cell for cell in notebook.cells if cell.cell_type == "code" and not is_claim(cell)]
+    """Return the code cells that readers see: all but the claims and the folded one."""
+    shown = (cell for cell in notebook.cells if cell.cell_type == "code" and cell.id != "setup")
+    return [cell for cell in shown if not is_claim(cell)]
 
 
 def plain_python(lesson):

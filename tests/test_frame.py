@@ -197,7 +197,7 @@ def test_make_asks_for_a_python_that_is_new_enough(tmp_path, python):
 def test_the_wheel_brings_a_course_that_checks_an_exercise_anywhere_and_holds_no_solution(tmp_path):
     source, place = tmp_path / "source", tmp_path / "dossier d'élève"
     ignored = shutil.ignore_patterns("__pycache__", "solution")
-    for room in ("utils", "grading", "demo", "exercises"):
+    for room in ("utils", "grading", "demo", "exercises", "benchmarks/results"):
         shutil.copytree(ROOT / room, source / room, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE", "nbgrader_config.py"):
         shutil.copy(ROOT / name, source)
@@ -210,6 +210,7 @@ def test_the_wheel_brings_a_course_that_checks_an_exercise_anywhere_and_holds_no
     subprocess.run(install, check=True)
     (packages,) = (place / "venv").glob("lib/python*/site-packages")
     assert list(packages.glob("exercises/starter/*/*.ipynb")) and not list(packages.glob("**/solution"))
+    assert (packages / "benchmarks" / "results" / "demo_01.json").exists()  # which the lesson reads
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))  # as if they had been downloaded
 
     def course(*words):

@@ -16,6 +16,7 @@ from playwright.sync_api import expect
 
 from examples.make_class import KEYS_AS_VALUES, MASK_IGNORED, NAME, NEARLY, graded, notebook
 from grading.sandbox.client import bubblewrap
+from make_notebooks import code_cells
 from tests.grading.pipeline.test_run import grade, hand_in
 from tests.grading.points import ALL, MOST, POINTS, without
 from tests.test_lessons import fast
@@ -234,7 +235,7 @@ def test_a_reader_runs_the_first_lesson_whole(lab, page, asked):
     saved = nbformat.read(path, 4)
     lesson.metadata.language_info.version = platform.python_version()  # the committed one may be another's
     assert saved.metadata == lesson.metadata
-    for cell in code(lesson):
+    for cell in code_cells(lesson):
         cell.metadata.pop("jupyter", None)  # running a cell opens its hidden output
     assert [dict(cell, **EMPTY) for cell in saved.cells] == [dict(cell, **EMPTY) for cell in lesson.cells]
     run = code(saved)

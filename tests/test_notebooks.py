@@ -19,7 +19,7 @@ from PIL import Image, PngImagePlugin
 
 import make_notebooks
 from grading.pipeline.feedback import split_region
-from make_notebooks import LessonError, build, code_cells, read_lesson, register, what_is_wrong
+from make_notebooks import SETUP, LessonError, build, code_cells, read_lesson, register, what_is_wrong
 from tests.test_lessons import fast
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -464,6 +464,20 @@ def test_the_code_is_linted():
     command = [sys.executable, "-m", "ruff", "check", "."]
     ruff = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ruff.returncode == 0, ruff.stdout
+
+
+def test_a_notebook_without_the_course_says_what_it_needs_or_installs_it(tmp_path, monkeypatch):
+    for path in ("demo/02_attention.ipynb", "exercises/starter/02_attention/02_attention.ipynb"):
+        first = next(cell for cell in read(ROOT, path).cells if cell.cell_type == "code")
+        assert first.source.startswith(SETUP.strip())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="needs the course. Open it with `make lab`"):
+        exec(SETUP, {})
+    Path("attention_course-1-py3-none-any.whl").touch()
+    asked = []
+    exec(SETUP, {"get_ipython": lambda: SimpleNamespace(run_line_magic=lambda *words: asked.append(words))})
+    assert asked == [("pip", "install --quiet attention_course-1-py3-none-any.whl")]
 
 
 @pytest.mark.parametrize("name", EXERCISES)
