@@ -126,16 +126,11 @@ def _unpack(value, arrays, depth=0):
 
 
 class Channel:
-    """Messages over a socket or a pair of pipes."""
+    """Messages over a socket."""
 
-    def __init__(self, reader, writer):
-        self.reader, self.writer = reader, writer
-
-    @classmethod
-    def of_socket(cls, sock):
-        channel = cls(sock.makefile("rb"), sock.makefile("wb"))
+    def __init__(self, sock):
+        self.reader, self.writer = sock.makefile("rb"), sock.makefile("wb")
         sock.close()  # it is open as long as one of the two is
-        return channel
 
     def send(self, value):
         self.writer.write(frame(value))

@@ -2,8 +2,7 @@
 
 `python -m grading.sandbox.server FD` is a fork server: everything a notebook imports is loaded once, and each
 submission gets a fork of its own, in namespaces of its own where `--isolate` says so. Student code never
-runs in the server itself. `python -m grading.sandbox.server` serves one submission over its standard streams,
-for systems without fork. What is said here is believed by nobody: the judge looks at arrays only.
+runs in the server itself. What is said here is believed by nobody: the judge looks at arrays only.
 """
 
 import argparse
@@ -138,7 +137,7 @@ def serve(channel, notebook, snapshots=()):
                     other.close()
                 channel.reader.close()
                 channel.writer.close()
-                answer(Channel.of_socket(sock), notebook.namespace(), order["seconds"])
+                answer(Channel(sock), notebook.namespace(), order["seconds"])
                 os._exit(0)
             sock.close()
             channel.send({"done": pid is not None})
@@ -315,7 +314,7 @@ def _run_cells(notebook, sockets, isolate):
             os.dup2(nowhere.fileno(), stream)
     limit_resources(isolate)
     os.chdir(tempfile.mkdtemp())
-    serve(Channel.of_socket(sockets[0]), notebook, sockets[1:])
+    serve(Channel(sockets[0]), notebook, sockets[1:])
     while True:  # snapshots may still be at work: the lifeline ends them
         signal.pause()
 
@@ -330,25 +329,17 @@ def reap():
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("control", type=int, nargs="?")
+    parser.add_argument("control", type=int)
     parser.add_argument("--isolate", action="store_true")
     parser.add_argument("--user", type=int, default=65534)
     parser.add_argument("--reviews", action="store_true")
     parser.add_argument("--many", action="store_true")
     arguments = parser.parse_args()
-    if arguments.control is None:
-        reader, writer = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-        with open(os.devnull, "r+") as nowhere:
-            os.dup2(nowhere.fileno(), 0)
-            os.dup2(nowhere.fileno(), 1)
-        channel = Channel(reader, writer)
-        serve(channel, preload(arguments.reviews, arguments.many))
-    else:
-        with loading():
-            notebook = preload(arguments.reviews, arguments.many)
-        if arguments.many:
-            use_large_pages()
-        fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user, notebook)
+    with loading():
+        notebook = preload(arguments.reviews, arguments.many)
+    if arguments.many:
+        use_large_pages()
+    fork_server(socket.socket(fileno=arguments.control), arguments.isolate, arguments.user, notebook)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,17 @@
 """The student's side: it runs cells as a notebook would, answers calls, and keeps what it says short."""
 
-import os
 import socket
 import struct
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from grading.pipeline.assignments import ROOT
 from grading.sandbox.cases import Case
-from grading.sandbox.client import _environment
-from grading.sandbox.protocol import LARGEST, WireError, encode
-from grading.sandbox.server import PICTURES, TEXT, Bounded, Channel
+from grading.sandbox.client import bubblewrap
+from grading.sandbox.protocol import LARGEST, WireError
+from grading.sandbox.server import PICTURES, TEXT, Bounded, Channel, serve
+
+pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 
 
 @pytest.fixture
@@ -21,15 +19,14 @@ def ends():
     """Two ends of a socket: a channel, and what may say anything."""
     ours, theirs = socket.socketpair()
     with theirs:
-        yield Channel.of_socket(ours), theirs
+        yield Channel(ours), theirs
 
 
 def test_messages_arrive_whole_and_in_order(ends):
     channel, other = ends
-    with Channel.of_socket(other.dup()).writer as writer:
-        theirs = Channel(None, writer)
-        theirs.send({"x": np.arange(3)})
-        theirs.send("second")
+    theirs = Channel(other.dup())
+    theirs.send({"x": np.arange(3)})
+    theirs.send("second")
     assert channel.receive()["x"].tolist() == [0, 1, 2]
     assert channel.receive() == "second"
 
@@ -62,31 +59,26 @@ def test_output_beyond_the_limit_is_dropped_and_said_once():
     assert "z" not in text and "more" not in text
 
 
-# A worker on pipes, as on a system without fork
+def test_an_order_that_is_no_message_ends_the_worker(ends):
+    """It never runs what it did not understand."""
+    channel, other = ends
+    other.sendall(b"\x05" + bytes(7) + b"wrong")
+    with pytest.raises(WireError):
+        serve(channel, None)
+
+
+# A worker in the sandbox
 
 
 @pytest.fixture(scope="module")
-def worker():
-    env = {**os.environ, **{name: value for name, value in _environment().items() if "THREADS" in name}}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "grading.sandbox.server"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=ROOT,
-        env=env,
-    )
-    channel = Channel(process.stdout, process.stdin)
-    assert channel.receive() == {"ready": True}
+def worker(sandbox):
+    with sandbox.submission() as submission:
 
-    def ask(order, replies=1):
-        channel.send(order)
-        found = [channel.receive() for _ in range(replies)]
-        return found if replies > 1 else found[0]
+        def ask(order, replies=1):
+            found = [*submission.cells.ask_all(order, replies, 60)]
+            return found if replies > 1 else found[0]
 
-    yield ask
-    process.stdin.close()  # the judge hangs up
-    assert process.wait(60) == 0
-    process.stdout.close()
+        yield ask
 
 
 def text_of(reply):
@@ -125,18 +117,3 @@ def test_copied_tests_do_nothing_and_the_judge_cannot_be_imported(worker):
     cell = "from grading.checks import check\nprint(check('twice', None))\nimport grading.checks, sys\n"
     cell += "print(hasattr(grading.checks, 'CHECKS'), 'grading.judge' in sys.modules)"
     assert text_of(worker({"run": cell})) == "None\nFalse False\n"
-
-
-def test_an_order_that_is_no_message_ends_the_worker():
-    """It never runs what it did not understand."""
-    process = subprocess.run(
-        [sys.executable, "-c", SERVE], input=b"\x05" + bytes(7) + b"wrong", capture_output=True, cwd=ROOT
-    )
-    assert b"WireError" in process.stderr and encode({"ready": True}) in process.stdout
-
-
-SERVE = """
-import sys
-from grading.sandbox.server import Channel, serve
-serve(Channel(sys.stdin.buffer, sys.stdout.buffer), None)
-"""
