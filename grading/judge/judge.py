@@ -7,6 +7,7 @@ sees nothing of it but an `Outcome`. Inputs are drawn again for every seed.
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -128,6 +129,7 @@ def examine(name, answer, cases="all", seed=0, call=None, drawn=None):
     return verdict.without(broken)
 
 
+@lru_cache(64)
 def draw(this, seed):
     """The cases of a check: those that students may see, then the others, each in the order of the check.
 
@@ -142,7 +144,7 @@ def draw(this, seed):
         title = f"{like.title}, on another device"
         there = replace(like, title=title, pulls=0, elsewhere=True, part=this.torch)
         drawn.insert(len(visible), there)
-    return drawn
+    return tuple(drawn)
 
 
 def probes(this):
@@ -150,6 +152,7 @@ def probes(this):
     return [case for case in draw(this, PROBE_SEED) if case.visible and not case.elsewhere][:PROBES]
 
 
+@lru_cache(2_000)
 def _trusted(this, case):
     if this.reference is None:
         return Outcome()

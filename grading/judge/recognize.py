@@ -1,6 +1,7 @@
 """Recognize a mistake: one of the bank, two at once, or a simple relation between expected and got."""
 
 from dataclasses import replace
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -41,7 +42,7 @@ def recognize(name, cases, expected, got, failed):
 
 class _Search:
     def __init__(self, name, cases, expected, got, failed):
-        self.this, self.bank, self.done = find_check(name), mistakes_of(name), {}
+        self.this, self.bank = find_check(name), mistakes_of(name)
         self.cases, self.expected, self.got = cases, expected, got
         self.rows = [i for i in range(len(got)) if not cases[i].elsewhere]
         self.wrong = [i for i in failed if not cases[i].elsewhere]
@@ -63,10 +64,7 @@ class _Search:
         return next(filter(None, (way() for way in ways)), None)
 
     def does(self, known, i):
-        """Return what a mistake does on a case."""
-        if (known, i) not in self.done:
-            self.done[known, i] = self.this.observe(calls.call, known.answer, self.cases[i])
-        return self.done[known, i]
+        return _does(self.this, known, self.cases[i])
 
     def alike(self, known, i):
         outcome = self.does(known, i)
@@ -216,6 +214,12 @@ class _Search:
             if answer and agrees(answer, at) and all(agrees(answer, i) for i in usable):
                 return Fault(f"Two things are wrong. {one.sentence} {other.sentence}", name=one.name)
         return None
+
+
+@lru_cache(5_000)
+def _does(this, known, case):
+    """Return what a mistake does on a case."""
+    return this.observe(calls.call, known.answer, case)
 
 
 def _besides(found):

@@ -32,6 +32,7 @@ MEMORY = 2 * 2**30  # bytes that one process is likely to need
 JUDGE = 2 * 2**30  # bytes that a judge may take beyond what it has loaded
 SECONDS = 900  # for a submission in all: its cells, its answers and the judge
 TRIES = 2
+DRAWS = 4  # sets of inputs per run: the judge computes what is right once for each
 FIND_SECONDS = 30  # to reach a scheduler
 FORKS = sys.platform == "linux"  # a fork of a process that has loaded much is not safe everywhere
 
@@ -229,7 +230,7 @@ def _local(workers):
     free = iter(graders)
     threads = ThreadPoolExecutor(workers, initializer=lambda: setattr(_mine, "grader", next(free)))
     try:
-        yield Workers(threads.submit, lambda: workers)
+        yield Workers(threads.submit, lambda: workers + 1)  # one waits, so that no process does
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
         for grader in graders:
@@ -249,11 +250,12 @@ def grade_all(workers, name, submissions, version, seed=None, require=False, sha
     process ended, is asked the same.
     """
     queue, running = iter(submissions), {}
+    seeds = [seed] if seed is not None else [secrets.randbits(32) for _ in range(DRAWS)]
     while True:
         with _scheduler_needed():
             most = max(0, workers.most() - len(running))
         for submission in itertools.islice(queue, most):
-            drawn = secrets.randbits(32) if seed is None else seed
+            drawn = secrets.choice(seeds)
             arguments = name, submission.path, submission.data, version, drawn, require, shared
             with _scheduler_needed():
                 running[workers.submit(apart, grade_here, *arguments)] = submission

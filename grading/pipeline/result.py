@@ -122,7 +122,7 @@ def of_json(plain):
 
 def write(path, result):
     """Write a result so that readers see the old one or the new one, even after a crash."""
-    write_text(path, json.dumps(result.as_json(cells=True), ensure_ascii=False, indent=1))
+    write_text(path, json.dumps(result.as_json(cells=True), ensure_ascii=False))
 
 
 def write_text(path, text):

@@ -315,7 +315,7 @@ class Run:
         try:
             if not self.lost:
                 self.book.save(found, notebook, before)
-                result.write_if_changed(path, nbformat.writes(notebook) + "\n")
+                result.write_if_changed(path, nbformat.v4.writes(notebook) + "\n")
                 self._carry_exchange_files(found.student, self.coursedir.autograded_directory)
         except GradebookError as error:
             self.lost = error

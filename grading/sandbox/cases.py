@@ -9,9 +9,9 @@ ORDINARY = "ordinary input"
 TORCH = "torch"  # stands for the part of a check that its property `torch` names
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
-    """One call of an answer.
+    """One call of an answer. Two cases are never equal, so results can be cached by case.
 
     `inputs` are the arguments in order, as plain data; arrays become tensors. Those whose name starts with an
     underscore are for the harness, and messages don't show them. `library` names what is
