@@ -40,7 +40,7 @@ class Fault:
     holds: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Check:
     """How one function is checked.
 
@@ -139,6 +139,7 @@ def mistake(*targets):
     return register
 
 
+@cache
 def composed(one, other):
     """Return an answer with both mistakes, or None if they cannot be made in the same source."""
     makers = one.make, other.make
@@ -193,6 +194,11 @@ def load_checks(exercises=EXERCISES):
     """Import the checks of exercises."""
     for exercise in exercises:
         import_module(f"grading.exercises.{exercise}.checks")
+
+
+def trains(exercise):
+    """Does the notebook of an exercise train a model?"""
+    return import_module(f"grading.exercises.{exercise}.checks").TRAINS
 
 
 def all_checks():

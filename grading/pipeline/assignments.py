@@ -28,7 +28,7 @@ class NotGradable(CourseError):
 class Assignment:
     """An exercise: its graded cells in order, as (name, points), those of tests without "test_".
 
-    `reviews` says if it works with the embedded sentences, and `trains` if some cells train a model.
+    `reviews` says if it works with the embedded sentences.
     """
 
     name: str
@@ -36,7 +36,6 @@ class Assignment:
     written: tuple
     notebook: Path
     reviews: bool
-    trains: bool = True
 
     @property
     def names(self):
@@ -84,8 +83,7 @@ def read_assignment(path):
             tests.append((mark["grade_id"].removeprefix("test_"), mark["points"]))
         elif mark.get("grade"):
             written.append((mark["grade_id"], mark["points"]))
-    trains = any(word in text for word in ("_reviews", "optim.", "train("))
-    return Assignment(path.stem, tuple(tests), tuple(written), path, "_reviews" in text, trains)
+    return Assignment(path.stem, tuple(tests), tuple(written), path, "_reviews" in text)
 
 
 def read_submission(path, assignment):

@@ -8,7 +8,7 @@ import numpy as np
 
 from grading.judge.judge import draw, examine, probes, shares
 from grading.judge.message import NOT_WRITTEN, STOPPED
-from grading.judge.registry import find_check
+from grading.judge.registry import find_check, trains
 from grading.judge.shown import behavior
 from grading.pipeline.assignments import (
     ELSEWHERE,
@@ -22,7 +22,7 @@ from grading.pipeline.assignments import (
 from grading.pipeline.missing import MISSING, NOT_RUN, explain
 from grading.pipeline.result import FAILED, GRADED, CheckResult, Result, cells_of
 from grading.sandbox.cases import Outcome
-from grading.sandbox.client import Lost
+from grading.sandbox.client import Lost, TooSlow
 from grading.sandbox.limits import MEMORY
 
 RESTARTS = 3  # so often a cell may end the process that runs it, and the others still count
@@ -35,16 +35,22 @@ END = ""  # the name of the snapshot after the last cell
 @dataclass(frozen=True)
 class Limits:
     """What a notebook may take: seconds for a cell, for all cells with all restarts, and for a check, and
-    bytes of memory for all its processes together.
+    bytes of memory for all its processes together. `later` is the share of the time that each cell and check
+    still gets once one ran out of time.
     """
 
     cell: float = 180
     cells: float = 400
     check: float = 60
     memory: int = MEMORY
+    later: float = 1.0
+
+    @property
+    def hurried(self):
+        return replace(self, cell=self.cell * self.later, check=self.check * self.later, later=1.0)
 
 
-QUICK = Limits(cell=20, cells=100, check=10)  # for an exercise that trains nothing
+QUICK = Limits(cell=10, cells=60, check=10, later=0.25)  # for an exercise that trains nothing
 
 
 def grade(
@@ -63,7 +69,7 @@ def grade(
     With `data`, its bytes, the path is only a name in messages. `progress` is called with what comes next.
     """
     assignment = assignment or find_assignment(path)
-    limits = limits or (Limits() if assignment.trains else QUICK)
+    limits = limits or (Limits() if trains(assignment.name) else QUICK)
     cells = read_submission(path, assignment) if data is None else parse(data, path, assignment)
     outputs, lines, notes, reason = {}, {}, [], ""
     not_run, took, fatal = {}, {}, {}  # why cells are not run, their seconds, and answers that ended all
@@ -80,6 +86,8 @@ def grade(
         progress("starting the sandbox")
         with sandbox.submission(limits.memory) as submission:
             culprit, why = _run_cells(cells, not_run, took, submission, outputs, lines, limits, progress)
+            if isinstance(why, TooSlow):
+                limits = limits.hurried
             if culprit is None or not may_restart():
                 if culprit is not None:
                     notes.append(f"cell {culprit + 1} ended it, and the rest was not run: {why}")
@@ -121,8 +129,9 @@ def grade(
 def _run_cells(cells, not_run, took, submission, outputs, lines, limits, progress):
     """Run the cells in order, and take a snapshot where a test stands and one at the end.
 
-    Return the number of the cell that ended the process and why, or None and a note. `not_run` says why cells
-    are left out, and gets those that ended the process or had no time left. `took` adds up their seconds.
+    Return the number of the cell that ended the process and the `Lost`, or None and a note. `not_run` says
+    why cells are left out, and gets those that ended the process or had no time left. `took` adds up their
+    seconds.
     """
     lines.clear()
     last, note = 0, ""
@@ -149,7 +158,7 @@ def _run_cells(cells, not_run, took, submission, outputs, lines, limits, progres
         lines[END] = submission.snapshot(limits.check)
     except Lost as lost:
         not_run[last] = f"was stopped: {lost}"
-        return last, str(lost)
+        return last, lost
     return None, note
 
 
@@ -175,9 +184,12 @@ def _judge(assignment, lines, seed, limits, fatal, wrong, submission, may_restar
         asked[name] = _Asked(places, limits.check, fatal.get(name) or (None if places else NOT_REACHED))
         drawn[name] = draw(find_check(name), seed)
         asked[name].ahead(name, [case for case in drawn[name] if case.visible])
+        if asked[name].left <= 0:
+            limits = limits.hurried
         still_there(name)
     graded = []
     for name, points in assignment.tests:
+        asked[name].left = min(asked[name].left, limits.check)
         if not any(outcome.error for outcome in asked[name].known):
             asked[name].ahead(name, [case for case in drawn[name] if not case.visible])
         try:

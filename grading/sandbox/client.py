@@ -41,6 +41,10 @@ class Lost(Exception):
     """The worker ended, hung or spoke nonsense; the text says which, in words for the student."""
 
 
+class TooSlow(Lost):
+    """The worker did not answer in time."""
+
+
 class SandboxError(CourseError):
     """The sandbox cannot be had; the text says why."""
 
@@ -454,7 +458,7 @@ class Line:
                 raise WireError(f"a message of {length:,} bytes")
             return decode(self._exactly(length, until))
         except TimeoutError:
-            raise Lost(f"it did not finish within {seconds:.0f} seconds") from None
+            raise TooSlow(f"it did not finish within {seconds:g} seconds") from None
         except (EOFError, OSError):
             raise Lost(self.watch.broken or "it ended the process that ran it") from None
         except (WireError, MemoryError):

@@ -16,6 +16,8 @@ from utils import metrics, models, text, training
 
 from .harness import two_parts
 
+TRAINS = True
+
 # The mask
 
 

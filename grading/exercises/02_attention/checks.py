@@ -21,6 +21,7 @@ from grading.judge.registry import checks
 from grading.sandbox.cases import ORDINARY, TORCH, Case
 from utils import attention
 
+TRAINS = False
 SCORES = {"scores": "batch tgt_len src_len"}
 WEIGHTS = {"weights": "batch tgt_len src_len"}
 EXTREME = "scores of any size"

@@ -33,6 +33,7 @@ from utils.text import BOS_ID, EOS_ID, PAD_ID, SPECIALS, encoded_reviews
 
 from .harness import TOO_WIDE, WIDEST
 
+TRAINS = True
 SPREAD = 0.4  # of parameters: wide enough to see each, and narrow enough for a tanh
 NEVER = -99.0  # the bias of a token that is never the likeliest
 

@@ -11,6 +11,7 @@ from grading.judge.registry import Fault, checks
 from grading.sandbox.cases import ORDINARY, TORCH, Case, Unknown
 from utils import metrics
 
+TRAINS = True
 WORDS = ["the", "we", "not", "was", "soup", "room", "it", "too", "but", "so", "very", "old", "did", "new"]
 
 

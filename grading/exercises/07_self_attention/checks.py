@@ -25,6 +25,7 @@ from grading.judge.registry import Fault, checks
 from grading.sandbox.cases import ORDINARY, TORCH, Case
 from utils import transformer
 
+TRAINS = True
 DROPOUT = "dropout in training"
 OF_WEIGHTS = (nothing_to_attend_to, no_weight_on_padding, rows_sum_to_one)
 LAST_PADDED = np.array([[True, True, False]])

@@ -17,6 +17,7 @@ from utils import language_models
 
 from .harness import FEW
 
+TRAINS = True
 DRAWS, COPIES, TOLERANCE = 3_000, 5_000, 0.105
 
 # The next word

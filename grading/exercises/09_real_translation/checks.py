@@ -18,6 +18,7 @@ from utils.metrics import compare_systems
 from .harness import compare, decode
 from .mistakes import beam_search
 
+TRAINS = True
 TRIES = 1000
 VISIBLE = 19  # the seed of the visible cases
 
