@@ -18,7 +18,6 @@ An answer that does the same as another in all cases counts as an entry, and not
 """
 
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -108,21 +107,6 @@ def _cells(name):
     return cells[0].source, stub
 
 
-@contextmanager
-def asked_once():
-    """Every answer is called only once on the same case, whoever asks."""
-    found, call = {}, calls.call
-
-    def once(answer, case):
-        key = id(answer), id(case)
-        if key not in found:
-            found[key] = call(answer, case), answer, case  # keep them alive, or an id could come twice
-        return found[key][0]
-
-    with mock.patch.object(calls, "call", once):
-        yield once
-
-
 def judge(name, entries, seed, wire=lambda call: call):
     """Return the verdict on each entry, all with the same cases, and the number of distinct wrong answers.
 
@@ -130,7 +114,7 @@ def judge(name, entries, seed, wire=lambda call: call):
     """
     this, distinct = find_check(name), []
     drawn = draw(this, seed)
-    with asked_once() as once:
+    with mock.patch.object(calls, "call", cache(calls.call)) as once:
         verdicts = [examine(name, entry.answer, call=wire(once), drawn=drawn) for entry in entries]
         for entry in entries:
             row = [this.observe(once, entry.answer, case) for case in drawn if not case.elsewhere]

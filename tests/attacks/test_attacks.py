@@ -17,13 +17,11 @@ import torch
 from nbformat.v4 import new_code_cell
 
 from grading.cli import as_text
-from grading.judge.judge import draw, examine
+from grading.judge.judge import examine
 from grading.pipeline.assignments import ROOT, NotGradable, assignments
 from grading.pipeline.grade import grade
-from grading.sandbox.calls import call
 from grading.sandbox.client import Sandbox, Watch, bubblewrap
 from tests.attacks.bank import ATTACKS, MARK, MISTAKES, NAME, TESTS, submission
-from tests.grading.remembered import remembered
 
 pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 SECRET = "canary-7c1f"
@@ -94,8 +92,6 @@ def field(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADEBOOK_PASSWORD", SECRET)
         patch.setattr(Watch, "GRACE", 2)
-        patch.setattr("grading.pipeline.grade.draw", remembered(draw))
-        patch.setattr("grading.sandbox.calls.call", remembered(call))
         with Sandbox(require=True) as sandbox, server:
             field = Field(tmp_path_factory.mktemp("field"), sandbox, server.getsockname()[1])
             assert field.reports["right"][0]["score"] == sum(TESTS[name] for name in ASKED)
