@@ -46,10 +46,12 @@ def _main(arguments):
         return options.run(options) or 0
     except BrokenPipeError:
         raise
-    except (CourseError, OSError, UnicodeError) as error:
+    except (CourseError, OSError, UnicodeError, SyntaxError) as error:
         if isinstance(error, PermissionError) or getattr(error, "errno", 0) == errno.EROFS:
             why = "permission denied. Run this command in a folder of yours, where you may write"
             error = f"{error.filename}: {why}"
+        elif isinstance(error, SyntaxError):  # of an exercise's own files: students' code runs elsewhere
+            error = f"{error.filename}, line {error.lineno}: {error.msg}. Correct it, and run this again"
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -312,11 +314,13 @@ def collect_all(options):
 
     if options.assignment:
         named(options.assignment)
-    name, *found = collect.collect(
+    name, platform, count, notes = collect.collect(
         options.source, collect.read_roster(options.roster), place, options.assignment
     )
     report = course / "graded" / f"{name}.collected.txt"
-    text = collect.as_text(name, *found)
+    absent = {line.split(" (")[0]: line for line in notes["absent"]}
+    notes["absent"] = [*(collect.still_absent(report, name, place) | absent).values()]
+    text = collect.as_text(name, platform, count, notes)
     write_text(report, text + "\n")
     print(f"{text}\n{report} holds this list.")
 
@@ -329,6 +333,8 @@ def grade_all(options):
     if options.workers and options.scheduler:
         raise CourseError("--workers and --scheduler exclude each other: workers belong to this machine")
     assignment = named(options.assignment)
+    for file in (ROOT / "grading" / "exercises" / assignment.name).glob("*.py"):
+        compile(file.read_bytes(), file, "exec")  # a syntax error is told here, not by each worker
     if options.scheduler:
         options.require_sandbox = True
         return _grade_all(options, None)

@@ -349,6 +349,13 @@ def _keep(student, those, folder, platform, notes):
     return True
 
 
+def still_absent(report, name, place):
+    """Return by id who an earlier report calls absent, and still is: it may be about another section."""
+    text = report.read_text("utf-8") if report.is_file() else ""
+    found = re.findall(r"^absent: ((\w[\w.@+-]*)(?: \(.*\))?)$", text, re.MULTILINE)
+    return {id: line for line, id in found if not (place(id, name) / f"{name}.ipynb").is_file()}
+
+
 def as_text(name, platform, collected, notes):
     """What was collected, for people: counts, then a line for each student or file to know of."""
     counts = ", ".join([f"{collected} collected", *(f"{len(notes[kind])} {kind}" for kind in KINDS)])

@@ -4,6 +4,7 @@ import ast
 import shlex
 
 from grading import CourseError
+from grading.judge.message import NOT_WRITTEN
 from grading.judge.registry import find_check
 from grading.pipeline import result
 
@@ -23,10 +24,13 @@ def draft(course, assignment, name, student):
     found = result.read(path)
     if not found:
         raise CourseError(f"there is no record {path}: grade the class first, and name a student of it")
+    sentence = next((check.message.split("\n")[0] for check in found.checks if check.name == name), None)
+    if sentence in ("", NOT_WRITTEN):
+        state = "not written yet" if sentence else "right"
+        raise CourseError(f"{name} of {student} is {state}: choose a student whose answer is wrong")
     defined, helpers = _definition(found.cells, name)
     if defined is None:
         raise CourseError(f"{student} has no cell that defines {name}: choose another student of the group")
-    sentence = next((c.message.split("\n")[0] for c in found.checks if c.name == name), "")
     defined.name = "describe_the_mistake"
     defined.decorator_list = [ast.parse(f"mistake({name})", mode="eval").body]
     written = defined.body[1:] if ast.get_docstring(defined) is not None else defined.body

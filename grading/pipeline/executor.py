@@ -151,8 +151,9 @@ class Grader:
         multiprocessing.current_process()._config["daemon"] = False  # as a worker of dask, it may start none
         context = multiprocessing.get_context("forkserver" if FORKS else "spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_serve, args=(theirs, self.core), daemon=True)
-        self.process.start()
+        process = context.Process(target=_serve, args=(theirs, self.core), daemon=True)
+        process.start()
+        self.process = process  # only now, because `stop` may kill it
         theirs.close()
 
     def end(self):

@@ -50,6 +50,7 @@ def explain(check, cells, given, not_run):
         close = [(name, *difflib.get_close_matches(name, found, n=1)) for name in absent]
         typos = [f"you wrote {pair[1]} where {pair[0]} is expected" for pair in close if len(pair) == 2]
         if not missing and not typos:
-            return check
+            untouched = own["source"].strip() == given.get(check.name)
+            return replace(check, message=NOT_WRITTEN) if untouched else check
         why = f"{', '.join(typos)}. Correct the name." if typos else "define it in its cell, unindented."
     return replace(check, message=f"{MISSING.format(check.name) if missing else MISNAMED}: {why}")

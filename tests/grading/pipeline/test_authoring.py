@@ -85,6 +85,10 @@ def test_an_exercise_is_written_proven_released_and_graded(course):
     replace_in(folder / "mistakes.py", "values[:, 1:] - values[:, :-1] + 0", "values")
     replace_in(folder / "checks.py", "visible=True)", "visble=True)", count=2)
     assert "checks.py, line 12: TypeError: Case" in course("author", "10", status=1)
+    replace_in(folder / "mistakes.py", "def not_divided(values):", "def not_divided(values:")
+    for words in (("author", "10"), ("grade", NAME)):
+        assert "mistakes.py, line 15: '(' was never closed. Correct it" in course(*words, status=2)
+    replace_in(folder / "mistakes.py", "def not_divided(values:", "def not_divided(values):")
     replace_in(folder / "checks.py", "visble=True)", "visible=True)", count=2)
     assert f"✓ {NAME} grades as it should" in course("author", NAME)
 

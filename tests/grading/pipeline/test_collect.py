@@ -280,6 +280,13 @@ def test_the_command_prints_and_keeps_what_a_person_should_know(tmp_path, capsys
     assert "late: 10412 (Doe, Jane)\nabsent: 10413 (Smith, John)\n" in said
     assert (tmp_path / "graded" / f"{NAME}.collected.txt").read_text() in said
     assert (tmp_path / "submitted" / "10412" / NAME / f"{NAME}.ipynb").read_text() == notebook("jane")
+    (tmp_path / "roster.csv").write_text(CANVAS_ROSTER, "utf-8")  # another section's, without John Smith
+    assert main(["collect", str(tmp_path / "all.zip"), *options]) == 0
+    assert ", 1 absent\nlate: 10412 (Doe, Jane)\nabsent: 10413 (Smith, John)\n" in capsys.readouterr().out
+    write_zip(tmp_path / "john.zip", {"smithjohn_10413_2_a.ipynb": notebook("john")})
+    (tmp_path / "roster.csv").write_text(CANVAS_ROSTER + '"Smith, John",10413,,john,A,\n', "utf-8")
+    assert main(["collect", str(tmp_path / "john.zip"), *options]) == 0
+    assert "0 absent" in capsys.readouterr().out
     for source, reason in (
         (tmp_path / "roster.csv", "neither a folder nor a zip"),
         (tmp_path / "no", "neither"),

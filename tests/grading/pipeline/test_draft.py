@@ -6,6 +6,7 @@ import pytest
 
 from examples.make_class import KEYS_AS_VALUES, NAME, NO_TANH
 from grading import CourseError
+from grading.judge.message import NOT_WRITTEN
 from grading.pipeline import result
 from grading.pipeline.draft import draft
 from grading.pipeline.result import GRADED, CheckResult, Result
@@ -19,9 +20,10 @@ def course(tmp_path):
         "dot_score": "1 +",
     }
     cells = tuple({"kind": "code", "name": name, "source": source} for name, source in sources.items())
-    check = CheckResult("attend", 0, 3, 'Not "right".\n  seen with 3')
+    messages = {"attend": 'Not "right".\n  seen with 3', "masked_softmax": NOT_WRITTEN, "causal_mask": ""}
+    checks = tuple(CheckResult(name, 0, 3, message) for name, message in messages.items())
     result.write(
-        tmp_path / "graded" / NAME / "ana.json", Result(GRADED, NAME, "ana", checks=(check,), cells=cells)
+        tmp_path / "graded" / NAME / "ana.json", Result(GRADED, NAME, "ana", checks=checks, cells=cells)
     )
     return tmp_path
 
@@ -40,6 +42,8 @@ def test_the_draft_is_a_decorated_function_that_does_the_same(course):
     [
         ("attend", "bo", "there is no record"),
         ("dot_score", "ana", "ana has no cell that defines dot_score"),
+        ("masked_softmax", "ana", "masked_softmax of ana is not written yet: choose a student"),
+        ("causal_mask", "ana", "is right: choose"),
         ("cooking", "ana", "choose from"),
     ],
 )
