@@ -50,6 +50,8 @@ def _main(arguments):
         if isinstance(error, PermissionError) or getattr(error, "errno", 0) == errno.EROFS:
             why = "permission denied. Run this command in a folder of yours, where you may write"
             error = f"{error.filename}: {why}"
+        elif isinstance(error, FileNotFoundError):
+            error = f"there is no {error.filename}"
         elif isinstance(error, SyntaxError):  # of an exercise's own files: students' code runs elsewhere
             error = f"{error.filename}, line {error.lineno}: {error.msg}. Correct it, and run this again"
         print(error, file=sys.stderr)

@@ -104,3 +104,25 @@ def test_a_reader_that_has_seen_enough_gets_no_complaint(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
         process.stdout.close()
         assert (process.stderr.read(), process.wait()) == (b"", 141)
+
+
+AS_ON_WINDOWS = """
+import filelock, psutil, sacrebleu, sys, torch  # these know Windows
+sys.modules |= dict.fromkeys(("fcntl", "grp", "pwd", "resource", "termios"))  # so that importing one fails
+import grading.sandbox.client
+from grading.checks import check
+from grading.cli import main
+from utils.attention import dot_score
+check("dot_score", dot_score, cases="visible")
+sys.platform = "win32"
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "says"), [("check {}", "on Windows, run this command in WSL"), ("start", "16 notebooks copied")]
+)
+def test_windows_runs_the_visible_tests_and_says_what_needs_linux(mine, words, says, tmp_path):
+    command = [sys.executable, "-P", "-c", AS_ON_WINDOWS, *words.format(mine()).split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert says in done.stdout + done.stderr and "Traceback" not in done.stderr
