@@ -138,8 +138,7 @@ def test_the_page_has_averages_of_the_graded_and_escapes_everything():
     about = {"absent": ["<i>zoe</i>"], "seed": 7, "answer": lambda *_: "x = '<script>no</script>'"}
     text = " ".join(make_page(NAME, class_of_four(), ASSIGNMENT, **about).split())
     average = (3 * MOST - 2 * POINTS["attend"]) / 3
-    assert f"4 submissions, 3 graded, on average {average:.1f} of {MOST:g} points" in text
-    assert f"1 total: least {MOST + 1:g}," in text
+    assert f"4 submissions, 3 graded, on average {round(average, 2):g} of {MOST:g} points" in text
     assert "1 of them were graded without a sandbox" in text and "seed 7" in text and "1 late" in text
     assert "&lt;b&gt;bo&lt;/b&gt;" in text and "<b>bo" not in text and "<script>no" not in text
     assert "Absent: &lt;i&gt;zoe&lt;/i&gt;" in text and "gil.ipynb is not a notebook" in text
