@@ -19,8 +19,8 @@ EMPTY = "rows with nothing to attend to"
 
 
 def draw_parameters(rng, module, sizes, dtype="float64"):
-    """Random numbers for every parameter; on the meta device the module itself draws none."""
-    with torch.device("meta"):
+    """Random numbers for every parameter; what the module itself draws leaves torch's generator as it was."""
+    with torch.random.fork_rng(devices=[]):
         named = module(**sizes).named_parameters()
         return {name: rng.standard_normal(parameter.shape).astype(dtype) for name, parameter in named}
 

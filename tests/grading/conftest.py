@@ -1,9 +1,12 @@
 import contextlib
+from functools import cache
 
 import pytest
 import torch
 
 from grading.cli import main
+from grading.judge.registry import composed
+from grading.sandbox.calls import call
 from grading.sandbox.client import Sandbox
 
 
@@ -11,6 +14,17 @@ from grading.sandbox.client import Sandbox
 def sandbox():
     with Sandbox(require=True) as sandbox:
         yield sandbox
+
+
+COMPOSED, CALL = cache(composed), cache(call)
+
+
+@pytest.fixture
+def once(monkeypatch):
+    """Compose two mistakes, and call an answer on the same case, only once."""
+    monkeypatch.setattr("grading.judge.recognize.composed", COMPOSED)
+    monkeypatch.setattr("grading.sandbox.calls.call", CALL)
+    return CALL
 
 
 @pytest.fixture

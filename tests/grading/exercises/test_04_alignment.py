@@ -11,6 +11,7 @@ from grading.judge.registry import find_check, mistakes_of
 from utils import metrics
 
 right = find_check("plot_attention").reference
+pytestmark = pytest.mark.usefixtures("once")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_what_matplotlib_adds_to_a_right_map_costs_nothing():
 
 def test_the_figures_of_the_notebook_stay_as_they_are():
     mine, current = plt.subplots()[1], plt.subplots()[1]
-    for answer in (right, lambda *args, **kwargs: plt.gca(), lambda *args, **kwargs: 1 / 0):
+    for answer in (changed(str), lambda *args, **kwargs: plt.gca(), lambda *args, **kwargs: 1 / 0):
         examine("plot_attention", answer)
     assert plt.get_fignums() == [mine.figure.number, current.figure.number]
     assert plt.gcf() is current.figure and not mine.has_data() and not current.has_data()

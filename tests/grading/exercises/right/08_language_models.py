@@ -63,16 +63,13 @@ def _sample_by_sums(logits, temperature, top_k, generator):
     return (sums <= drawn).sum(-1)
 
 
-def _sample_by_rows(logits, temperature, top_k, generator):
-    ids = []
-    for row in logits:
-        if temperature == 0:
-            ids.append(int(row.argmax()))
-            continue
-        order = row.argsort(descending=True)[:top_k]
-        weights = ((row[order] - row.max()) / temperature).exp()
-        ids.append(int(order[torch.multinomial(weights, 1, generator=generator)]))
-    return torch.tensor(ids)
+def _sample_by_rank(logits, temperature, top_k, generator):
+    """Draw the place of a token in the order of their logits."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    order = logits.argsort(descending=True)[:, :top_k]
+    weights = ((logits.gather(1, order) - logits.amax(1, True)) / temperature).exp()
+    return order.gather(1, weights.multinomial(1, generator=generator))[:, 0]
 
 
 def _sample_by_race(logits, temperature, top_k, generator):
@@ -128,12 +125,12 @@ def _hide_by_bernoulli(tokens, mask_id, special_ids, share, generator):
 
 
 def _hide_by_loops(tokens, mask_id, special_ids, share, generator):
-    inputs, targets = tokens.clone(), torch.full_like(tokens, -100)
-    for b, row in enumerate(tokens.tolist()):
-        for t, token in enumerate(row):
-            if token not in special_ids and torch.rand(1, generator=generator).item() < share:
-                inputs[b, t], targets[b, t] = mask_id, token
-    return inputs, targets
+    inputs, targets = tokens.tolist(), torch.full_like(tokens, -100).tolist()
+    for b, draws in enumerate(torch.rand(tokens.shape, generator=generator).tolist()):
+        for t, (token, drawn) in enumerate(zip(tuple(inputs[b]), draws, strict=True)):
+            if token not in special_ids and drawn < share:
+                inputs[b][t], targets[b][t] = mask_id, token
+    return torch.tensor(inputs), torch.tensor(targets)
 
 
 def _hide_by_the_top(tokens, mask_id, special_ids, share, generator):
@@ -153,7 +150,7 @@ def _hide_by_numbers(tokens, mask_id, special_ids, share, generator):
 
 RIGHT = {
     "next_word_batch": (_next_by_where, _next_by_clone, _next_by_roll, _next_by_loops),
-    "sample": (_sample_by_mask, _sample_by_gumbel, _sample_by_sums, _sample_by_rows, _sample_by_race),
+    "sample": (_sample_by_mask, _sample_by_gumbel, _sample_by_sums, _sample_by_rank, _sample_by_race),
     "generate": (
         _generate_and_go_on,
         _generate_by_lists,
