@@ -177,8 +177,8 @@ def start_work(options):
     from grading.start import copy_notebooks
 
     written, kept = copy_notebooks(options.into)
-    if written:
-        print(f"{options.into}: {len(written)} notebooks copied or updated")
+    if written or not kept:
+        print(f"{options.into}: {f'{len(written)} notebooks copied or updated' if written else 'up to date'}")
     for own in kept:
         print(f"{own} stays as you changed it. The course has a newer version: to get it, rename yours")
 
