@@ -534,7 +534,8 @@ def make_demo(root, lesson, execute):
             if not cell.outputs:  # there is nothing to hide but a progress bar
                 cell.metadata = {}
         if first := [place for place, cell in enumerate(notebook.cells) if "from utils" in cell.source]:
-            notebook.cells.insert(first[0], new_code_cell(SETUP.strip(), id="setup", metadata=FOLDED))
+            code = f"# Is the course here?\n{SETUP}".strip()
+            notebook.cells.insert(first[0], new_code_cell(code, id="setup", metadata=FOLDED))
     except LessonError as error:
         raise LessonError(f"{path}: {error}") from error.__cause__
     if claims["digest"] or claims["numbers"]:
