@@ -30,6 +30,7 @@ from benchmarks.speed import (
     streaming,
     teacher_forcing,
 )
+from tests.utils.test_transformer import torchs_layer
 from utils import pretrained as checkpoints
 from utils import runs
 from utils.data import Corpus, Split, load_reviews, load_wmt14
@@ -345,35 +346,15 @@ def rivals(encoded):
 
 def test_the_rival_transformer_computes_the_same(encoded):
     theirs, ours = rivals(encoded)
-    theirs.load_state_dict(dict(in_their_names(ours)), strict=False)
+    theirs.load_state_dict(ours.state_dict(), strict=False)  # embeddings and output layer
+    for side in ("encoder", "decoder"):
+        stack = getattr(theirs.blocks, side)
+        stack.norm.load_state_dict(getattr(ours, f"{side}_norm").state_dict())
+        for layer, block in zip(stack.layers, getattr(ours, side), strict=True):
+            torchs_layer(layer, block)
     batch = encoded.batch("train", range(5))
     logits = [model(batch.src, batch.src_lengths, batch.tgt_in)[0] for model in (theirs, ours)]
     torch.testing.assert_close(*logits)
-
-
-def in_their_names(ours):
-    """Yield each weight of a Transformer of the course under its name in `torch.nn.Transformer`."""
-    yield from ours.state_dict().items()  # embeddings and output layer
-    for side in ("encoder", "decoder"):
-        yield from named(f"blocks.{side}.norm", getattr(ours, f"{side}_norm"))
-        for number, block in enumerate(getattr(ours, side)):
-            at = f"blocks.{side}.layers.{number}"
-            first = [("self_attn", block.self_attention, block.self_norm)] if side == "decoder" else []
-            block = block.cross_block if side == "decoder" else block
-            name = "multihead_attn" if side == "decoder" else "self_attn"
-            parts = [*first, (name, block.attention, block.attention_norm)]
-            for place, (name, attention_, norm) in enumerate(parts, 1):
-                projected = (attention_.query_proj, attention_.key_proj, attention_.value_proj)
-                yield f"{at}.{name}.in_proj_weight", torch.cat([layer.weight for layer in projected])
-                yield f"{at}.{name}.out_proj.weight", attention_.out_proj.weight
-                yield from named(f"{at}.norm{place}", norm)
-            yield from named(f"{at}.norm{len(parts) + 1}", block.ff_norm)
-            yield from named(f"{at}.linear1", block.ff_in)
-            yield from named(f"{at}.linear2", block.ff_out)
-
-
-def named(prefix, layer):
-    return {f"{prefix}.{name}": weight for name, weight in layer.named_parameters()}.items()
 
 
 @linux
@@ -761,6 +742,7 @@ def test_alignment_reads_maps_and_guides_them(recorded, tiny_runs, monkeypatch):
     """On reviews, with an aligner that knows the links of training but links the test along the diagonal."""
     test, train = few_reviews()["test"][:12], few_reviews()["train"]
     gold = gold_of(test)
+
     class Aligner:
         def align(self, src, tgt, links_filename_fwd, links_filename_rev):
             pairs = zip(src[len(train) :], tgt[len(train) :], strict=True)

@@ -48,17 +48,23 @@ def torchs_attention(name, attention, bias=True):
     projections = [attention.query_proj.weight, attention.key_proj.weight, attention.value_proj.weight]
     state = {"in_proj_weight": torch.cat(projections), "out_proj.weight": attention.out_proj.weight}
     if bias:
-        state |= {"in_proj_bias": torch.zeros(3 * HIDDEN), "out_proj.bias": torch.zeros(HIDDEN)}
+        hidden = len(attention.out_proj.weight)
+        state |= {"in_proj_bias": torch.zeros(3 * hidden), "out_proj.bias": torch.zeros(hidden)}
     return {name + key: value for key, value in state.items()}
 
 
-def torchs_layer(layer, attentions, parts):
-    """Return torch's layer with the weights of our parts, by the names of torch's."""
-    state = {}
+def torchs_layer(layer, block):
+    """Give torch's encoder or decoder layer the weights of our block, and return it."""
+    last = block.cross_block if isinstance(block, DecoderBlock) else block
+    attentions, norms = {"self_attn": last.attention}, [last.attention_norm, last.ff_norm]
+    if last is not block:
+        attentions = {"self_attn": block.self_attention, "multihead_attn": last.attention}
+        norms.insert(0, block.self_norm)
+    parts = {"linear1": last.ff_in, "linear2": last.ff_out}
+    parts |= {f"norm{number}": norm for number, norm in enumerate(norms, 1)}
+    state = {f"{name}.{key}": value for name in parts for key, value in parts[name].state_dict().items()}
     for name, attention in attentions.items():
         state |= torchs_attention(f"{name}.", attention)
-    for name, part in parts.items():
-        state |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
     layer.load_state_dict(state)
     return layer.eval()
 
@@ -94,11 +100,7 @@ def test_multi_head_attention_equals_torchs(axes):
 @MASKS
 def test_a_block_equals_torchs_encoder_layer(axes):
     ours, x = make(TransformerBlock(HIDDEN, HEADS, FF, dropout=0.1)), draw(BATCH, SRC, HIDDEN)
-    theirs = torchs_layer(
-        nn.TransformerEncoderLayer(HIDDEN, HEADS, FF, **TORCHS),
-        {"self_attn": ours.attention},
-        {"norm1": ours.attention_norm, "norm2": ours.ff_norm, "linear1": ours.ff_in, "linear2": ours.ff_out},
-    )
+    theirs = torchs_layer(nn.TransformerEncoderLayer(HIDDEN, HEADS, FF, **TORCHS), ours)
     mask = {None: None, 2: PADDING, 3: causal_mask(SRC).expand(BATCH, -1, -1)}[axes]
     masks = {None: {}, 2: {"src_key_padding_mask": ~PADDING}, 3: {"src_mask": ~causal_mask(SRC)}}[axes]
     check_equal(ours(x, mask)[0], theirs(x, **masks))
@@ -106,18 +108,8 @@ def test_a_block_equals_torchs_encoder_layer(axes):
 
 def test_a_decoder_block_equals_torchs_decoder_layer():
     ours = make(DecoderBlock(HIDDEN, HEADS, FF, dropout=0.1))
-    x, states, cross = draw(BATCH, TGT, HIDDEN), draw(BATCH, SRC, HIDDEN, seed=1), ours.cross_block
-    theirs = torchs_layer(
-        nn.TransformerDecoderLayer(HIDDEN, HEADS, FF, **TORCHS),
-        {"self_attn": ours.self_attention, "multihead_attn": cross.attention},
-        {
-            "norm1": ours.self_norm,
-            "norm2": cross.attention_norm,
-            "norm3": cross.ff_norm,
-            "linear1": cross.ff_in,
-            "linear2": cross.ff_out,
-        },
-    )
+    x, states = draw(BATCH, TGT, HIDDEN), draw(BATCH, SRC, HIDDEN, seed=1)
+    theirs = torchs_layer(nn.TransformerDecoderLayer(HIDDEN, HEADS, FF, **TORCHS), ours)
     expected = theirs(x, states, tgt_mask=~causal_mask(TGT), memory_key_padding_mask=~PADDING)
     found, weights = ours(x, states, PADDING)
     check_equal(found, expected)
