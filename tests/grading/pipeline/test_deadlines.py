@@ -5,8 +5,6 @@ import csv
 import json
 import re
 import shutil
-import subprocess
-import sys
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -20,7 +18,7 @@ from grading.pipeline.deadlines import DeadlineError, DeadlinesPlugin, read
 from grading.pipeline.result import NOT_GRADABLE, Result
 from grading.pipeline.run import Run, RunError, as_text
 from tests.grading.pipeline.test_gradebook import WRITTEN, give, record
-from tests.grading.pipeline.test_run import hand_in, page_of
+from tests.grading.pipeline.test_run import hand_in, nbgrader, page_of, rows_of
 from tests.grading.points import ALL, ASSIGNMENT, MOST
 
 FILE = f"""timezone = "Europe/Berlin"
@@ -119,6 +117,11 @@ def grade(course):
     return {row.student: row for row in Run(NAME, course).grade(1)}
 
 
+def export(course, *place):
+    options = [f"{course}/sheet.csv", "--out", f"{course}/out.csv", "--course", str(course)]
+    assert main(["export", NAME, *options, *place]) == 0
+
+
 def test_a_penalty_is_the_same_in_gradebook_report_feedback_and_exports(course, capsys):
     rows = grade(course)
     note = "the platform says it is late, not when it came: note it in deadlines.toml"
@@ -135,8 +138,7 @@ def test_a_penalty_is_the_same_in_gradebook_report_feedback_and_exports(course, 
     assert [row.notes for row in rows.values()] == [()] * 6
 
     totals = {student: "" if student == "16" else f"{points - lost:g}" for student, lost in penalties.items()}
-    with open(course / "graded" / f"{NAME}.csv", newline="") as file:
-        table = {row["student"]: row for row in csv.DictReader(file)}
+    table = rows_of(course / "graded" / f"{NAME}.csv")
     assert {student: row["total"] for student, row in table.items()} == totals
     lost, kept = f"{2 * tenth:g}", f"{points - 2 * tenth:g}"
     assert (table["11"]["late"], table["11"]["penalty"], table["12"]["late"]) == ("1.2 days", lost, "")
@@ -149,10 +151,7 @@ def test_a_penalty_is_the_same_in_gradebook_report_feedback_and_exports(course, 
     assert f"1.2 days late, which costs {lost} points: <strong>{kept} points in all" in " ".join(late.split())
     assert "costs" not in in_time
 
-    assert (
-        main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", "--course", str(course)])
-        == 0
-    )
+    export(course)
     said = capsys.readouterr().out
     assert "the submission could not be graded: 16\n" in said and "not in the sheet: 10\n" in said
     rows = [line.split(",") for line in (course / "out.csv").read_text().splitlines()[1:]]
@@ -160,16 +159,7 @@ def test_a_penalty_is_the_same_in_gradebook_report_feedback_and_exports(course, 
     on_the_sheet = {student: total for student, total in totals.items() if student != "10"}
     assert exported == on_the_sheet | {"14": ""}
 
-    nbgrader = [
-        sys.executable,
-        "-m",
-        "nbgrader",
-        "export",
-        f"--CourseDirectory.root={course}",
-        "--to=all.csv",
-    ]
-    done = subprocess.run(nbgrader, cwd=course, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    nbgrader(course, "export", "--to=all.csv")
     with open(course / "all.csv", newline="") as file:
         theirs = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
     assert {student: f"{score:g}" for student, score in theirs.items()} == totals | {"16": "0"}
@@ -179,10 +169,7 @@ def test_a_hand_grade_changes_the_penalty_in_an_export_at_once(course, capsys):
     only(course, "11", "12", "13")
     grade(course)
     give(Run(NAME, course), "11", WRITTEN, 1)
-    assert (
-        main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", "--course", str(course)])
-        == 0
-    )
+    export(course)
     assert f"Participant 11,{(MOST + 1) * 0.8:g}\n" in (course / "out.csv").read_text()
     assert re.search(r"before a person has graded all answers \(.*\): 12, 13\n", capsys.readouterr().out)
 
@@ -192,13 +179,8 @@ def test_an_export_without_the_file_keeps_the_penalties_in_the_gradebook(course,
     grade(course)
     give(Run(NAME, course), "11", WRITTEN, 1)
     grade(course)
-    place = [
-        "--course",
-        str(tmp_path_factory.mktemp("elsewhere")),
-        "--db",
-        f"sqlite:///{course}/gradebook.db",
-    ]
-    assert main(["export", NAME, f"{course}/sheet.csv", "--out", f"{course}/out.csv", *place]) == 0
+    elsewhere = str(tmp_path_factory.mktemp("elsewhere"))
+    export(course, "--course", elsewhere, "--db", f"sqlite:///{course}/gradebook.db")
     assert f"Participant 11,{(MOST + 1) * 0.8:g}\n" in (course / "out.csv").read_text()
 
 
@@ -237,10 +219,7 @@ def test_pages_of_other_platforms_do_not_stop_the_release_through_the_exchange(c
     grade(course)
     beside = course / "feedback" / "15" / NAME / "submission_secret.txt"
     kept = beside.read_text()
-    options = [f"--Exchange.root={exchange}", f"--CourseDirectory.root={course}", "--course=attention"]
-    release = [sys.executable, "-m", "nbgrader", "release_feedback", NAME, *options]
-    done = subprocess.run(release, cwd=course, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    nbgrader(course, "release_feedback", NAME, f"--Exchange.root={exchange}", "--course=attention")
     released = exchange / "attention" / "feedback" / f"{notebook_hash(secret='s3', notebook_id=NAME)}.html"
     assert released.read_text() == page_of(course, "10")
     grade(course)

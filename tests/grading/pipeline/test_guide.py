@@ -14,13 +14,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbgrader.api import Gradebook
 
 from examples.make_class import NAME, make_class, notebook
 from grading.pipeline.assignments import ROOT
 from grading.pipeline.run import Run
 from grading.pipeline.written import Answers
 from grading.sandbox.client import bubblewrap
+from tests.grading.pipeline.test_run import book
 from tests.grading.points import ALL, MOST, WRITTEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
@@ -138,7 +138,7 @@ def grade_by_hand(term, end=""):
         if number % 2:
             assert answers.book.give(row["student"], QUESTION, points, comment, row["version"]) is None
             continue
-        with Gradebook(f"sqlite:///{term.place}/gradebook.db", "attention") as gradebook:
+        with book(term.place) as gradebook:
             grade = gradebook.find_grade(QUESTION, NAME, NAME, row["student"])
             grade.manual_score, grade.needs_manual_grade = points, False
             gradebook.find_comment(QUESTION, NAME, NAME, row["student"]).manual_comment = comment

@@ -62,6 +62,23 @@ def grade(course, *options):
     return subprocess.run(command(course, *options), cwd=ROOT, capture_output=True, text=True)
 
 
+def nbgrader(course, *command):
+    """Run a command of nbgrader in a course that may have no settings."""
+    command = [sys.executable, "-m", "nbgrader", *command, f"--CourseDirectory.root={course}"]
+    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def book(course):
+    return Gradebook(f"sqlite:///{course}/gradebook.db", "attention")
+
+
+def rows_of(sheet):
+    """The rows of the table that a run has written, by student."""
+    with open(sheet, encoding="utf-8", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
 def verdicts(course):
     """All results, without what the students' own cells printed."""
     found = {
@@ -72,7 +89,7 @@ def verdicts(course):
 
 def held(course, url=None):
     """By student: what the gradebook holds of the test cells, and whether a person is to look."""
-    with Gradebook(url or f"sqlite:///{course}/gradebook.db", "attention") as gradebook:
+    with Gradebook(url, "attention") if url else book(course) as gradebook:
         return {
             submission.student.id: (
                 {g.name.removeprefix("test_"): g.auto_score for g in submission.notebooks[0].grades},
@@ -143,7 +160,7 @@ def test_what_needs_a_person_is_said(example):
     assert found["kofi"]["notes"] == ["cell 4 was left out: it ended the process that ran it"]
     needed = {student for student, (_, _, person) in held(example.course).items() if person}
     assert needed == set(SCORES) - {"chloe"}  # who left the written answer as it was
-    with Gradebook(f"sqlite:///{example.course}/gradebook.db") as gradebook:
+    with book(example.course) as gradebook:
         assert gradebook.find_grade("why_attention", NAME, NAME, "chloe").auto_score == 0
         assert gradebook.find_grade("why_attention", NAME, NAME, "ana").auto_score is None
 
@@ -207,8 +224,7 @@ def test_nothing_that_a_student_wrote_runs_in_a_page(example):
 
 
 def test_the_table_is_a_spreadsheet(example):
-    with open(example.course / "graded" / f"{NAME}.csv", encoding="utf-8", newline="") as file:
-        rows = {row["student"]: row for row in csv.DictReader(file)}
+    rows = rows_of(example.course / "graded" / f"{NAME}.csv")
     assert {student: row["score"] for student, row in rows.items()} == {
         student: "" if score is None else f"{score:g}" for student, score in SCORES.items()
     }
@@ -233,7 +249,7 @@ def test_the_report_ranks_mistakes_and_needs_no_network(example):
 
 def test_gradebook_table_pages_report_and_export_agree_on_everybody(example, tmp_path):
     course = shutil.copytree(example.course, tmp_path / "class")
-    with Gradebook(f"sqlite:///{course}/gradebook.db", "attention") as gradebook:
+    with book(course) as gradebook:
         for number, student in enumerate(example.students):
             written = gradebook.find_grade("why_attention", NAME, NAME, student)
             if student != "goran" and written.needs_manual_grade:
@@ -246,10 +262,8 @@ def test_gradebook_table_pages_report_and_export_agree_on_everybody(example, tmp
     }
     assert len({*expected.values()} - {None}) > 5 and expected["goran"] is None
 
-    with open(course / "graded" / f"{NAME}.csv", encoding="utf-8", newline="") as file:
-        table = {
-            row["student"]: float(row["total"]) if row["total"] else None for row in csv.DictReader(file)
-        }
+    rows = rows_of(course / "graded" / f"{NAME}.csv")
+    table = {student: float(row["total"]) if row["total"] else None for student, row in rows.items()}
     pages = {
         student: re.search(r">([\d.]+) of [\d.]+ points\s*<", page_of(course, student))
         for student in expected
@@ -270,8 +284,7 @@ def test_gradebook_table_pages_report_and_export_agree_on_everybody(example, tmp
 
 def test_points_of_parts_are_the_same_wherever_they_are_shown(example):
     course, parts = example.course, (("masked_softmax", "2.25"), ("attend", "2.5"))
-    with open(course / "graded" / f"{NAME}.csv", encoding="utf-8", newline="") as file:
-        row = next(row for row in csv.DictReader(file) if row["student"] == "hana")
+    row = rows_of(course / "graded" / f"{NAME}.csv")["hana"]
     graded = nbformat.read(course / "autograded" / "hana" / NAME / f"{NAME}.ipynb", 4)
     outputs = {cell.id: cell.outputs[0].text for cell in graded.cells if cell.id.startswith("test_")}
     report = (course / "graded" / f"{NAME}.html").read_text("utf-8")
@@ -316,7 +329,7 @@ def test_what_may_be_misplaced_is_told_to_a_person_and_has_no_zero(course):
     assert page.count("may stand in another cell") == 2 and "is 01_bottleneck, not" in page
     assert [held(course)[who][1:] for who in ("bea", "sam", "una")] == [(MOST, True), (MOST, True), (0, True)]
     for student in ("bea", "sam"):
-        with Gradebook(f"sqlite:///{course}/gradebook.db") as gradebook:
+        with book(course) as gradebook:
             assert gradebook.find_grade("why_attention", NAME, NAME, student).auto_score is None
 
 
@@ -355,7 +368,7 @@ def deliver(course, student, change=None):
 
 
 def by_hand(course, student, cell, points=None):
-    with Gradebook(f"sqlite:///{course}/gradebook.db") as gradebook:
+    with book(course) as gradebook:
         found = gradebook.find_grade(cell, NAME, NAME, student)
         if points is not None:
             found.manual_score, found.needs_manual_grade = points, False
@@ -380,24 +393,22 @@ def test_points_and_comments_of_a_person_reach_the_student_through_the_exchange(
     for name, text in {"timestamp.txt": "2026-11-20 10:00:00.0 UTC", "submission_secret.txt": "s3"}.items():
         (graded / "submitted" / "ana" / NAME / name).write_text(text)
     by_hand(graded, "ana", "why_attention", 2)
-    with Gradebook(f"sqlite:///{graded}/gradebook.db") as gradebook:
+    with book(graded) as gradebook:
         gradebook.find_comment("why_attention", NAME, NAME, "ana").manual_comment = "Well said."
         gradebook.db.commit()
     assert "Well said." not in page_of(graded, "ana")
     assert grade(graded, "--student", "ana").returncode == 0
     assert "Well said." in page_of(graded, "ana")
 
-    with Gradebook(f"sqlite:///{graded}/gradebook.db") as gradebook:
+    with book(graded) as gradebook:
         gradebook.find_submission_notebook(NAME, NAME, "ana").late_submission_penalty = 7
         gradebook.db.commit()
     before = page_of(graded, "ana")
     assert grade(graded, "--student", "ana").returncode == 0 and page_of(graded, "ana") != before
 
     (tmp_path / "exchange").mkdir()
-    place = [f"--Exchange.root={tmp_path}/exchange", f"--CourseDirectory.root={graded}", "--student=ana"]
-    release = [sys.executable, "-m", "nbgrader", "release_feedback", NAME, "--course=attention", *place]
-    done = subprocess.run(release, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    exchange = [f"--Exchange.root={tmp_path}/exchange", "--course=attention", "--student=ana"]
+    nbgrader(graded, "release_feedback", NAME, *exchange)
     checksum = notebook_hash(secret="s3", notebook_id=NAME)
     released = tmp_path / "exchange" / "attention" / "feedback" / f"{checksum}.html"
     assert released.read_text("utf-8") == page_of(graded, "ana")

@@ -1,7 +1,6 @@
 """The page for written answers: what a person gives reaches students, and no answer does harm."""
 
 import contextlib
-import csv
 import json
 import os
 import re
@@ -13,13 +12,13 @@ from types import SimpleNamespace
 import nbformat
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from nbgrader.api import Gradebook
 
 from examples.make_class import NAME, notebook
 from grading.pipeline import written
 from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.run import Run
 from grading.sandbox.client import bubblewrap
+from tests.grading.pipeline.test_run import book, hand_in, rows_of
 from tests.grading.points import WRITTEN
 
 QUESTION = "why_attention"
@@ -43,9 +42,7 @@ def graded(tmp_path_factory):
         if not text:
             at = next(i for i, cell in enumerate(submission.cells) if cell.id == QUESTION)
             submission.cells.insert(at + 1, nbformat.v4.new_markdown_cell("My answer is <b>here</b>."))
-        place = course / "submitted" / student / NAME / f"{NAME}.ipynb"
-        place.parent.mkdir(parents=True)
-        nbformat.write(submission, place)
+        hand_in(course, student, submission)
     Run(NAME, course).grade(1)
     return course
 
@@ -63,12 +60,6 @@ def served(graded):
             yield SimpleNamespace(url=url, bare=url.partition("?")[0], course=graded)
         finally:
             p.send_signal(signal.SIGINT)
-
-
-@contextlib.contextmanager
-def book(course):
-    with Gradebook(f"sqlite:///{course}/gradebook.db", "attention") as gradebook:
-        yield gradebook
 
 
 def held(course, student):
@@ -115,9 +106,8 @@ def test_points_and_comments_from_the_page_reach_gradebook_page_and_table(served
     assert re.match(r"1\. Full: one vector of fixed size.*\n2\. Full: scores against", comment)
 
     Run(NAME, served.course).grade(1)
-    with open(served.course / "graded" / f"{NAME}.csv", newline="") as file:
-        totals = {row["student"]: row["total"] for row in csv.DictReader(file)}
-    assert totals == {"ana": f"{WRITTEN / 3 * 2:g}", "bo": "", "cyd": ""}
+    rows = rows_of(served.course / "graded" / f"{NAME}.csv")
+    assert [rows[student]["total"] for student in ANSWERS] == [f"{WRITTEN / 3 * 2:g}", "", ""]
     feedback = (served.course / "feedback" / "ana" / NAME / f"{NAME}.html").read_text("utf-8")
     assert "Full: one vector of fixed size" in feedback
 
