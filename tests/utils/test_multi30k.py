@@ -24,16 +24,15 @@ def folder(data_folder):
 def toy_server(monkeypatch):
     """Serve a toy corpus with matching checksums. publish(language, bytes) replaces one side."""
     with serve({}) as server:
-        checksums = {}
 
         def publish(language, text):
             server.files[f"mirror/val.{language}.gz"] = data = gzip.compress(text)
-            checksums[language] = hashlib.sha256(data).hexdigest()
+            monkeypatch.setitem(multi30k.SHA256, f"val.{language}.gz", hashlib.sha256(data).hexdigest())
 
         for language, sentences in TOY.items():
             publish(language, "".join(f"{sentence}\n" for sentence in sentences).encode())
         server.publish = publish
-        monkeypatch.setitem(multi30k.SPLITS, "valid", ("val", 3, checksums))
+        monkeypatch.setitem(multi30k.SPLITS, "valid", ("val", 3))
         monkeypatch.setenv("ATTENTION_MULTI30K_URL", f"{server.url}/mirror/")
         yield server
 
@@ -63,9 +62,9 @@ def test_real_files_are_loaded_completely(folder, monkeypatch):
 
 
 def test_every_file_has_its_own_checksum():
-    checksums = [value for _, _, values in multi30k.SPLITS.values() for value in values.values()]
-    assert len(set(checksums)) == len(checksums) == 6 * 3
-    assert all(len(bytes.fromhex(checksum)) == 32 for checksum in checksums)
+    stems = {stem for stem, _ in multi30k.SPLITS.values()}
+    assert multi30k.SHA256.keys() == {f"{stem}.{name}.gz" for stem in stems for name in multi30k.LANGUAGES}
+    assert len({*map(bytes.fromhex, multi30k.SHA256.values())}) == len(multi30k.SHA256)
 
 
 def test_corpus_has_its_sentences_and_its_origin(toy_server):

@@ -33,6 +33,7 @@ TRAIN = [(f"Satz {number}.", f"Sentence {number}.") for number in range(3_000)]
 VALID = [("Eins.", "One."), ("Zwei.", "Two.")]
 TEST = [("Drei.", "Three."), ("Vier.", "Four."), ("Fünf.", "Five.")]
 
+
 def parquet(pairs, names=("de", "en"), kind=None, column="translation", **options):
     """Build a Parquet file like those on the hub, in groups of 1,000 rows."""
     sides = [pyarrow.array(side, kind or pyarrow.string()) for side in zip(*pairs, strict=True)]
