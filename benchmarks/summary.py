@@ -41,13 +41,6 @@ class Row:
     least: float | None = None
     most: float | None = None
 
-    def met(self, value):
-        """Return "yes" or "no", or "" without an aim."""
-        if self.least is None and self.most is None:
-            return ""
-        reached = (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
-        return "yes" if reached else "no"
-
     def show(self, value):
         """Return a number with its unit."""
         if self.unit == "%":
@@ -55,18 +48,16 @@ class Row:
         digits = 0 if value >= 100 else 1 if value >= 10 else 2
         return f"{value:,.{digits}f} {self.unit}".rstrip()
 
-    @property
-    def aim(self):
-        """The aim in words, or ""."""
-        if self.least is not None:
-            return f"at least {self.show(self.least)}"
-        return "" if self.most is None else f"at most {self.show(self.most)}"
-
     def line(self, value):
         """Return the row as text, for a value or for the error that took its place."""
         if isinstance(value, Exception):
             return f"{self.label:<56}failed: " + " ".join(f"{type(value).__name__}: {value}".split())
-        return f"{self.label:<56}{self.show(value):>14}{self.aim:>24}{self.met(value):>6}".rstrip()
+        aim = met = ""
+        if self.least is not None:
+            aim, met = f"at least {self.show(self.least)}", "yes" if value >= self.least else "no"
+        elif self.most is not None:
+            aim, met = f"at most {self.show(self.most)}", "yes" if value <= self.most else "no"
+        return f"{self.label:<56}{self.show(value):>14}{aim:>24}{met:>6}".rstrip()
 
 
 ROWS = (

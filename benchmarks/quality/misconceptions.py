@@ -167,7 +167,6 @@ def main():
     parser = harness.parser(__spec__.name, __doc__)
     parser.add_argument("--bank", type=harness.Path, help="a file of answers")
     parser.add_argument("--seeds", type=int, default=3, help="random seeds per answer")
-    parser.add_argument("--function", help="measure the answers of this function alone")
     parser.add_argument("--show", action="store_true", help="print the answers that are not rightly named")
     args = parser.parse_args()
     banks = {path.name: read(path) for path in ([args.bank] if args.bank else [OTHERS, HELD_OUT])}
@@ -182,7 +181,7 @@ def main():
         {"bank": bank, "function": name}
         for bank, entries in banks.items()
         for name in dict.fromkeys(entry.name for entry in entries)
-        if args.function in (None, name) and find_check(name).reference
+        if find_check(name).reference
     ]
     harness.run(
         args, of_function, jobs, table, sources=[OTHERS, HELD_OUT, *ROOT.glob("grading/exercises/*/*.py")]

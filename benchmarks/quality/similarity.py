@@ -57,24 +57,20 @@ RULES = {
 @cache
 def answers(name, held_out):
     """Return independent answers as (mistake, author, source, results); right ones have no mistake."""
-    found = [] if held_out and find_check(name).exercise in TUNED else known_answers(name)
+    known = [] if held_out and find_check(name).exercise in TUNED else known_answers(name)
     for entry in misconceptions.read(misconceptions.HELD_OUT) if held_out else ():
         if entry.name == name:
             mistake, did = (None, ()) if entry.right else (entry.labels[0], _results(name, entry.answer))
-            found.append((mistake, entry.source, entry.source, did))
-    stub = _cells("starter", name)[name].partition("    def forward")[0]
-    found = [
-        (
-            mistake,
-            author,
-            stub + textwrap.indent(source, "    ") if source.startswith("def forward") else source,
-            did,
-        )
-        for mistake, author, source, did in found
-        if did or mistake is None
-    ]
-    solution = _cells("solution", name)[name]
-    return solution, [one for one in found if one[0] is None], [one for one in found if one[0]]
+            known.append((mistake, entry.source, entry.source, did))
+    stub, right, wrong = _cells("starter", name)[name].partition("    def forward")[0], [], []
+    for mistake, author, source, did in known:
+        if source.startswith("def forward"):
+            source = stub + textwrap.indent(source, "    ")
+        if mistake is None:
+            right.append((mistake, author, source, did))
+        elif did:
+            wrong.append((mistake, author, source, did))
+    return _cells("solution", name)[name], right, wrong
 
 
 def known_answers(name):

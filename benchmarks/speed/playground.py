@@ -1,11 +1,11 @@
 """The playground in Chromium: its size, when it first translates, and how long a step takes.
 
-    python -m benchmarks.speed.playground [--runs 9] [--throttle 4]
+    python -m benchmarks.speed.playground
 
 The page is that of the web edition, opened from files. "opens" is the time from opening it to the first
-translation, at full speed. For the other times the processor is slowed down `--throttle` times: "step" is the
-time to decode one token of a review of five clauses, and "drag" the time to compute and draw a step after a
-weight has been moved. Each number is a median with the first and the last decile. Sizes are in kB on disk.
+translation, at full speed. For the other times the processor is slowed down four times: "step" is the time
+to decode one token of a review of five clauses, and "drag" the time to compute and draw a step after a weight
+has been moved. Each number is a median of nine, with the first and the last decile. Sizes are in kB on disk.
 """
 
 import tempfile
@@ -19,6 +19,7 @@ from utils import pretrained
 from utils.explorer import export, playground
 from utils.plotting import NAMES
 
+RUNS, THROTTLE = 9, 4.0  # repetitions, and how many times slower the processor is
 SENTENCE = " ".join(english for english, _, _ in export.clauses()[:5])
 OPENED = """
 const wait = () => document.querySelector("[data-explorer]")?.shadowRoot?.querySelector(".tgt [role=option]")
@@ -40,7 +41,7 @@ TIMES = """async ([context, sentence, runs]) => {
 }"""
 
 
-def measure(context, runs=9, throttle=4.0):
+def measure(context):
     """Return times in milliseconds, a list each, and the size of the model's file in bytes."""
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         models = export.write_models(Path(folder) / "models")
@@ -49,17 +50,17 @@ def measure(context, runs=9, throttle=4.0):
         )
         sizes = {file.stem: file.stat().st_size for file in models}
         opens = []
-        for _ in range(runs):
+        for _ in range(RUNS):
             page = browser.new_page()
             page.add_init_script(OPENED)
             page.goto(path.as_uri())
             page.wait_for_function("globalThis.opened")
             opens.append(page.evaluate("opened"))
-            if len(opens) < runs:
+            if len(opens) < RUNS:
                 page.close()
         session = page.context.new_cdp_session(page)
-        session.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
-        times = page.evaluate(TIMES, [context, SENTENCE, runs])
+        session.send("Emulation.setCPUThrottlingRate", {"rate": THROTTLE})
+        times = page.evaluate(TIMES, [context, SENTENCE, RUNS])
         page_size = path.stat().st_size + sum(sizes.values())
         return {"opens": opens, **times, "bytes": sizes[context], "all": page_size}
 
@@ -84,12 +85,8 @@ def table(record):
 
 def main():
     """Run the command line."""
-    parser = harness.parser(__spec__.name, __doc__)
-    parser.add_argument("--runs", type=int, default=9, help="repetitions of each measurement")
-    parser.add_argument("--throttle", type=float, default=4.0, help="how many times slower the processor is")
-    args = parser.parse_args()
-    fixed = {"runs": args.runs, "throttle": args.throttle}
-    jobs = [{"context": context, **fixed} for context in pretrained.MODELS]
+    args = harness.parser(__spec__.name, __doc__).parse_args()
+    jobs = [{"context": context} for context in pretrained.MODELS]
     harness.run(args, measure, jobs, table, sources=sorted(Path(export.__file__).parent.glob("*.[jc]s*")))
 
 

@@ -5,8 +5,7 @@
 Files on this machine stand in for those of the Hugging Face hub. They have the text in FOLDER (X.de and X.en,
 line by line parallel), repeated to 4.5 million pairs in three files. For each size a new process runs
 `load_wmt14`, which streams, shuffles and stores the pairs, and reads all of them once more from disk. Memory
-is the resident memory and its peak (Linux). The stored pairs are deleted afterwards. With --hub, the
-processes read the real hub.
+is the resident memory and its peak (Linux). The stored pairs are deleted afterwards.
 """
 
 import itertools
@@ -36,8 +35,7 @@ import huggingface_hub
 from fsspec.implementations.local import LocalFileSystem
 from utils.data import load_wmt14, wmt14
 
-if sys.argv[2]:
-    wmt14.REPOSITORY, huggingface_hub.HfFileSystem = sys.argv[2], LocalFileSystem
+wmt14.REPOSITORY, huggingface_hub.HfFileSystem = sys.argv[2], LocalFileSystem
 
 def memory(kind):
     with open("/proc/self/status") as facts:
@@ -91,7 +89,7 @@ def publish(text, folder, count):
 
 
 def measure(pairs, files):
-    """Load so many pairs in a new process, from a folder or from the hub; return memory in MB and seconds."""
+    """Load so many pairs in a new process, from the files of a folder; return memory in MB and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [sys.executable, "-c", CHILD, str(pairs), files],
@@ -125,13 +123,11 @@ def main():
     sizes = [10_000, 100_000, 4_500_000]
     parser.add_argument("--pairs", type=int, nargs="+", default=sizes, help="training pairs per process")
     parser.add_argument("--text", type=Path, default=TEXT, help="folder of parallel text to serve")
-    parser.add_argument("--hub", action="store_true", help="read the real hub")
     args = parser.parse_args()
     jobs = [{"pairs": pairs} for pairs in args.pairs]
     with tempfile.TemporaryDirectory() as folder:
-        if not args.hub:
-            publish(args.text, Path(folder), min(ALL, max(args.pairs) * 3 // 2))
-        harness.run(args, partial(measure, files="" if args.hub else folder), jobs, table)
+        publish(args.text, Path(folder), min(ALL, max(args.pairs) * 3 // 2))
+        harness.run(args, partial(measure, files=folder), jobs, table)
 
 
 if __name__ == "__main__":
