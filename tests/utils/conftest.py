@@ -27,3 +27,22 @@ def data_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ATTENTION_DATA", str(tmp_path / "cache"))
     monkeypatch.setenv("NO_PROXY", "*")
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def offline(page):
+    """Return a page that may not request anything from the network, nor raise an error."""
+    requests, errors = [], []
+
+    def refuse_network(route):
+        if route.request.url.startswith("file:"):
+            route.continue_()
+        else:
+            requests.append(route.request.url)
+            route.abort()
+
+    page.on("pageerror", lambda error: errors.append(error))
+    page.route("**", refuse_network)
+    page.set_default_timeout(10_000)
+    yield page
+    assert requests == errors == []

@@ -29,11 +29,6 @@ def test_rows_of_a_split_without_gold_have_none():
     assert (chosen.src, chosen.tgt, chosen.links, chosen.clauses) == (["a"], ["A"], None, None)
 
 
-def test_split_rejects_row_numbers_it_does_not_have():
-    with pytest.raises(IndexError):
-        SPLIT[[3]]
-
-
 @pytest.mark.parametrize(
     ("column", "value"), [("tgt", ["c"]), ("links", [frozenset()] * 3), ("clauses", [1])]
 )

@@ -138,21 +138,6 @@ def test_replaced_weights_and_forced_words_change_what_follows(engine, context):
     assert found["forced"][:2] == [found["plain"][0]] * 2
 
 
-def test_temperature_divides_the_scores_and_the_logits(engine):
-    weights, hot, output, cold = engine.evaluate(
-        """() => {
-            const model = models.additive, ids = model.encode(["the", "soup", "was", "cold"]);
-            const first = (options) => decode(model, ids, options)[0];
-            return [first().weights, first({ temperature: 4 }).weights, first({ output: 3 }).probabilities,
-                first().probabilities];
-        }"""
-    )
-    powers = np.array(weights) ** (1 / 4)
-    assert hot == pytest.approx(powers / powers.sum(), abs=1e-6)
-    powers = np.array(cold) ** (1 / 3)
-    assert output == pytest.approx(powers / powers.sum(), abs=1e-6)
-
-
 def test_export_is_deterministic_and_exact(scripts, tmp_path, capsys):
     export.main([str(tmp_path)])
     assert f"{len(SHIPPED)}" == str(len(capsys.readouterr().out.splitlines()))
@@ -163,14 +148,6 @@ def test_export_is_deterministic_and_exact(scripts, tmp_path, capsys):
     size = int.from_bytes(data[:4], "little")
     header = json.loads(data[4 : 4 + size])
     assert {name for name, *_ in header["shapes"]} == set(pretrained.load("additive").state_dict())
-
-
-def test_letters_are_compact_and_safe_in_a_script():
-    data = np.random.default_rng(0).integers(0, 256, 100_003, dtype=np.uint8).tobytes()
-    text = export.letters(data)
-    assert 2 * len(text) < 1.04 * len(data)
-    assert all(0x100 <= ord(letter) < 0xD800 for letter in text)
-    assert text.encode("utf-16-le").decode("utf-16-le") == text
 
 
 def test_a_snapshot_is_the_checkpoint_rounded_to_seven_levels():

@@ -45,25 +45,6 @@ def random_map(rows, columns, seed=0):
 # In the browser
 
 
-@pytest.fixture
-def offline(page):
-    """Return a page that may not request anything from the network, nor raise an error."""
-    requests, errors = [], []
-
-    def refuse_network(route):
-        if route.request.url.startswith("file:"):
-            route.continue_()
-        else:
-            requests.append(route.request.url)
-            route.abort()
-
-    page.on("pageerror", lambda error: errors.append(error))
-    page.route("**", refuse_network)
-    page.set_default_timeout(10_000)
-    yield page
-    assert requests == errors == []
-
-
 def put(page, *explorers, scheme="light", then=""):
     """Show a page with these explorers and return their elements."""
     shown = "".join(explorer._repr_html_() for explorer in explorers)

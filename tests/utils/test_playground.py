@@ -5,12 +5,13 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+import torch
 from axe_playwright_python.sync_playwright import Axe
 
 from utils import pretrained
 from utils.explorer import TAG, export, playground
 from utils.models import translate
-from utils.text import encoded_reviews
+from utils.text import BOS_ID, EOS_ID, encoded_reviews
 
 OPENING = "the restaurant was amazing but the service was slow"
 FRENCH = ["le", "restaurant", "était", "incroyable", "mais", "le", "service", "était", "lent"]
@@ -29,18 +30,12 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture
-def opened(page, site):
-    """The page after its first translation, and requests to other places, which must stay empty."""
-    requests, errors = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("pageerror", lambda error: errors.append(error))
-    page.emulate_media(reduced_motion="reduce")
-    page.set_default_timeout(10_000)
-    page.goto(site.as_uri())
-    page.locator(".tgt [role=option]").first.wait_for()
-    yield page
-    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert errors == []
+def opened(offline, site):
+    """The page after its first translation."""
+    offline.emulate_media(reduced_motion="reduce")
+    offline.goto(site.as_uri())
+    offline.locator(".tgt [role=option]").first.wait_for()
+    return offline
 
 
 def written(page, place=0):
@@ -226,11 +221,19 @@ def test_the_training_slider_shows_snapshots(opened):
     assert written(opened) == FRENCH
 
 
-def test_temperature_flattens_the_weights(opened):
-    own = in_python(OPENING).weights[0].numpy() ** (1 / 4)
+def test_temperatures_divide_the_scores_of_attention_and_the_logits(opened):
     opened.locator(".more summary").click()
+    opened.get_by_label("temperature of the output").press("End")
+    model, encoded = pretrained.load("additive"), encoded_reviews()
+    src = torch.tensor([[*encoded.src_vocab.encode(OPENING.split()), EOS_ID]])
+    with torch.no_grad():
+        logits, own = model(src, torch.tensor([src.shape[1]]), torch.tensor([[BOS_ID]]))
+    expected = (logits[0, 0, EOS_ID:] / 4).softmax(-1)
+    found = probabilities(opened)
+    assert found["le"] == pytest.approx(expected[encoded.tgt_vocab.ids["le"] - EOS_ID].item(), abs=0.006)
     opened.get_by_label("temperature", exact=True).press("End")
-    assert weights(opened) == pytest.approx((own / own.sum()).tolist(), abs=0.006)
+    flat = own[0, 0] ** (1 / 4)
+    assert weights(opened) == pytest.approx((flat / flat.sum()).tolist(), abs=0.006)
 
 
 def test_a_link_holds_sentence_models_step_view_and_edits(opened, site):

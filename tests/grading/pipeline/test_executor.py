@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -157,7 +158,8 @@ def deployed(places, tmp_path):
         return started[-1]
 
     (head, _), *others = places
-    port = free_port() if not head.prefix else 8786
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = 8786 if head.prefix else server.getsockname()[1]
     dask = [sys.executable, "-m"]
     scheduler = start(head, *dask, "distributed.cli.dask_scheduler", "--port", port, "--no-dashboard")
     workers = [
@@ -183,14 +185,6 @@ def deployed(places, tmp_path):
         process.communicate()
 
 
-def free_port():
-    import socket
-
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 def test_a_worker_elsewhere_dies_and_nothing_is_lost(deployed):
@@ -200,9 +194,8 @@ def test_a_worker_elsewhere_dies_and_nothing_is_lost(deployed):
     output, _ = run.communicate(timeout=240)
     assert run.returncode == 0, output
     assert 1 <= done < len(STUDENTS)
-    assert {
-        student: record["score"] for student, record in verdicts(deployed.course).items()
-    } == dict.fromkeys(STUDENTS, MOST)
+    found = verdicts(deployed.course)
+    assert {student: found[student]["score"] for student in found} == dict.fromkeys(STUDENTS, MOST)
     assert agrees(deployed.course)
 
 
@@ -218,6 +211,6 @@ def test_the_scheduler_dies_and_the_next_run_does_the_rest(deployed):
     again = grade(deployed.course, "--seed", "3", "--workers", "2")
     assert again.returncode == 0, again.stderr
     found = verdicts(deployed.course)
-    assert {student: record["score"] for student, record in found.items()} == dict.fromkeys(STUDENTS, MOST)
+    assert {student: found[student]["score"] for student in found} == dict.fromkeys(STUDENTS, MOST)
     assert {student: found[student] for student in kept} == kept
     assert agrees(deployed.course)

@@ -32,10 +32,6 @@ def made_on_the_cpu(query, keys):
     return query @ keys.transpose(1, 2) + torch.zeros(keys.size(1))
 
 
-def no_bank(name):
-    raise ModuleNotFoundError("No module named 'mistakes'")
-
-
 def test_the_checks_of_the_course_pass(here, monkeypatch):
     monkeypatch.setattr(executor, "grade_all", here)
     assert proof.given("solution", ASSIGNMENT).proven == {*ANSWERS}
@@ -57,7 +53,7 @@ def test_a_wrong_reference_is_named(here, reference, said, monkeypatch):
 
 
 def test_a_bank_that_is_missing_is_named(here, monkeypatch):
-    monkeypatch.setattr(recognize, "mistakes_of", no_bank)
+    monkeypatch.delattr(recognize, "mistakes_of")
     monkeypatch.setattr(executor, "grade_all", here)
     assert "failed on the starter: dot_score could not be judged" in proof.problem(None, ASSIGNMENT)
 

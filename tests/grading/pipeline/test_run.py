@@ -309,14 +309,11 @@ def test_the_report_is_read_on_a_telephone(example, page):
 
 
 def test_what_may_be_misplaced_is_told_to_a_person_and_has_no_zero(course):
-    def without_marks(found):
-        for cell in found.cells:
-            cell.metadata.pop("nbgrader", None)
-
     below, stripped = notebook(written=None), notebook()
     at = next(i for i, cell in enumerate(below.cells) if cell.id == "why_attention")
     below.cells.insert(at + 1, nbformat.v4.new_code_cell("Because every word gets its own context."))
-    without_marks(stripped)
+    for cell in stripped.cells:
+        cell.metadata.pop("nbgrader", None)
     hand_in(course, "bea", below)
     hand_in(course, "sam", stripped)
     first = assignments()["01_bottleneck"].notebook
@@ -602,13 +599,9 @@ def start(make_slow_class, tmp_path):
         run.communicate()
 
 
-def processes_below(run):
-    return psutil.Process(run.pid).children(recursive=True)
-
-
 def test_a_run_that_is_killed_is_finished_by_the_next(start):
     course, run = start()
-    below = processes_below(run)
+    below = psutil.Process(run.pid).children(recursive=True)
     os.kill(run.pid, signal.SIGKILL)
     run.wait()
     kept = verdicts(course)
