@@ -86,15 +86,15 @@ def places(monkeypatch, tmp_path):
 def recorded(places, monkeypatch, capsys):
     """Run a benchmark's command line with --record: its record and its table."""
 
-    def run(module, arguments="", name=None):
+    def run(module, arguments=""):
         monkeypatch.setattr("sys.argv", ["x", "--record", *arguments.split()])
         module.main()
-        record = harness.read(name or module.__name__.rpartition(".")[2])
+        name = module.__name__.rpartition(".")[2]
+        record, text = harness.read(name), (harness.RESULTS / f"{name}.txt").read_text("utf-8")
         assert record["command"] == f"python -m {module.__name__} {arguments}".rstrip()
-        text = (harness.RESULTS / f"{name or module.__name__.rpartition('.')[2]}.txt").read_text("utf-8")
-        assert text == f"{harness.head(record)}\n\n{module.table(record)}\n"
-        assert module.table(record) in capsys.readouterr().out
-        return record, module.table(record)
+        table = module.table(record)
+        assert text == f"{harness.head(record)}\n\n{table}\n" and table in capsys.readouterr().out
+        return record, table
 
     return run
 
