@@ -23,9 +23,6 @@ from utils.data import wmt14
 
 TEXT = ROOT.parent / "shared" / "data" / "wmt14"
 ALL = 4_508_785  # training pairs on the hub
-CARD = "---\nconfigs:\n- config_name: de-en\n  data_files:\n" + "".join(
-    f"  - split: {split}\n    path: de-en/{split}-*\n" for split in ("train", "validation", "test")
-)
 COLUMNS = ("before", "after loading", "after reading", "at the peak")
 
 CHILD = """
@@ -35,7 +32,7 @@ import huggingface_hub
 from fsspec.implementations.local import LocalFileSystem
 from utils.data import load_wmt14, wmt14
 
-wmt14.REPOSITORY, huggingface_hub.HfFileSystem = sys.argv[2], LocalFileSystem
+wmt14.FILES, huggingface_hub.HfFileSystem = sys.argv[2] + "/{split}-*", LocalFileSystem
 
 def memory(kind):
     with open("/proc/self/status") as facts:
@@ -77,15 +74,13 @@ def write(path, pairs, count):
 
 
 def publish(text, folder, count):
-    """Write what the hub has: its card, three times the same file of training pairs, and held-out splits."""
+    """Write what the hub has: three times the same file of training pairs, and held-out splits."""
     pairs = list(sentences(text))
-    (folder / "README.md").write_text(CARD + "---\n", "utf-8")
-    (folder / "de-en").mkdir()
-    third = write(folder / "de-en" / "train-00000-of-00003.parquet", pairs, -(-count // 3))
+    third = write(folder / "train-00000-of-00003.parquet", pairs, -(-count // 3))
     for number in (1, 2):
         third.with_name(f"train-{number:05}-of-00003.parquet").symlink_to(third)
     for split, size in wmt14.HELD_OUT.values():
-        write(folder / "de-en" / f"{split}-00000-of-00001.parquet", pairs, size)
+        write(folder / f"{split}-00000-of-00001.parquet", pairs, size)
 
 
 def measure(pairs, files):

@@ -1,16 +1,12 @@
 """The Hugging Face hub in this process: the answers that its client needs to read one data set."""
 
-import hashlib
 from contextlib import contextmanager
-from json import loads
 from types import SimpleNamespace
 from unittest.mock import patch
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
-import datasets
 import httpx2
 import huggingface_hub
-from huggingface_hub import file_download
 from huggingface_hub.utils import _http
 
 
@@ -37,50 +33,26 @@ class Hub:
         if isinstance(failure, int):
             return httpx2.Response(failure)
         if path.startswith("api/datasets/"):
-            return self.facts(path.split("/")[4:], request)
-        return self.file(request, path.partition("/resolve/")[2].partition("/"), failure)
-
-    def file(self, request, commit_and_name, failure):
-        commit, _, name = commit_and_name
+            return httpx2.Response(200, json=self.facts(*path.split("/")[4:]))
+        _, _, name = path.partition("/resolve/")[2].partition("/")
         if name not in self.files:
-            return httpx2.Response(404, headers={"X-Error-Code": "EntryNotFound"})
-        data, status = self.files[name], 200
-        headers = {"X-Repo-Commit": commit, "ETag": hashlib.sha256(data).hexdigest()}
-        if requested := request.headers.get("Range"):
-            first, last = requested.removeprefix("bytes=").split("-")
-            start = int(first)
-            headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
-            data, status = data[start : int(last) + 1 if last else None], 206
-        headers["Content-Length"] = str(len(data))
-        if request.method == "HEAD":
-            return httpx2.Response(status, headers=headers)
+            return httpx2.Response(404)
+        first, last = map(int, request.headers["Range"].removeprefix("bytes=").split("-"))
+        data = self.files[name][first : last + 1]
         self.sent += len(data)
-        return httpx2.Response(status, headers=headers, content=cut(data) if failure == "cut" else data)
+        return httpx2.Response(206, content=cut(data) if failure == "cut" else data)
 
-    def facts(self, path, request):
-        """The facts of the data set, of the files in a folder, or of named files."""
-        kind, *rest = path or ["revision", "0" * 40]
+    def facts(self, kind, commit, folder=""):
+        """The facts of the data set, or of what is in a folder."""
         if kind == "revision":
-            siblings = [{"rfilename": name} for name in self.files]
             flags = dict.fromkeys(("private", "gated", "disabled"), False)
-            facts = {"_id": "0", "id": "wmt/wmt14", "sha": rest[0], "siblings": siblings, "tags": []}
-            return httpx2.Response(200, json=facts | flags | {"downloads": 0, "likes": 0})
-        if kind == "tree":
-            folder = "".join(f"{name}/" for name in rest[1:])
-            inside = [name for name in self.files if name.startswith(folder)]
-            if request.url.params.get("recursive", "").lower() != "true":
-                inside = dict.fromkeys(folder + name.removeprefix(folder).split("/")[0] for name in inside)
-        else:
-            body = request.content.decode()
-            inside = parse_qs(body).get("paths") or loads(body)["paths"]
-        return httpx2.Response(200, json=[entry for entry in map(self.entry, inside) if entry])
-
-    def entry(self, name):
-        if name in self.files:
-            return {"type": "file", "path": name, "size": len(self.files[name]), "oid": name}
-        if any(other.startswith(f"{name}/") for other in self.files):
-            return {"type": "directory", "path": name, "size": 0, "oid": "0"}
-        return None
+            return {"id": "wmt/wmt14", "sha": commit, "siblings": [], "tags": []} | flags
+        if not folder:
+            return [{"type": "directory", "path": name.split("/")[0], "oid": "0"} for name in self.files][:1]
+        return [
+            {"type": "file", "path": name, "size": len(data), "oid": name}
+            for name, data in self.files.items()
+        ]
 
 
 def cut(data):
@@ -89,18 +61,13 @@ def cut(data):
 
 
 @contextmanager
-def in_process(cache):
-    """Yield a `Hub` that answers the hub's client in this process; its downloads go to the folder `cache`."""
+def in_process():
+    """Yield a `Hub` that answers the hub's client in this process."""
     hub = Hub()
     huggingface_hub.set_client_factory(lambda: httpx2.Client(transport=httpx2.MockTransport(hub.answer)))
     clock = SimpleNamespace(**vars(_http.time) | {"sleep": hub.waits.append})
     try:
-        with (
-            patch.object(_http, "time", clock),
-            patch.object(file_download, "time", clock),
-            patch.object(huggingface_hub.constants, "HF_HUB_CACHE", str(cache)),
-            patch.object(datasets.config, "HF_DATASETS_CACHE", cache),
-        ):
+        with patch.object(_http, "time", clock):
             yield hub
     finally:
         huggingface_hub.set_client_factory(_http.default_client_factory)
