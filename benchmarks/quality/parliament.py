@@ -45,7 +45,7 @@ from utils.metrics import alignment_error_interval, diagonal_links, hard_alignme
 from utils.models import Translation
 from utils.plotting import NAMES
 from utils.runs import RunConfig, encode_corpus, train_run
-from utils.text import BOS_ID, EOS_ID, PAD_ID, SIDES, UNK_ID, pad
+from utils.text import BOS_ID, EOS_ID, PAD_ID, SIDES, UNK_ID
 
 SHARED = ROOT.parent / "shared" / "data"
 MODELS = ("additive", "bahdanau", "initial")
@@ -158,19 +158,17 @@ def right_by_length(model, encoded, split, wrong_source=False):
     Tokens are pieces of words and the end token. With `wrong_source`, each sentence gets the source of its
     neighbor in length.
     """
-    src, tgt = encoded.tokens(split, "src"), encoded.tokens(split, "tgt")
+    src = encoded.tokens(split, "src")
     words = [len(encoded.words(sentence)) for sentence in src]
     order = sorted(range(len(src)), key=lambda row: (len(src[row]), row))
-    source = dict(zip(order, [*order[1:], order[0]] if wrong_source else order, strict=True))
+    sources = [*order[1:], order[0]] if wrong_source else order
     counts = {edge: [0, 0, 0] for edge in EDGES[:-1]}  # correct tokens, tokens, sentences
     for start in range(0, len(order), 64):
         rows = order[start : start + 64]
-        ids = [[*encoded.src_vocab.encode(src[source[row]]), EOS_ID] for row in rows]
-        wanted = pad([[*encoded.tgt_vocab.encode(tgt[row]), EOS_ID] for row in rows])
-        tgt_in = pad([[BOS_ID, *encoded.tgt_vocab.encode(tgt[row])] for row in rows])
-        logits, _ = model(pad(ids), torch.tensor([len(i) for i in ids]), tgt_in)
-        counted = (wanted != PAD_ID) & (wanted != UNK_ID)
-        right = (logits.argmax(-1) == wanted) & counted
+        batch, source = encoded.batch(split, rows), encoded.batch(split, sources[start : start + 64])
+        logits, _ = model(source.src, source.src_lengths, batch.tgt_in)
+        counted = (batch.tgt_out != PAD_ID) & (batch.tgt_out != UNK_ID)
+        right = (logits.argmax(-1) == batch.tgt_out) & counted
         for row, hits, total in zip(rows, right.sum(1).tolist(), counted.sum(1).tolist(), strict=True):
             edge = max(edge for edge in EDGES[:-1] if edge <= max(1, words[row]))
             counts[edge] = [a + b for a, b in zip(counts[edge], (hits, total, 1), strict=True)]

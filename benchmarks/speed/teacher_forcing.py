@@ -22,6 +22,7 @@ from itertools import product
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import harness
 from benchmarks.profiling import best_seconds, matrix_product_flops, shares_in_words, time_parts, timed
@@ -80,30 +81,15 @@ def loop_step(model, batch, optimizer):
 def flops_of_products(model, batch):
     """Count the floating-point operations of the matrix products in one training step.
 
-    Return two numbers: those of GRUs and all others. A linear layer or GRU takes two operations per weight
-    and token forward and twice that backward. So do the products of attention: queries with keys, and weights
-    with values.
+    Return two numbers: those of GRUs and all others. PyTorch counts the forward pass; the backward pass takes
+    twice as many.
     """
-    of_grus = others = 0
-
-    def count(module, inputs, output):
-        nonlocal of_grus, others
-        if isinstance(module, nn.Linear):
-            others += 2 * output.numel() * module.in_features
-            return
-        packed = isinstance(inputs[0], nn.utils.rnn.PackedSequence)
-        positions = (inputs[0].data.shape if packed else inputs[0].shape)[:-1].numel()
-        of_grus += 2 * positions * sum(w.numel() for name, w in module.named_parameters() if "weight" in name)
-
-    kinds = (nn.Linear, nn.GRU, nn.GRUCell)
-    hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, kinds)]
-    with torch.no_grad():
-        _, weights = model(batch.src, batch.src_lengths, batch.tgt_in)
-    for hook in hooks:
-        hook.remove()
-    if weights is not None:
-        others += 2 * 2 * weights.numel() * model.encoder.to_decoder.in_features
-    return 3 * of_grus, 3 * others
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(batch.src, batch.src_lengths, batch.tgt_in)
+    grus = [name for name, part in model.named_modules() if isinstance(part, nn.GRU | nn.GRUCell)]
+    counts = counter.get_flop_counts()
+    of_grus = sum(sum(counts[f"{type(model).__name__}.{name}"].values()) for name in grus)
+    return 3 * of_grus, 3 * (counter.get_total_flops() - of_grus)
 
 
 def gru_flops(embed, hidden, device, dtype=None):
