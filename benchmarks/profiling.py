@@ -36,6 +36,12 @@ def timed(function, device=None):
     return time.perf_counter() - started
 
 
+def with_cpu_seconds(function, *args):
+    """Call a function; return its result, and the processor time that this process has spent on it."""
+    started = time.process_time()
+    return function(*args), time.process_time() - started
+
+
 def best_seconds(function, seconds=1.0, device=None):
     """Call a function again and again for some seconds, at least once; return the shortest time of a call."""
     end = time.perf_counter() + seconds

@@ -8,7 +8,6 @@ of `translator` does.
 """
 
 import re
-import time
 from contextlib import redirect_stdout
 from importlib import import_module
 from io import StringIO
@@ -18,6 +17,7 @@ import jupytext
 
 from benchmarks import harness
 from benchmarks.harness import ROOT
+from benchmarks.profiling import with_cpu_seconds
 from utils.data import new_reviews
 from utils.metrics import translation_scores
 from utils.text import encoded_reviews
@@ -54,9 +54,7 @@ def trained(seed=0, attention=CHOSEN, updates=UPDATES):
 def measure(attention, seed, updates):
     """Train one model, and judge it on new reviews."""
     encoded_reviews()
-    started = time.process_time()
-    model, printed = trained(seed, attention, updates)
-    seconds = time.process_time() - started
+    (model, printed), seconds = with_cpu_seconds(trained, seed, attention, updates)
     written = new_reviews(SIZE, 1_000 + seed)
     texts, maps = checks.translations(written.src, *judged.parameters(model))
     score, error = translation_scores(texts, maps, written)

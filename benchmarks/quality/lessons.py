@@ -9,7 +9,6 @@ The demo makes its tables from the record, benchmarks/results/demo_NN.json.
 
 import ast
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +16,7 @@ from statistics import mean
 
 from benchmarks import harness
 from benchmarks.harness import DEMOS
-from benchmarks.profiling import multiplies_bf16
+from benchmarks.profiling import multiplies_bf16, with_cpu_seconds
 from utils.metrics import bleu_by_length
 from utils.runs import evaluate, train_run
 from utils.text import EncodedCorpus, encoded_reviews
@@ -38,33 +37,20 @@ def taught(stem):
     return names
 
 
-def _parameters(model):
-    return sum(p.numel() for p in model.parameters())
-
-
-def _timed(function, *args, **kwargs):
-    encoded_reviews()  # encoding takes no part of the time
-    started = time.process_time()
-    made = function(*args, **kwargs)
-    return made, round(time.process_time() - started, 1)
-
-
-def _bleu_by_clauses(written, reviews, most):
-    rows = bleu_by_length(reviews.clauses, written, reviews.tgt, range(1, most), n_bootstrap=0)
-    return {str(clauses): score.score for (clauses, _), score in rows}
-
-
 def bottleneck(names, seed, **kind):
     """Train one model of demo 01; return BLEU of the test reviews by their number of clauses."""
     test = encoded_reviews().corpus["test"]
     model, written = names["run"](seed=seed, **kind)
-    return {"parameters": _parameters(model), "bleu": _bleu_by_clauses(written[: len(test)], test, 7)}
+    rows = bleu_by_length(test.clauses, written[: len(test)], test.tgt, range(1, 7), n_bootstrap=0)
+    bleu = {str(clauses): score.score for (clauses, _), score in rows}
+    return {"parameters": sum(p.numel() for p in model.parameters()), "bleu": bleu}
 
 
 def beyond_translation(names, seed, task, attention):
     """Train one model of demo 06 on a task, and judge it on the test split."""
-    model, seconds = _timed(names["learn"], task, attention, seed)
-    run = {"cpu_seconds": seconds}
+    encoded_reviews()  # encoding takes no part of the time
+    model, seconds = with_cpu_seconds(names["learn"], task, attention, seed)
+    run = {"cpu_seconds": round(seconds, 1)}
     if task == "questions":
         return run | {"right": names["right_by_clauses"](model)}
     texts = [" ".join(done.tokens) for done in names["write"](model)]

@@ -18,13 +18,12 @@ the loader of large corpora.
 """
 
 import random
-import time
 from itertools import pairwise
 
 import torch
 
 from benchmarks import harness
-from benchmarks.profiling import fresh_process, resident_memory
+from benchmarks.profiling import fresh_process, resident_memory, with_cpu_seconds
 from utils.data import load_multi30k, load_reviews
 from utils.data.download import DataError
 from utils.text import PAD_ID, EncodedCorpus, Vocabulary, group_rows, tokenize
@@ -32,12 +31,6 @@ from utils.text import PAD_ID, EncodedCorpus, Vocabulary, group_rows, tokenize
 CORPORA = {"reviews": (load_reviews, 1), "Multi30K": (load_multi30k, 2)}  # loader, minimum count of a word
 BATCH_TOKENS = 1_500
 STAGES = ("read", "tokenize", "vocabularies", "encode", "batches")
-
-
-def _timed(function):
-    started = time.process_time()
-    made = function()
-    return made, time.process_time() - started
 
 
 def stages(load, min_count=1, turns=3):
@@ -50,14 +43,16 @@ def stages(load, min_count=1, turns=3):
 
 
 def _seconds_per_sentence(load, min_count):
-    corpus, read = _timed(load)
+    corpus, read = with_cpu_seconds(load)
     train, kind = corpus["train"], corpus.tokenization
     sides = ((train.src, corpus.src_lang), (train.tgt, corpus.tgt_lang))
-    tokens, cut = _timed(lambda: [[tokenize(text, kind, name) for text in side] for side, name in sides])
-    _, count = _timed(lambda: [Vocabulary.from_sentences(side, min_count) for side in tokens])
+    tokens, cut = with_cpu_seconds(
+        lambda: [[tokenize(text, kind, name) for text in side] for side, name in sides]
+    )
+    _, count = with_cpu_seconds(lambda: [Vocabulary.from_sentences(side, min_count) for side in tokens])
     encoded = EncodedCorpus(corpus, min_count)
-    _, encode = _timed(lambda: encoded.batch("train", [0]))  # the first batch encodes the split
-    _, pad = _timed(lambda: [len(batch.rows) for batch in encoded.batches("train", BATCH_TOKENS)])
+    _, encode = with_cpu_seconds(lambda: encoded.batch("train", [0]))  # the first batch encodes the split
+    _, pad = with_cpu_seconds(lambda: [len(batch.rows) for batch in encoded.batches("train", BATCH_TOKENS)])
     pairs = [sum(map(len, corpus.splits.values())), *[len(train)] * 4]
     took = [
         seconds / count / 2 for seconds, count in zip((read, cut, count, encode, pad), pairs, strict=True)
