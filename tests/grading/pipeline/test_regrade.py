@@ -74,14 +74,9 @@ def test_a_file_of_requests_that_cannot_be_used_says_why(text, said, tmp_path):
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
 def test_the_page_is_read_on_every_screen(browser, width, scheme, tmp_path):
+    why, changed = f"request: {'why' * 40}", ["attend: 0, now 3", "dot: 2, now 0"]
     for run, student in (("2026-11-20 09:00:00 UTC", "ana"), ("2026-11-21 09:00:00 UTC", "x" * 90)):
-        note(
-            tmp_path / "changes",
-            run,
-            student,
-            f"request: {'why' * 40}",
-            ["attend: 0, now 3", "dot: 2, now 0"],
-        )
+        note(tmp_path / "changes", run, student, why, changed)
     note(tmp_path / "changes", run, "ana", "the course has changed", [])
     (tmp_path / "page.html").write_text(page(NAME, tmp_path / "changes"), "utf-8")
     shown = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)

@@ -110,21 +110,11 @@ def test_what_changed_since_the_last_run_is_read_from_its_table():
 
 
 def class_of_four():
-    names = list(POINTS)
-
     def one(student, *wrong, **more):
-        checks = [
-            CheckResult(n, 0, POINTS[n], *wrong) if wrong and n == names[-1] else CheckResult(n, 1, 1)
-            for n in names
-        ]
-        return row(
-            student,
-            *[
-                replace(c, points=POINTS[c.name], max_points=POINTS[c.name]) if c.points else c
-                for c in checks
-            ],
-            **more,
-        )
+        checks = {name: CheckResult(name, most, most) for name, most in POINTS.items()}
+        if wrong:
+            checks["attend"] = CheckResult("attend", 0, POINTS["attend"], *wrong)
+        return row(student, *checks.values(), **more)
 
     return [
         one("ana", standing=Standing(0, 0, MOST + 1)),
