@@ -30,11 +30,9 @@ GOLD = {(0, 0), (1, 1), (1, 2), (2, 3), (4, 4), (3, 5)}
 OTHER = (3 * SCORES.flip(0)).softmax(-1)
 THREE = {
     "no attention": Translation(SRC, ["nous", "aimé"], None),
-    "untrained": (0 * SCORES).softmax(-1),
-    "trained": {0: OTHER, 50: SCORES.abs().softmax(-1), 400: WEIGHTS},
+    "untrained": ((0 * SCORES).softmax(-1), SRC, TGT),
+    "trained": {0: (OTHER, SRC, TGT), 50: (SCORES.abs().softmax(-1), SRC, TGT), 400: (WEIGHTS, SRC, TGT)},
 }
-THREE["untrained"] = THREE["untrained"], SRC, TGT
-THREE["trained"] = {label: (weights, SRC, TGT) for label, weights in THREE["trained"].items()}
 
 
 def random_map(rows, columns, seed=0):
@@ -140,14 +138,10 @@ def test_step_shows_its_row_and_the_coverage_so_far(offline):
         reading = shown.locator(".reading span").all_text_contents()
         assert reading[0] == f"{token} · step {i + 1} of 7"
         for text, what, numbers in ((reading[1], "attention", row), (reading[2], "attention so far", far)):
-            best = numbers.argsort(descending=True)[:3].tolist()
-            assert text == f"{what}: " + ", ".join(
-                f"{SRC[j]} {numbers[j]:.2f}" for j in best if numbers[j] >= 0.005
-            )
-        assert (
-            reading[3]
-            == f"entropy: {attention_entropy(row[None, None]).item():.2f} of at most {np.log(5):.2f} nats"
-        )
+            best = [j for j in numbers.argsort(descending=True)[:3] if numbers[j] >= 0.005]
+            assert text == f"{what}: " + ", ".join(f"{SRC[j]} {numbers[j]:.2f}" for j in best)
+        spread = attention_entropy(row[None, None]).item()
+        assert reading[3] == f"entropy: {spread:.2f} of at most {np.log(5):.2f} nats"
         assert shown.locator(".word.top").text_content() == SRC[row.argmax()]
         shown.get_by_role("button", name="Lines").click()
         heights = shown.locator(".src").evaluate(
@@ -190,9 +184,8 @@ def test_temperature_divides_the_scores_of_the_softmax(offline):
 
 def test_translations_show_end_tokens_and_missing_attention(offline):
     translation = Translation(SRC[:-1], TGT[:-1], WEIGHTS)
-    (shown,) = put(
-        offline, explore({"without": THREE["no attention"], "with": (WEIGHTS, SRC, TGT)}, links=GOLD)
-    )
+    panels = {"without": THREE["no attention"], "with": (WEIGHTS, SRC, TGT)}
+    (shown,) = put(offline, explore(panels, links=GOLD))
     without, attending = shown.locator("section").all()
     assert "no attention: it has no weights to show" in without.text_content()
     assert without.locator(".tgt [role=option]").all_text_contents() == ["nous", "aimé"]
@@ -221,32 +214,16 @@ def test_keyboard_alone_is_enough(offline):
         ring = focused("getComputedStyle(at).outlineStyle + getComputedStyle(at).outlineWidth")
         assert ring in ("solid3px", "solid2px"), seen
     # Player: play, step, two views. Words and steps of three panels. Two sliders, the help, the numbers.
-    assert seen == [
-        "button",
-        "range",
-        "button",
-        "button",
-        *["option"] * 6,
-        "range",
-        "range",
-        *["summary"] * 2,
-    ]
+    assert " ".join(seen) == f"button range button button {'option ' * 6}range range summary summary"
     key("Enter")
     shown.locator(".wide table").nth(1).wait_for()
 
     for _ in range(4):
         key("Shift+Tab")
     option = "at.textContent"
-    presses = {
-        "ArrowDown": 1,
-        "ArrowRight": 2,
-        "End": 6,
-        "ArrowUp": 5,
-        "ArrowLeft": 4,
-        "Home": 0,
-        "PageDown": 6,
-    }
-    for press, token in [*presses.items(), ("ArrowDown", 6), ("PageUp", 0), ("ArrowUp", 0)]:
+    presses = {"ArrowDown": 1, "ArrowRight": 2, "End": 6, "ArrowUp": 5, "ArrowLeft": 4, "Home": 0}
+    bounded = [("PageDown", 6), ("ArrowDown", 6), ("PageUp", 0), ("ArrowUp", 0)]
+    for press, token in [*presses.items(), *bounded]:
         key(press)
         assert focused(option) == TGT[token], press
         trained = shown.locator("section").last
@@ -357,13 +334,11 @@ def test_long_and_short_sentences_fit_and_the_step_stays_visible(offline, width)
     for each in (shown, small):
         table(each)
     assert offline.evaluate("document.documentElement.scrollWidth") <= width
-    assert small.locator(".picture").evaluate(
-        "s => s.scrollWidth == s.clientWidth && s.scrollHeight == s.clientHeight"
-    )
-    assert small.locator(".word").evaluate_all(
-        "all => all.every(l => getComputedStyle(l).visibility == 'visible')"
-    )
-    labels = shown.locator(".word").evaluate_all("all => all.map(l => getComputedStyle(l).visibility)")
+    fits = "s => s.scrollWidth == s.clientWidth && s.scrollHeight == s.clientHeight"
+    assert small.locator(".picture").evaluate(fits)
+    visible = "all => all.map(l => getComputedStyle(l).visibility)"
+    assert {*small.locator(".word").evaluate_all(visible)} == {"visible"}
+    labels = shown.locator(".word").evaluate_all(visible)
     assert 79 // 2 <= labels.count("visible") <= 79 // 2 + 2, "labels are thinned out"
 
     shown.locator(".tgt [role=option]").first.focus()
@@ -485,19 +460,8 @@ def letters():
 
     encoded = EncodedCorpus(make_copy_corpus())
     torch.manual_seed(0)
-    kinds = ("dot", "initial")
-    return encoded, {
-        kind: Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), kind, embed_dim=6, hidden_dim=8)
-        for kind in kinds
-    }
-
-
-def panels_of(shown):
-    """Return what each panel wrote, by the name of its model."""
-    return {
-        panel.get_attribute("aria-label"): panel.locator(".tgt [role=option]").all_text_contents()
-        for panel in shown.locator("section").all()
-    }
+    sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
+    return encoded, {kind: Seq2Seq(*sizes, kind, embed_dim=6, hidden_dim=8) for kind in ("dot", "initial")}
 
 
 def test_live_translates_in_the_page_what_the_models_write_in_python(letters, offline):
@@ -507,14 +471,13 @@ def test_live_translates_in_the_page_what_the_models_write_in_python(letters, of
     shown.get_by_label("Sentence").fill("b a zebra d zebra")
     shown.locator(".word", has_text="zebra").first.wait_for()
     assert "zebra is not in the vocabulary" in shown.locator(".message").inner_text()
-    rounded = {
-        name: pretrained.restore(model.config, pretrained.quantize(model)) for name, model in models.items()
-    }
-    sentence = [["b", "a", "zebra", "d", "zebra"]]
-    expected = {name: translate(model, encoded, sentence)[0] for name, model in rounded.items()}
-    for name, tokens in panels_of(shown).items():
-        written = expected[name].tokens
-        assert tokens[: len(written)] == written, name
+    expected, sentence = {}, [["b", "a", "zebra", "d", "zebra"]]
+    for name, model in models.items():
+        rounded = pretrained.restore(model.config, pretrained.quantize(model))
+        expected[name] = translate(rounded, encoded, sentence)[0]
+    for panel, (name, translation) in zip(shown.locator("section").all(), expected.items(), strict=True):
+        tokens, written = panel.locator(".tgt [role=option]").all_text_contents(), translation.tokens
+        assert panel.get_attribute("aria-label") == name and tokens[: len(written)] == written
         assert tokens[len(written) :] in ([], ["(end)"])
     shown.get_by_role("button", name="Heat map").click()
     assert table(shown)[2][:-1] == expected_cells(expected["dot"].weights)[:-1]

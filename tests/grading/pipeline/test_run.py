@@ -141,12 +141,8 @@ def test_everybody_has_the_score_that_is_earned(example):
     for student, score in SCORES.items():
         shown = rf"^{student} +{'-' if score is None else f'{score:g}'}( |$)"
         assert re.search(shown, example.run.stdout, re.M), example.run.stdout
-        page = page_of(example.course, student)
-        assert (
-            "could not be graded" in page
-            if score is None
-            else re.search(f">{score:g} of .* points so far", page) or student == "chloe"
-        )
+        wanted = "could not be graded" if score is None else f">{score:g} of .* points"
+        assert re.search(wanted, page_of(example.course, student))
     assert agrees(example.course)
 
 
@@ -173,17 +169,14 @@ def test_the_graded_notebook_has_the_courses_cells_and_the_students_work(example
     marked = {cell.id: cell for cell in starter.cells if cell.metadata}
     for student in example.students:
         found = {c.metadata.nbgrader.grade_id: c for c in graded(student).cells if "nbgrader" in c.metadata}
-        assert (
-            {name for name, c in marked.items() if c.metadata.nbgrader.grade} <= found.keys() <= marked.keys()
-        )
+        graded_cells = {name for name, c in marked.items() if c.metadata.nbgrader.grade}
+        assert graded_cells <= found.keys() <= marked.keys()
         for name, cell in found.items():
             assert cell.metadata == marked[name].metadata  # also of jule, who wrote 100 points into it
             if name.startswith("test_"):
                 assert cell.source == marked[name].source
     emre = {cell.id: cell for cell in graded("emre").cells}
-    assert emre["masked_softmax"].source.startswith(
-        "def masked_softmax(scores, mask):\n    return torch.softmax"
-    )
+    assert "return torch.softmax" in emre["masked_softmax"].source
     lost = f"✗ 0 of {POINTS['masked_softmax']:g} points\nThe mask isn't used"
     assert emre["test_masked_softmax"].outputs[0].text.startswith(lost)
     assert emre["test_dot_score"].outputs[0].text.startswith(f"✓ {POINTS['dot_score']:g} of")
@@ -331,11 +324,8 @@ def test_what_may_be_misplaced_is_told_to_a_person_and_has_no_zero(course):
 
 
 def test_run_again_grades_nobody_twice(example):
-    made = {
-        path: path.stat().st_mtime_ns
-        for path in example.course.rglob("*.*")
-        if path.suffix in (".json", ".ipynb")
-    }
+    files = [path for path in example.course.rglob("*.*") if path.suffix in (".json", ".ipynb")]
+    made = {path: path.stat().st_mtime_ns for path in files}
     pages = {student: page_of(example.course, student) for student in example.students}
     before = held(example.course)
     again = grade(example.course)
