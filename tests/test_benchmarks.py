@@ -42,11 +42,8 @@ from utils.subwords import map_on_words
 from utils.text import UNK_ID, EncodedCorpus
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = sorted(
-    f"benchmarks.{file.parent.name}.{file.stem}"
-    for room in ("speed", "quality")
-    for file in (ROOT / "benchmarks" / room).glob("[!_]*.py")
-)
+FILES = sorted((ROOT / "benchmarks").glob("*/[!_]*.py"))
+COMMANDS = [f"benchmarks.{file.parent.name}.{file.stem}" for file in FILES]
 RECORDS = sorted(file.stem for file in harness.RESULTS.glob("*.json"))
 linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from Linux's /proc")
 
@@ -259,9 +256,8 @@ def test_the_readme_quotes_the_records():
     assert len(rows) > 6
     for measured, name, arguments in rows:
         record = f"demo_{arguments.strip()[:2]}" if name == "lessons" else name
-        numbers = map(
-            float, re.findall(r"\d+(?:\.\d+)?", (harness.RESULTS / f"{record}.txt").read_text("utf-8"))
-        )
+        text = (harness.RESULTS / f"{record}.txt").read_text("utf-8")
+        numbers = map(float, re.findall(r"\d+(?:\.\d+)?", text))
         known = {f"{number:.{digits}f}" for number in numbers for digits in range(3)}
         assert set(re.findall(r"\d+(?:\.\d+)?", measured)) <= known, f"README differs from {record}.txt"
 
@@ -270,9 +266,8 @@ def test_the_page_of_measurements_shows_every_record_and_names_every_command():
     """Except those of the lessons, which show them themselves."""
     page = (ROOT / "web" / "measured.md").read_text("utf-8")
     included = re.findall(r"^```\{literalinclude\} results/(\S+)$", page, re.M)
-    assert sorted(included) == sorted(
-        file.name for file in harness.RESULTS.glob("*.txt") if "demo_" not in file.name
-    )
+    tables = {file.name for file in harness.RESULTS.glob("*.txt") if "demo_" not in file.name}
+    assert sorted(included) == sorted(tables)
     assert set(COMMANDS) <= {*re.findall(r"`python -m (benchmarks\.\w+\.\w+)", page)}
 
 

@@ -58,11 +58,8 @@ def table(explorer, place=0):
     details = explorer.locator("details").last
     if details.get_attribute("open") is None:
         details.locator("summary").click()
-    rows = (
-        details.locator("table")
-        .nth(place)
-        .evaluate("table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent))")
-    )
+    cells = "table => [...table.rows].map(row => [...row.cells].map(cell => cell.textContent))"
+    rows = details.locator("table").nth(place).evaluate(cells)
     return rows[0][1:], [row[0] for row in rows[1:]], [row[1:] for row in rows[1:]]
 
 

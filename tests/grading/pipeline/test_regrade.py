@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from examples.make_class import NAME, notebook
 from grading.pipeline.assignments import assignments
@@ -72,17 +71,11 @@ def test_a_file_of_requests_that_cannot_be_used_says_why(text, said, tmp_path):
         read_requests(tmp_path / "asked.csv", assignments()[NAME], ["ana"])
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])
-def test_the_page_is_read_on_every_screen(browser, width, scheme, tmp_path):
+def test_the_page_is_read_on_every_screen(show, tmp_path):
     why, changed = f"request: {'why' * 40}", ["attend: 0, now 3", "dot: 2, now 0"]
     for run, student in (("2026-11-20 09:00:00 UTC", "ana"), ("2026-11-21 09:00:00 UTC", "x" * 90)):
         note(tmp_path / "changes", run, student, why, changed)
     note(tmp_path / "changes", run, "ana", "the course has changed", [])
-    (tmp_path / "page.html").write_text(page(NAME, tmp_path / "changes"), "utf-8")
-    shown = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
-    shown.goto((tmp_path / "page.html").as_uri())
-    assert shown.evaluate("document.documentElement.scrollWidth") == width
+    shown = show(page(NAME, tmp_path / "changes"))
     assert shown.locator("h2").all_inner_texts() == ["2026-11-21 09:00:00 UTC", "2026-11-20 09:00:00 UTC"]
     assert shown.locator("tbody th").all_inner_texts() == ["ana", "x" * 90, "ana"]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in Axe().run(shown).response["violations"]] == []
-    shown.close()

@@ -81,10 +81,8 @@ def rows_of(sheet):
 
 def verdicts(course):
     """All results, without what the students' own cells printed."""
-    found = {
-        path.stem: json.loads(path.read_text("utf-8")) for path in (course / "graded" / NAME).glob("*.json")
-    }
-    return {student: {**record, "cells": None} for student, record in found.items()}
+    files = (course / "graded" / NAME).glob("*.json")
+    return {path.stem: json.loads(path.read_text("utf-8")) | {"cells": None} for path in files}
 
 
 def held(course, url=None):
