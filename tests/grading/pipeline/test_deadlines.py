@@ -5,6 +5,8 @@ import csv
 import json
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +20,7 @@ from grading.pipeline.deadlines import DeadlineError, DeadlinesPlugin, read
 from grading.pipeline.result import NOT_GRADABLE, Result
 from grading.pipeline.run import Run, RunError, as_text
 from tests.grading.pipeline.test_gradebook import WRITTEN, give, record
-from tests.grading.pipeline.test_run import hand_in, nbgrader, page_of, rows_of
+from tests.grading.pipeline.test_run import hand_in, page_of, rows_of
 from tests.grading.points import ALL, ASSIGNMENT, MOST
 
 FILE = f"""timezone = "Europe/Berlin"
@@ -115,6 +117,13 @@ def only(course, *students):
 
 def grade(course):
     return {row.student: row for row in Run(NAME, course).grade(1)}
+
+
+def nbgrader(course, *command):
+    """Run a command of nbgrader in a course that may have no settings."""
+    command = [sys.executable, "-m", "nbgrader", *command, f"--CourseDirectory.root={course}"]
+    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def export(course, *place):
@@ -224,6 +233,9 @@ def test_pages_of_other_platforms_do_not_stop_the_release_through_the_exchange(c
     assert released.read_text() == page_of(course, "10")
     grade(course)
     assert beside.read_text() == kept and len({*course.glob("feedback/*/*/submission_secret.txt")}) == 2
+    (course / "submitted" / "10" / NAME / "submission_secret.txt").unlink()
+    grade(course)
+    assert not (course / "autograded" / "10" / NAME / "submission_secret.txt").exists()
 
 
 def test_a_resubmission_without_a_time_loses_the_old_one(course):

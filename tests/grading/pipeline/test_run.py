@@ -22,7 +22,6 @@ import psutil
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.apps.api import NbGraderAPI
-from nbgrader.utils import notebook_hash
 
 from examples.make_class import ANSWERS, NAME, make_class, notebook
 from grading.cli import main
@@ -60,13 +59,6 @@ def command(course, *options):
 
 def grade(course, *options):
     return subprocess.run(command(course, *options), cwd=ROOT, capture_output=True, text=True)
-
-
-def nbgrader(course, *command):
-    """Run a command of nbgrader in a course that may have no settings."""
-    command = [sys.executable, "-m", "nbgrader", *command, f"--CourseDirectory.root={course}"]
-    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 def book(course):
@@ -343,15 +335,6 @@ def graded(example, tmp_path):
     return tmp_path / "class"
 
 
-def deliver(course, student, change=None):
-    """Write a student's verdict, as it is or changed, where a run writes it."""
-    run = Run(NAME, course)
-    found = result.read(run._file(student))
-    with Book(run.coursedir, run.config, run.assignment) as run.book:
-        run._finish(change(found) if change else found)
-    return run
-
-
 def by_hand(course, student, cell, points=None):
     with book(course) as gradebook:
         found = gradebook.find_grade(cell, NAME, NAME, student)
@@ -374,9 +357,7 @@ def test_a_regrade_that_fails_leaves_no_old_score(graded):
     assert held(graded)["ben"][1] == MOST
 
 
-def test_points_and_comments_of_a_person_reach_the_student_through_the_exchange(graded, tmp_path):
-    for name, text in {"timestamp.txt": "2026-11-20 10:00:00.0 UTC", "submission_secret.txt": "s3"}.items():
-        (graded / "submitted" / "ana" / NAME / name).write_text(text)
+def test_points_and_comments_of_a_person_reach_the_student(graded):
     by_hand(graded, "ana", "why_attention", 2)
     with book(graded) as gradebook:
         gradebook.find_comment("why_attention", NAME, NAME, "ana").manual_comment = "Well said."
@@ -391,25 +372,14 @@ def test_points_and_comments_of_a_person_reach_the_student_through_the_exchange(
     before = page_of(graded, "ana")
     assert grade(graded, "--student", "ana").returncode == 0 and page_of(graded, "ana") != before
 
-    (tmp_path / "exchange").mkdir()
-    exchange = [f"--Exchange.root={tmp_path}/exchange", "--course=attention", "--student=ana"]
-    nbgrader(graded, "release_feedback", NAME, *exchange)
-    checksum = notebook_hash(secret="s3", notebook_id=NAME)
-    released = tmp_path / "exchange" / "attention" / "feedback" / f"{checksum}.html"
-    assert released.read_text("utf-8") == page_of(graded, "ana")
-
-    (graded / "submitted" / "ana" / NAME / "submission_secret.txt").unlink()
-    deliver(graded, "ana")
-    assert not (graded / "autograded" / "ana" / NAME / "submission_secret.txt").exists()
-
 
 def test_text_that_no_database_takes_is_made_harmless(graded):
-    def odd(found):
-        message = "it raised ValueError: \x00\x1b[31m \ud800 <script>"
-        first, *others = found.checks
-        return replace(found, checks=(replace(first, message=message, points=0), *others))
-
-    run = deliver(graded, "ana", odd)
+    run = Run(NAME, graded)
+    found = result.read(run._file("ana"))
+    first, *others = found.checks
+    odd = replace(first, message="it raised ValueError: \x00\x1b[31m \ud800 <script>", points=0)
+    with Book(run.coursedir, run.config, run.assignment) as run.book:
+        run._finish(replace(found, checks=(odd, *others)))
     with Gradebook(run.coursedir.db_url) as gradebook:
         comment = gradebook.find_comment("dot_score", NAME, NAME, "ana").comment
     assert comment.startswith("it raised ValueError: ") and not re.search("[\x00\x1b\ud800]", comment)
