@@ -77,16 +77,6 @@ def test_corpus_has_its_sentences_and_its_origin(toy_server):
         assert fact in shown
 
 
-def test_failed_load_resumes_where_it_stopped(toy_server, folder):
-    english = toy_server.files.pop("mirror/val.en.gz")
-    with pytest.raises(DataError, match=r"^val\.en\.gz could not be downloaded because .* answered 404"):
-        load()
-    assert [path.name for path in folder.iterdir()] == ["val.de.gz"]
-    toy_server.files["mirror/val.en.gz"] = english
-    assert load()["valid"].tgt == TOY["en"]
-    assert toy_server.asked.count("/mirror/val.de.gz") == 1
-
-
 def test_text_must_be_utf8(toy_server):
     toy_server.publish("de", "Kühe\n\n\n".encode("latin-1"))
     with pytest.raises(DataError, match=r"val\.de\.gz is not gzipped UTF-8 text: delete it"):
