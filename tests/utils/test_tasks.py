@@ -131,12 +131,6 @@ def test_splits_are_disjoint_and_depend_on_the_seed(corpora, name):
     assert other["test"] != corpus["test"]
 
 
-@pytest.mark.parametrize("load", LOADERS.values())
-def test_sizes_must_not_be_negative(load):
-    with pytest.raises(ValueError, match="expected 0 or more sentence pairs per split"):
-        load(train=-1)
-
-
 @pytest.mark.parametrize(
     ("name", "extra"),
     [("questions", {"?", "how", "what", "who"}), ("summaries", {".", ":", ";", "pros", "cons"})],
