@@ -45,7 +45,7 @@ def test_an_assignment_has_the_graded_cells_of_its_starter_in_order(tmp_path):
     ]
     path.write_bytes(notebook(*cells))
     found = read_assignment(path)
-    assert found == Assignment("01_sums", (("root", 1.5), ("double", 2)), (("why", 3),), path, False, False)
+    assert found == Assignment("01_sums", (("root", 1.5), ("double", 2)), (("why", 3),), path, False)
     path.write_bytes(notebook(*cells, cell("encoded_reviews()")))
     assert read_assignment(path).reviews
 
