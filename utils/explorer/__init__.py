@@ -93,20 +93,16 @@ def playground(contexts=("initial", "fixed", "additive"), shown=("additive",), *
     """
     encoded, reviews, parts = encoded_reviews(), export.reviews(20), export.clauses()
     words = " ".join(en for en, _, _ in parts[:2]).split()
+    weights = {} if "files" in data else {context: export.pack(*export.read(context)) for context in contexts}
     panels = {NAMES[c]: translate(pretrained.load(c), encoded, [words])[0] for c in shown}
     found = explore(panels, alt=data.pop("alt", None))
     found.data = {"reviews": reviews, "clauses": parts, "play": True, "tour": True, **data}
     found.data["vocabularies"] = _vocabularies(encoded)
     found.models = {context: {"title": NAMES[context], "about": ABOUT[context]} for context in contexts}
-    if "files" not in data:
-        for context, model in found.models.items():
-            model["weights"] = _packed(*export.read(context))
+    for context, packed in weights.items():
+        found.models[context]["weights"] = b64encode(packed).decode()
     found.shown = list(shown)
     return found
-
-
-def _packed(config, arrays):
-    return b64encode(export.pack(config, arrays)).decode()
 
 
 def _vocabularies(encoded):
@@ -350,8 +346,8 @@ class Explorer:
                 )
         found = Explorer(self.panels, self.labels, self.epochs, self.alt)
         for name, model in models.items():
-            weights = _packed(model.config, pretrained.quantize(model))
-            found.models[name] = {"title": name, "about": name, "weights": weights}
+            packed = export.pack(model.config, pretrained.quantize(model))
+            found.models[name] = {"title": name, "about": name, "weights": b64encode(packed).decode()}
         found.shown, found.data = list(models), {"vocabularies": _vocabularies(encoded)}
         return found
 
