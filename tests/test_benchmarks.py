@@ -618,6 +618,8 @@ def test_translation_trains_each_run_once(recorded, tiny_runs, monkeypatch):
     assert [run["settings"]["updates"] for run in record["runs"]] == [6, 6, 4, 4, 3]
     assert record["runs"][-1]["other_tests"] == {}, "the reviews have no other"
     assert trained.stat().st_mtime_ns == before, "a finished training is not repeated"
+    presets, _ = recorded(translation, "--only presets --directions en-fr --seeds 1", "presets")
+    assert presets["runs"] == record["runs"][-1:]
 
 
 def test_the_quick_translation_is_shorter_than_all_others():

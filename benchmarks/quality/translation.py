@@ -1,14 +1,15 @@
 """How well each model of the course translates Multi30K, and what it costs.
 
-    python -m benchmarks.quality.translation [--quick] [--only budget long presets]
+    python -m benchmarks.quality.translation [--quick] [--only budget long presets] [--directions en-de]
 
 "budget": five recurrent models and a small Transformer, German to English, trained on the same batches, with
 three seeds. "long": one long run each of the best attention and of no attention, German to English, English
 to German and English to French. "presets": the Transformer and the attention RNN of `utils.runs.PRESETS`,
-each trained until validation BLEU stops rising, in the same directions, English to German with three seeds.
-Every run is a training of `utils.cli_train`; an interrupted training resumes in the middle. Models train side
-by side, each on one thread, in bfloat16 if the processor multiplies such matrices (AMX); with a GPU, one
-after the other on it. With --quick, ten minutes: one seed of smaller models.
+each trained until validation BLEU stops rising, in the same directions, English to German with three seeds;
+with `--only presets`, they have a record of their own. Every run is a training of `utils.cli_train`; an
+interrupted training resumes in the middle. Models train side by side, each on one thread, in bfloat16 if the
+processor multiplies such matrices (AMX); with a GPU, one after the other on it. With --quick, ten minutes:
+one seed of smaller models.
 """
 
 from contextlib import suppress
@@ -43,8 +44,8 @@ SHOWN = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "u
 QUICK = {"embed_dim": 64, "hidden_dim": 128, "updates": 800, "validate_every": 200}
 
 
-def plan(seeds=SEEDS, quick=False):
-    """Return the settings of all runs by table, in the order in which to train."""
+def plan(seeds=SEEDS, quick=False, directions=DIRECTIONS):
+    """Return the settings of all runs by table, in the order to train them. "budget" has one direction."""
     budget = [
         replace(BUDGET, model=model, seed=seed, **(TRANSFORMER if model == "transformer" else {}))
         for seed in range(seeds)
@@ -54,13 +55,13 @@ def plan(seeds=SEEDS, quick=False):
         return {"quick": [replace(settings, **QUICK) for settings in budget if settings.seed == 0]}
     long = [
         replace(LONG, src=src, tgt=tgt, model=model)
-        for src, tgt in DIRECTIONS
+        for src, tgt in directions
         for model in ("additive", BASELINE)
     ]
     presets = [
         RunConfig(**settings, src=src, tgt=tgt, seed=seed)
         for seed in range(seeds)
-        for src, tgt in DIRECTIONS
+        for src, tgt in directions
         if seed == 0 or (src, tgt) == SEEDED
         for settings in PRESETS.values()
     ]
@@ -184,19 +185,23 @@ def main():
     parser = harness.parser(__spec__.name, __doc__, seeds=SEEDS)
     parser.add_argument("--quick", action="store_true", help="ten minutes: small models, one seed")
     parser.add_argument("--only", nargs="+", choices=("budget", "long", "presets"), help="only these tables")
+    pairs = {"-".join(direction): direction for direction in DIRECTIONS}
+    parser.add_argument("--directions", nargs="+", choices=pairs, default=[*pairs], help="not in the budget")
     args = parser.parse_args()
+    directions = [pairs[direction] for direction in args.directions]
+    name = "presets" if args.only == ["presets"] else "translation" + "_quick" * args.quick
     jobs = [
         {
-            "table": name,
+            "table": of,
             "settings": settings.identity
             | {"validate_every": settings.validate_every, "patience": settings.patience},
         }
-        for name, runs in plan(args.seeds, args.quick).items()
-        if args.only is None or name in args.only
+        for of, runs in plan(args.seeds, args.quick, directions).items()
+        if args.only is None or of in args.only
         for settings in runs
     ]
     args.workers = 1 if torch.cuda.is_available() else args.workers
-    harness.run(args, measure, jobs, table, name="translation" + "_quick" * args.quick)
+    harness.run(args, measure, jobs, table, name=name)
 
 
 if __name__ == "__main__":
