@@ -67,10 +67,11 @@ def mask_tokens(tokens, mask_id, special_ids, share, generator=None):
     return tokens.masked_fill(hidden, mask_id), tokens.masked_fill(~hidden, IGNORED)
 
 
-def fit(model, texts, make_batch, updates, rate=6e-3, batch_tokens=1_400):
+def fit(model, texts, make_batch, updates, batch_tokens, rate=6e-3):
     """Train a language model with Adam on batches of texts of similar length, and return it.
 
-    `texts` are lists of ids; `make_batch(ids)` returns the inputs and targets of a padded batch.
+    `texts` are lists of ids; `make_batch(ids)` returns the inputs and targets of a padded batch, which has at
+    most `batch_tokens` tokens.
     `model(inputs)` returns logits (batch, length, vocab). The learning rate rises to `rate` and falls again.
     """
     texts = sorted(texts, key=len)

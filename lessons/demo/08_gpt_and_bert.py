@@ -177,9 +177,9 @@ ENGLISH, FRENCH = REVIEWS.tokens("train", "src"), REVIEWS.tokens("train", "tgt")
 WORDS = Vocabulary(["<mask>", *REVIEWS.src_vocab.tokens[len(SPECIALS) :]])
 BOTH = Vocabulary(["<sep>", *sorted({word for review in ENGLISH + FRENCH for word in review})])
 KINDS = {
-    "GPT": {"mask": causal_mask, "updates": 1_500},
-    "BERT": {"mask": everyone, "updates": 2_000},
-    "translator": {"mask": causal_mask, "updates": 1_200},
+    "GPT": {"mask": causal_mask, "updates": 1_500, "batch_tokens": 700},
+    "BERT": {"mask": everyone, "updates": 2_000, "batch_tokens": 1_400},
+    "translator": {"mask": causal_mask, "updates": 1_200, "batch_tokens": 1_400},
 }
 
 
@@ -196,11 +196,11 @@ def texts_and_batches(name):
     return texts, lambda ids: next_word_batch(ids, PAD_ID)
 
 
-def learn(name, mask, updates, seed=0):
+def learn(name, mask, updates, batch_tokens, seed=0):
     """Train one model."""
     seed_everything(seed)
     model = LanguageModel(len(BOTH if name == "translator" else WORDS), mask)
-    return fit(model, *texts_and_batches(name), updates)
+    return fit(model, *texts_and_batches(name), updates, batch_tokens)
 
 
 # %%
