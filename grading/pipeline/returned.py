@@ -59,7 +59,7 @@ def _marked_cell(given, cell, checks):
 
 
 def _cell(kind, source, outputs, name):
-    """A cell as nbformat has them. The notebook is validated once, as a whole, when it is written."""
+    """A cell as nbformat has them. The notebook is validated once, as a whole, when it is made."""
     cell = {"cell_type": kind, "id": name, "metadata": {}, "source": source}
     if kind == "code":
         cell |= {"execution_count": None, "outputs": [_output(output) for output in outputs]}
