@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from grading.cli import main
-from grading.judge.registry import composed
 from grading.sandbox.calls import call
 from grading.sandbox.client import Sandbox
 
@@ -16,13 +15,12 @@ def sandbox():
         yield sandbox
 
 
-COMPOSED, CALL = cache(composed), cache(call)
+CALL = cache(call)
 
 
 @pytest.fixture
 def once(monkeypatch):
-    """Compose two mistakes, and call an answer on the same case, only once."""
-    monkeypatch.setattr("grading.judge.recognize.composed", COMPOSED)
+    """Call an answer on the same case only once."""
     monkeypatch.setattr("grading.sandbox.calls.call", CALL)
     return CALL
 
