@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 # Files that take longest, in this order: begun last, one would keep one process busy and leave others idle.
 LONG = ("judge", "attacks", "lab", "lessons", "run", "notebooks", "site")
-LONG += ("09_real_translation", "grade", "engine")
+LONG += ("03_translator", "04_alignment", "grade", "engine", "09_real_translation")
 
 DEMO = '''# %% [markdown]
 r"""
