@@ -84,7 +84,7 @@ def test_an_exercise_is_written_proven_released_and_graded(course):
     assert "smoothing: not_divided is not caught: add a case in which it gives another result" in said
     replace_in(folder / "mistakes.py", "values[:, 1:] - values[:, :-1] + 0", "values")
     replace_in(folder / "checks.py", "visible=True)", "visble=True)", count=2)
-    assert "checks.py, line 12: TypeError: Case" in course("author", "10", status=1)
+    assert "checks.py, line 13: TypeError: Case" in course("author", "10", status=1)
     replace_in(folder / "mistakes.py", "def not_divided(values):", "def not_divided(values:")
     for words in (("author", "10"), ("grade", NAME)):
         assert "mistakes.py, line 15: '(' was never closed. Correct it" in course(*words, status=2)
