@@ -13,7 +13,6 @@ from grading.judge.judge import draw, examine
 from grading.judge.registry import all_checks, mistakes_of
 from utils import models, text
 
-pytestmark = pytest.mark.usefixtures("once")
 CHECKS = all_checks()
 greedy_decode, bleu_by_length = (CHECKS[name].reference for name in ("greedy_decode", "bleu_by_length"))
 LESSON = Path(__file__).parents[3] / "lessons" / "exercises" / "01_bottleneck.py"

@@ -12,7 +12,6 @@ from grading.judge.registry import all_checks, mistakes_of, with_forward
 from utils import transformer
 from utils.attention import attend, scaled_dot_score
 
-pytestmark = pytest.mark.usefixtures("once")
 CHECKS = all_checks()
 
 

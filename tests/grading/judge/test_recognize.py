@@ -12,8 +12,6 @@ from grading.judge.judge import examine
 from grading.judge.recognize import BESIDES
 from utils import attention, metrics, transformer
 
-pytestmark = pytest.mark.usefixtures("once")
-
 
 def scaled(factor):
     return lambda query, keys: factor * attention.dot_score(query, keys)
