@@ -83,10 +83,10 @@ def places(monkeypatch, tmp_path):
 def recorded(places, monkeypatch, capsys):
     """Run a benchmark's command line with --record: its record and its table."""
 
-    def run(module, arguments=""):
+    def run(module, arguments="", name=None):
         monkeypatch.setattr("sys.argv", ["x", "--record", *arguments.split()])
         module.main()
-        name = module.__name__.rpartition(".")[2]
+        name = name or module.__name__.rpartition(".")[2]
         record, text = harness.read(name), (harness.RESULTS / f"{name}.txt").read_text("utf-8")
         assert record["command"] == f"python -m {module.__name__} {arguments}".rstrip()
         table = module.table(record)
