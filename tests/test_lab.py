@@ -207,7 +207,8 @@ def printed(cells):
 
 ERRORS = ".jp-CodeCell [data-mime-type='application/vnd.jupyter.stderr']"  # a traceback is shown as this
 ENDED = """errors => document.querySelector(errors) ||
-    [...document.querySelectorAll(".jp-CodeCell .jp-InputArea-prompt")].every(p => /\\d/.test(p.textContent))"""
+    [...document.querySelectorAll(".jp-CodeCell .jp-InputArea-prompt")].every(
+        prompt => /\\d/.test(prompt.textContent))"""
 
 
 def test_a_reader_runs_the_first_lesson_whole(lab, page, asked):
