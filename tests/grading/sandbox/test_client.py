@@ -48,6 +48,15 @@ def test_a_sandbox_that_is_required_is_not_replaced(monkeypatch, capsys):
     assert shown == "" and said.startswith("bubblewrap is needed") and "apt install bubblewrap" in said
 
 
+def test_packages_that_the_sandbox_does_not_show_are_told(monkeypatch, tmp_path, capsys):
+    """As after `pip install --user`."""
+    monkeypatch.setattr(module, "bubblewrap", lambda: "/usr/bin/bwrap")
+    monkeypatch.setattr(psutil, "__file__", str(tmp_path / "site-packages" / "psutil" / "__init__.py"))
+    assert main(["check", str(SOLUTION)]) == 2
+    said = capsys.readouterr().err
+    assert f"packages lie in {tmp_path / 'site-packages'}, " in said and "python3 -m venv" in said
+
+
 def test_a_run_that_began_with_a_sandbox_never_goes_on_without(monkeypatch):
     """However often bubblewrap fails later. The command decides once, and all workers are told."""
     asked = []
