@@ -336,7 +336,7 @@ def grade_all(options):
         raise CourseError("--workers and --scheduler exclude each other: workers belong to this machine")
     assignment = named(options.assignment)
     for file in (ROOT / "grading" / "exercises" / assignment.name).glob("*.py"):
-        compile(file.read_bytes(), file, "exec")  # a syntax error is told here, not by each worker
+        compile(file.read_bytes(), file, "exec")  # report a syntax error once, before any worker starts
     if options.scheduler:
         options.require_sandbox = True
         return _grade_all(options, None)

@@ -6,7 +6,7 @@
 three seeds. "long": one long run each of the best attention and of no attention, German to English, English
 to German and English to French. "presets": the Transformer and the attention RNN of `utils.runs.PRESETS`,
 each trained until validation BLEU stops rising, in the same directions, English to German with three seeds;
-with `--only presets`, they have a record of their own. Every run is a training of `utils.cli_train`; an
+with `--only presets`, they have their own record. Every run is a training of `utils.cli_train`; an
 interrupted training resumes in the middle. Models train side by side, each on one thread, in bfloat16 if the
 processor multiplies such matrices (AMX); with a GPU, one after the other on it. With --quick, ten minutes:
 one seed of smaller models.
@@ -189,19 +189,19 @@ def main():
     parser.add_argument("--directions", nargs="+", choices=pairs, default=[*pairs], help="not in the budget")
     args = parser.parse_args()
     directions = [pairs[direction] for direction in args.directions]
-    name = "presets" if args.only == ["presets"] else "translation" + "_quick" * args.quick
+    record = "presets" if args.only == ["presets"] else "translation" + "_quick" * args.quick
     jobs = [
         {
-            "table": of,
+            "table": name,
             "settings": settings.identity
             | {"validate_every": settings.validate_every, "patience": settings.patience},
         }
-        for of, runs in plan(args.seeds, args.quick, directions).items()
-        if args.only is None or of in args.only
+        for name, runs in plan(args.seeds, args.quick, directions).items()
+        if args.only is None or name in args.only
         for settings in runs
     ]
     args.workers = 1 if torch.cuda.is_available() else args.workers
-    harness.run(args, measure, jobs, table, name=name)
+    harness.run(args, measure, jobs, table, name=record)
 
 
 if __name__ == "__main__":

@@ -163,10 +163,11 @@ class Sandbox:
                 "(Debian and Ubuntu: apt install bubblewrap) on a machine whose processor is one of "
                 f"{', '.join(ARCHITECTURES)}, or grade without --require-sandbox"
             )
-        if self.program and not visible_inside(Path(psutil.__file__)):
+        packages = Path(psutil.__file__).parents[1]
+        if self.program and not visible_inside(packages):
             raise SandboxError(
-                f"packages lie in {Path(psutil.__file__).parents[1]}, which the sandbox does not "
-                "show: install the course in an environment of its own (python3 -m venv), with all packages"
+                f"packages lie in {packages}, which the sandbox does not show: install the course and its "
+                "packages together in a new environment (python3 -m venv)"
             )
         self.sandboxed, self.shared = bool(self.program), shared
         self.options = ["--reviews"] * reviews + ["--many"] * many

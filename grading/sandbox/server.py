@@ -1,8 +1,8 @@
 """The student's side of the grader: it runs cells as a notebook would, and answers calls.
 
 `python -m grading.sandbox.server FD` is a fork server: everything a notebook imports is loaded once, and each
-submission gets a fork of its own, in namespaces of its own where `--isolate` says so. Student code never
-runs in the server itself. What is said here is believed by nobody: the judge looks at arrays only.
+submission gets its own fork, with `--isolate` in its own namespaces. Student code never runs in the server
+itself. The judge trusts nothing that comes from here: it looks at arrays only.
 """
 
 import argparse

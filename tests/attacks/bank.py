@@ -863,7 +863,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 def tried(result): return 'done' if result >= 0 else errno.errorcode[ctypes.get_errno()]
 """
 attack = partial(add, "system calls")
-attack("namespaces of its own", SYSTEM + """
+attack("new namespaces", SYSTEM + """
 print([tried(libc.unshare(flag)) for flag in (0x10000000, 0x20000, 0x40000000, 0x20000000)])
 clone = {'x86_64': 56, 'aarch64': 220}[os.uname().machine]
 print(tried(libc.syscall(clone, 0x10000000 | 17, 0, 0, 0, 0)), tried(libc.syscall(435, 0, 0)))""",

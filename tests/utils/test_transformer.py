@@ -54,7 +54,7 @@ def torchs_attention(name, attention, bias=True):
 
 
 def torchs_layer(layer, block):
-    """Give torch's encoder or decoder layer the weights of our block, and return it."""
+    """Return torch's encoder or decoder layer after loading the weights of our block into it."""
     last = block.cross_block if isinstance(block, DecoderBlock) else block
     attentions, norms = {"self_attn": last.attention}, [last.attention_norm, last.ff_norm]
     if last is not block:
