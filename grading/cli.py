@@ -320,8 +320,7 @@ def collect_all(options):
         options.source, collect.read_roster(options.roster), place, options.assignment
     )
     report = course / "graded" / f"{name}.collected.txt"
-    absent = {line.split(" (")[0]: line for line in notes["absent"]}
-    notes["absent"] = [*(collect.still_absent(report, name, place) | absent).values()]
+    notes["absent"] = collect.all_absent(notes["absent"], report, name, place)
     text = collect.as_text(name, platform, count, notes)
     write_text(report, text + "\n")
     print(f"{text}\n{report} holds this list.")

@@ -349,11 +349,12 @@ def _keep(student, those, folder, platform, notes):
     return True
 
 
-def still_absent(report, name, place):
-    """Return by id who an earlier report calls absent, and still is: it may be about another section."""
+def all_absent(absent, report, name, place):
+    """Return these lines with those of an earlier report, perhaps of another section, if still true."""
     text = report.read_text("utf-8") if report.is_file() else ""
     found = re.findall(r"^absent: ((\w[\w.@+-]*)(?: \(.*\))?)$", text, re.MULTILINE)
-    return {id: line for line, id in found if not (place(id, name) / f"{name}.ipynb").is_file()}
+    earlier = {id: line for line, id in found if not (place(id, name) / f"{name}.ipynb").is_file()}
+    return [*(earlier | {line.split(" (")[0]: line for line in absent}).values()]
 
 
 def as_text(name, platform, collected, notes):
