@@ -367,7 +367,7 @@ def test_attention_prints_time_and_memory_and_all_kinds_agree(recorded):
 
 def test_decoding_compares_batches_with_one_by_one(recorded, monkeypatch, encoded):
     monkeypatch.setattr(decoding, "encoded_reviews", lambda: encoded)
-    monkeypatch.setattr(decoding, "MODELS", ("transformer", "additive"))
+    monkeypatch.setattr(decoding, "MODELS", ("tiny-transformer", "additive"))
     monkeypatch.setattr(decoding, "MAX_LEN", 12)
     record, text = recorded(decoding, "--sentences 6 --hidden 16 --updates 3")
     _, additive = record["runs"]

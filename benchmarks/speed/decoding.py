@@ -3,10 +3,10 @@
     python -m benchmarks.speed.decoding [--sentences 512] [--hidden 256] [--updates 150]
 
 Each model trains briefly on the reviews, so that it ends its sentences. Then it translates the same test
-reviews one by one and in batches of similar length, in turns within one run: trust the ratios. "same words"
-is the share of sentences with the same words both ways, greedy and by beam. The last lines say where the time
-of the batches of additive attention goes, according to PyTorch's profiler: batches save everything but
-arithmetic.
+reviews one by one and in batches of similar length, in turns within one run: trust the ratios. All models
+have the same hidden size, only `tiny-transformer` has that of its preset. "same words" is the share of
+sentences with the same words both ways, greedy and by beam. The last lines say where the time of the batches
+of additive attention goes, according to PyTorch's profiler: batches save everything but arithmetic.
 """
 
 import time
@@ -17,11 +17,12 @@ from benchmarks import harness
 from benchmarks.profiling import shares_in_words, time_parts
 from utils.models import translate
 from utils.plotting import NAMES
-from utils.runs import RunConfig, make_model
+from utils.runs import PRESETS, RunConfig, make_model
 from utils.text import encoded_reviews
 from utils.training import train, tune_process
 
-MODELS = ("initial", "fixed", "multiplicative", "additive", "bahdanau", "transformer")
+MODELS = ("initial", "fixed", "multiplicative", "additive", "bahdanau", "transformer", "tiny-transformer")
+SIZES = ("model", "hidden_dim", "ff_dim", "layers", "heads")  # what a preset says about a model's size
 MAX_LEN = 60  # tokens of a translation
 BEAM = 5
 BEAMS = {"greedy": 1, "beam": BEAM}
@@ -31,7 +32,10 @@ BATCHES = {"one": 1, "batch": 256}
 def measure(model, sentences=512, hidden=256, updates=150, turns=2):
     """Return sentences per second by search and batch size, the share of same words, and `time_parts`."""
     encoded = encoded_reviews()
-    config = RunConfig(corpus="reviews", model=model, embed_dim=64, hidden_dim=hidden, layers=2, dropout=0.0)
+    sizes = {"model": model, "embed_dim": 64, "hidden_dim": hidden, "layers": 2}
+    if model in PRESETS:
+        sizes = {name: PRESETS[model][name] for name in SIZES}
+    config = RunConfig(corpus="reviews", dropout=0.0, **sizes)
     trained = make_model(config, encoded)
     train(trained, encoded, updates, learning_rate=5e-3, curriculum=0.6, progress=False)
     src = encoded.tokens("test", "src")[:sentences]
@@ -70,7 +74,7 @@ def table(record):
             one, batch = run["speed"][search].values()
             cells += f"{one:{width}.1f}{batch:8.1f}{batch / one:7.1f}"
         same = " ".join(f"{share:.0%}" for share in run["same"].values())
-        lines.append(f"{NAMES[run['model']]:<38}{cells}  {same}")
+        lines.append(f"{NAMES.get(run['model'], run['model']):<38}{cells}  {same}")
     shares = [
         f"{run['model']}, {search}, in batches: {shares_in_words(parts)}"
         for run in record["runs"]
