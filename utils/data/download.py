@@ -3,6 +3,7 @@
 import errno
 import os
 from contextlib import contextmanager
+from http.client import responses
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -10,11 +11,13 @@ import pooch
 from tqdm.auto import tqdm
 
 TIMEOUT = 30  # seconds without a byte after which a server counts as stalled
-CHECK_CONNECTION = "check your internet connection, then run this again"
-LOG_IN_PAGE = (
-    "run this again, and if that does not help, check whether a log-in page of your network answers instead, "
-    "or get the newest version of this course"
-)
+# Names of errors, because the types belong to several libraries, which are slow to import.
+INTERRUPTED = {
+    "ChunkedEncodingError", "ProtocolError", "ReadError", "ReadTimeout", "ReadTimeoutError",
+    "RemoteProtocolError",
+}  # fmt: skip
+UNREACHABLE = {"ConnectionError", "ConnectTimeout", "NewConnectionError", "TransportError", "TimeoutError"}
+INVALID = {"InvalidSchema", "InvalidURL", "MissingSchema"}
 
 pooch.get_logger().setLevel("WARNING")  # the progress bar is enough
 
@@ -52,43 +55,41 @@ def fetch(name, url, sha256, folder="", progress=True):
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=download))
     except (requests.RequestException, OSError, ValueError) as error:
-        reason, advice = explain(error, url, folder)
+        reason, advice = explain(error, url, "checksum", folder=folder)
         raise DataError(f"{name} could not be downloaded because {reason}: {advice}") from error
 
 
-def explain(error, url, folder):
-    """Return why a download failed, and what to do about it."""
-    import requests
-    from urllib3.exceptions import ReadTimeoutError
+def explain(error, address, expected, advice=None, folder=None):
+    """Return why a download from `address` failed, and what to do about it.
 
-    host = urlsplit(url).hostname
-    if isinstance(error, requests.HTTPError):
-        return explain_status(url, error.response.status_code, error.response.reason)
-    stalled = error.args and isinstance(error.args[0], ReadTimeoutError)
-    if stalled or isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return explain_interruption(host)
-    if isinstance(error, requests.ConnectionError):
-        return f"{host} cannot be reached", CHECK_CONNECTION
-    if isinstance(error, requests.RequestException):  # which is an OSError, too
-        return f"{url} is not a valid address", "correct that address"
-    if isinstance(error, OSError):
+    `expected` is what the data lacks if nothing else is wrong, such as "checksum". `advice` says what to do
+    for some HTTP statuses. With `folder`, any other OSError is one of its disk.
+    """
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    answers = [answer for cause in causes if (answer := getattr(cause, "response", None)) is not None]
+    host, status = urlsplit(address).hostname, answers[0].status_code if answers else 0
+    if status >= 400:
+        usual = "check that address, or get the newest version of this course"
+        if status == 429 or status >= 500:
+            usual = "wait a few minutes, then run this again"
+        reason = f"{address} answered {status} ({responses.get(status, 'unknown')})"
+        return reason, (advice or {}).get(status, usual)
+    if kinds & INTERRUPTED:
+        reason = f"{host} stopped before the end of the file"
+        return reason, "check your internet connection, then run this again"
+    if kinds & INVALID:
+        return f"{address} is not a valid address", "correct that address"
+    if kinds & UNREACHABLE:
+        return f"{host} cannot be reached", "check your internet connection, then run this again"
+    if folder and isinstance(error, OSError):
         return explain_disk(error, folder)
-    return f"the file from {host} does not have the expected checksum", LOG_IN_PAGE
-
-
-def explain_status(url, status, reason):
-    """Return what an HTTP error status means, and what to do about it."""
-    busy = status == 429 or status >= 500
-    return f"{url} answered {status} ({reason})", (
-        "wait a few minutes, then run this again"
-        if busy
-        else "check that address, or get the newest version of this course"
+    return f"the data from {host} does not have the expected {expected}", (
+        "run this again, and if that does not help, check whether a log-in page of your network answers "
+        "instead, or get the newest version of this course"
     )
-
-
-def explain_interruption(host):
-    """Return that a server stopped in the middle of a file, and what to do about it."""
-    return f"{host} stopped before the end of the file", CHECK_CONNECTION
 
 
 def explain_disk(error, folder):

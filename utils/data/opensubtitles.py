@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 from utils.data import download
 from utils.data.corpus import Corpus, Split
-from utils.data.download import LOG_IN_PAGE, DataError, explain, explain_interruption
+from utils.data.download import DataError, explain
 from utils.data.store import Lines, cached_pairs, clean_pairs, describe
 
 URL = "https://object.pouta.csc.fi/OPUS-OpenSubtitles"
 PAIRS = {"v1": None, "v2018": 50_000}  # version: default number of training pairs, None for all
 TEST = VALID = 1_000  # pairs: the first ones of the corpus, and the next ones
 MAX_LINE = 2**16  # bytes per line, after which the rest is skipped
+WRONG_FORMAT = zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError
 
 
 def load_opensubtitles(src="de", tgt="en", pairs=None, version="v2018", progress=True):
@@ -104,9 +105,8 @@ def _pairs(version, languages, pairs, left_out):
 
 def _stream(version, languages):
     """Yield the line pairs of a version as bytes, and download them as they are consumed."""
-    import requests
     import urllib3
-    from remotezip import RemoteZip, RemoteZipError
+    from remotezip import RangeNotSupported, RemoteZip, RemoteZipError
 
     pair = "-".join(languages)
     base = (os.environ.get("ATTENTION_OPUS_URL") or URL).rstrip("/")
@@ -129,13 +129,15 @@ def _stream(version, languages):
                         f"of the corpus, or get the newest version of this course"
                     )
                 yield both
-    except (requests.RequestException, urllib3.exceptions.HTTPError, RemoteZipError, OSError) as error:
-        reason, advice = _explain(error, url)
-        raise DataError(f"OpenSubtitles could not be downloaded because {reason}: {advice}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+    except RangeNotSupported as error:
         raise DataError(
-            f"{url} does not have the expected format of OpenSubtitles ({error}): {LOG_IN_PAGE}"
+            f"OpenSubtitles could not be downloaded because {urlsplit(url).hostname} does not support range "
+            "requests: correct or unset ATTENTION_OPUS_URL, then run this again"
         ) from error
+    except (OSError, RemoteZipError, urllib3.exceptions.HTTPError, *WRONG_FORMAT) as error:
+        found = {404: "choose two languages that OPUS has in this version"}
+        reason, advice = explain(error, url, f"format of OpenSubtitles ({error})", found)
+        raise DataError(f"OpenSubtitles could not be downloaded because {reason}: {advice}") from error
 
 
 def _lines(member):
@@ -145,21 +147,3 @@ def _lines(member):
         yield line.removesuffix(b"\n")
         while not line.endswith(b"\n") and (line := file.readline(MAX_LINE)):
             pass
-
-
-def _explain(error, url):
-    """Return why the download from OPUS failed, and what to do about it."""
-    import requests
-    from remotezip import RangeNotSupported, RemoteIOError
-
-    cause = error.__context__ if isinstance(error, RemoteIOError) and error.__context__ else error
-    host = urlsplit(url).hostname
-    if isinstance(cause, requests.HTTPError) and cause.response.status_code == 404:
-        reason = f"{url} answered 404 ({cause.response.reason})"
-        return reason, "choose two languages that OPUS has in this version"
-    if isinstance(cause, RangeNotSupported):
-        reason = f"{host} does not support range requests"
-        return reason, "correct or unset ATTENTION_OPUS_URL, then run this again"
-    if isinstance(cause, requests.RequestException):
-        return explain(cause, url, None)
-    return explain_interruption(host)

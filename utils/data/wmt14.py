@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from utils.data.corpus import Corpus, Split
-from utils.data.download import LOG_IN_PAGE, DataError, explain_interruption, explain_status
+from utils.data.download import DataError, explain
 from utils.data.store import Lines, cached_pairs, clean_pairs, describe
 
 REPOSITORY = "wmt/wmt14"
@@ -17,6 +17,11 @@ TRAIN = "train-{pairs}-seed-{seed}"  # the name of stored training pairs
 LANGUAGES = ("de", "en")
 LOCK = Path(__file__).resolve().parents[2] / "requirements-tests.txt"
 BUFFER = 10_000  # pairs in the shuffle buffer
+ADVICE = {  # for some answers of the hub
+    **dict.fromkeys((401, 403), "correct or unset HF_TOKEN, then run this again"),
+    429: "wait five minutes, or set HF_TOKEN to a token of a free Hugging Face account, which has a higher "
+    "limit of requests, then run this again",
+}
 
 
 def load_wmt14(src="de", tgt="en", pairs=100_000, seed=0, progress=True):
@@ -110,7 +115,9 @@ def _stream(split, seed):
         for row in rows:
             yield tuple(row[language] for language in LANGUAGES)
     except Exception as error:  # the hub's libraries raise a dozen types of errors
-        reason, advice = _explain(error)
+        hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        reason, advice = explain(error, hub, f"format of WMT14 ({message})", ADVICE)
         raise DataError(f"WMT14 could not be streamed because {reason}: {advice}") from error
 
 
@@ -129,31 +136,3 @@ def _rows(files):
                 sides = [batch["translation"].field(side).cast(pyarrow.binary()) for side in LANGUAGES]
                 for pair in zip(*(side.to_pylist() for side in sides), strict=True):
                     yield dict(zip(LANGUAGES, pair, strict=True))
-
-
-def _explain(error):
-    """Return why streaming from the hub failed, and what to do about it, from an error and its causes."""
-    hub = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    causes = [error]
-    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
-        causes.append(cause)
-    # Compare names of types, because the HTTP library depends on the version of the hub's client.
-    kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
-    responses = [getattr(cause, "response", None) for cause in causes]
-    response = next((response for response in responses if response is not None), None)
-    if response is not None and (status := response.status_code) >= 400:
-        reason, advice = explain_status(hub, status, response.reason_phrase)
-        if status == 429:
-            advice = (
-                "wait five minutes, or set HF_TOKEN to a token of a free Hugging Face account, which has a "
-                "higher limit of requests, then run this again"
-            )
-        elif status in (401, 403):
-            advice = "correct or unset HF_TOKEN, then run this again"
-        return reason, advice
-    if kinds & {"ReadError", "ReadTimeout", "RemoteProtocolError"}:
-        return explain_interruption(hub)
-    if kinds & {"TransportError", "ConnectionError", "TimeoutError"}:
-        return f"{hub} cannot be reached", "check your internet connection, then run this again"
-    message = " ".join(f"{type(error).__name__}: {error}".split())
-    return f"the data from {hub} does not have the expected format of WMT14 ({message})", LOG_IN_PAGE
