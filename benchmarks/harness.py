@@ -10,7 +10,6 @@ text file beside it holds the table.
 """
 
 import argparse
-import ast
 import datetime
 import hashlib
 import json
@@ -20,7 +19,9 @@ import shlex
 import subprocess
 import sys
 import time
-from functools import partial
+from contextlib import suppress
+from functools import cache, partial
+from modulefinder import ModuleFinder
 from pathlib import Path
 
 import torch
@@ -31,10 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 DEMOS = ROOT / "lessons" / "demo"
 PROGRESS = ROOT / "build" / "benchmarks"
-PRESENTATION = (
-    "benchmarks/harness.py",
-    "utils/plotting.py",
-)  # they decide how a result looks, not what it is
+PRESENTATION = {"benchmarks/harness.py", "utils/plotting.py"}  # how a result looks, not what it is
 
 
 def parser(benchmark, about, seeds=None):
@@ -153,7 +151,7 @@ def _keep(measure, progress, key, /, **job):
 
 def provenance(args, sources=()):
     """Return what a record says about its command, code, machine and versions."""
-    files = source_files(_resolve(args.benchmark, ""), *sources)
+    files = source_files(ROOT / f"{args.benchmark.replace('.', '/')}.py", *sources)
     changed = "+changes" * bool(_git("status", "--porcelain", "--", *files))
     hidden = {"benchmark", "record", "workers"}
     return {
@@ -185,42 +183,15 @@ def machine(workers=None):
     return f"{gpu}{model}, {threads} on {os.cpu_count()} cores"
 
 
+@cache
 def source_files(*files):
-    """Return these files and all files of the project that they import, relative to the project's folder.
-
-    Of a package, only the modules that define the imported names count.
-    """
-    found, left = {ROOT / name for name in PRESENTATION}, list(files)
-    while left:
-        file = left.pop()
-        if file not in found:
-            found.add(file)
-            left += [path for path in (_resolve(*names) for names in _imports(file)) if path]
-    return sorted({file.relative_to(ROOT).as_posix() for file in found}.difference(PRESENTATION))
-
-
-def _imports(file):
-    """Yield (module, name) for every import of a file; `import module` has the name ""."""
-    if file.suffix != ".py":
-        return
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield from ((node.module, alias.name) for alias in node.names)
-
-
-def _resolve(module, name):
-    """Return the file of the project that an import reads, or None for a library."""
-    place = ROOT / module.replace(".", "/")
-    package = place / "__init__.py"
-    for file in (place / f"{name}.py", place.parent / f"{place.name}.py"):
-        if file.exists():
-            return file
-    if not package.exists():
-        return None
-    inner = next((m for m, n in _imports(package) if n and n == name), None)
-    return _resolve(inner, name) if inner else package
+    """Return these files and all files of the project that they import, relative to the project's folder."""
+    finder, files = ModuleFinder([str(ROOT)]), [file for file in files if file.exists()]
+    for file in (file for file in files if file.suffix == ".py"):
+        with suppress(ImportError):  # a script has no relative imports, as some checks do
+            finder.run_script(str(file))
+    found = {*files, *(Path(module.__file__) for module in finder.modules.values() if module.__file__)}
+    return sorted({file.relative_to(ROOT).as_posix() for file in found} - PRESENTATION)
 
 
 def digest(files):

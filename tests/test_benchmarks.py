@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,11 +57,6 @@ def encoded():
     return EncodedCorpus(few_reviews())
 
 
-@cache
-def imports(file, read=harness._imports):
-    return [*read(file)]
-
-
 def one_by_one(function, jobs, workers=None):
     return [function(**job) for job in jobs]
 
@@ -72,7 +67,6 @@ def places(monkeypatch, tmp_path):
     monkeypatch.setattr(harness, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(harness, "PROGRESS", tmp_path / "progress")
     monkeypatch.setattr(harness, "in_parallel", one_by_one)
-    monkeypatch.setattr(harness, "_imports", imports)
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     gc.freeze()  # measurements of memory collect garbage, and the modules of the tests need not be searched
     yield tmp_path
@@ -150,12 +144,10 @@ def test_a_benchmark_with_seeds_resumes_where_it_stopped(toy):
 def project(monkeypatch, tmp_path):
     """A small project under git, in place of this one."""
     for name, text in {
-        "main.py": "import torch\nfrom pack import near\nfrom pack.sub import inner\nimport alone",
-        "pack/__init__.py": "from pack.shallow import near\nfrom pack.deep import far",
-        "pack/shallow.py": "def near():\n    from pack import deeper",
-        "pack/deeper.py": "",
+        "main.py": "import torch\nfrom pack import near\nimport alone",
+        "pack/__init__.py": "from pack.shallow import near",
+        "pack/shallow.py": "def near():\n    from pack import deep",
         "pack/deep.py": "",
-        "pack/sub.py": "",
         "alone.py": "",
         "unused.py": "",
     }.items():
@@ -171,7 +163,7 @@ def project(monkeypatch, tmp_path):
 
 
 def test_sources_are_what_a_file_imports_within_the_project(project):
-    found = ["alone.py", "main.py", "pack/deeper.py", "pack/shallow.py", "pack/sub.py"]
+    found = ["alone.py", "main.py", "pack/__init__.py", "pack/deep.py", "pack/shallow.py"]
     assert harness.source_files(project / "main.py") == found
 
 
@@ -181,9 +173,9 @@ def test_records_are_out_of_date_when_their_code_has_changed(project):
     harness.write("some", record | {"runs": []}, "table")
     (project / "unused.py").write_text("changed")
     assert list(harness.stale()) == []
-    (project / "pack" / "deeper.py").write_text("changed")
+    (project / "pack" / "deep.py").write_text("changed = 1")
     (line,) = harness.stale()
-    assert line == f"some: recorded at {record['commit']}, since then changed: pack/deeper.py"
+    assert line == f"some: recorded at {record['commit']}, since then changed: pack/deep.py"
     dirty = harness.provenance(harness.parser("main", "About.").parse_args([]))
     assert dirty["commit"] == f"{record['commit']}+changes"
     assert dirty["code"] != record["code"]
@@ -535,7 +527,7 @@ def test_every_experiment_of_the_lessons_runs(recorded, monkeypatch, encoded, na
     monkeypatch.setattr("sys.argv", ["x", "--record", "--seeds", "1", name])
     lessons.main()
     record = harness.read(record_name)
-    kinds = lessons.EXPERIMENTS[name].kinds(taught(name))
+    kinds = lessons.kinds(name, taught(name))
     assert all(kind.items() <= run.items() for kind, run in zip(kinds, record["runs"], strict=True))
     earlier = json.loads((ROOT / "benchmarks" / "results" / f"{record_name}.json").read_text("utf-8"))
     for run, before in zip(record["runs"], earlier["runs"], strict=False):

@@ -211,6 +211,7 @@ def test_the_wheel_brings_a_course_that_checks_an_exercise_anywhere_and_holds_no
     (packages,) = (place / "venv").glob("lib/python*/site-packages")
     assert list(packages.glob("exercises/starter/*/*.ipynb")) and not list(packages.glob("**/solution"))
     assert (packages / "benchmarks" / "results" / "demo_01.json").exists()  # which the lesson reads
+    assert all((packages / "utils" / "explorer" / f"explorer.{kind}").exists() for kind in ("js", "css"))
     (packages / "others.pth").write_text(sysconfig.get_path("purelib"))  # as if they had been downloaded
 
     def course(*words):

@@ -17,15 +17,7 @@ import torch
 from torch import distributed
 
 from utils.data.download import DataError, disk_errors, replacing
-from utils.runs import (
-    PRESETS,
-    RunConfig,
-    default_device,
-    encode_corpus,
-    evaluate,
-    setting_types,
-    train_run,
-)
+from utils.runs import PRESETS, RunConfig, default_device, encode_corpus, evaluate, setting_types, train_run
 from utils.training import tune_process
 
 
@@ -36,12 +28,14 @@ def main():
     settings = {name: args.pop(name) for name in RunConfig.__dataclass_fields__ if name in args}
     tune_process()
     try:
-        _check_search(args)
+        if min(args["beam_size"]) < 1:
+            raise ValueError(f"beam-size: expected a number of at least 1, got {min(args['beam_size'])}")
+        if not 0 <= args["length_penalty"] <= 10:
+            raise ValueError(f"length-penalty: expected a number from 0 to 10, got {args['length_penalty']}")
         config = RunConfig(**_with_preset(args["preset"], settings))
         for split in args["split"]:
             _check_split(config, split)
-        run = _train(config, args["limit"], args["bf16"])
-        if run:
+        if run := _train(config, args["limit"], args["bf16"]):
             _report(run, args)
     except (ValueError, DataError) as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
@@ -87,13 +81,6 @@ def _with_preset(preset, settings):
                 "leave out one of the two"
             )
     return chosen | settings
-
-
-def _check_search(args):
-    if min(args["beam_size"]) < 1:
-        raise ValueError(f"beam-size: expected a number of at least 1, got {min(args['beam_size'])}")
-    if not 0 <= args["length_penalty"] <= 10:
-        raise ValueError(f"length-penalty: expected a number from 0 to 10, got {args['length_penalty']}")
 
 
 def _check_split(config, split):

@@ -257,14 +257,7 @@ class Seq2Seq(Translator):
     """
 
     def __init__(
-        self,
-        src_vocab_size,
-        tgt_vocab_size,
-        context,
-        embed_dim=64,
-        hidden_dim=64,
-        dropout=0.0,
-        tied=False,
+        self, src_vocab_size, tgt_vocab_size, context, embed_dim=64, hidden_dim=64, dropout=0.0, tied=False
     ):
         super().__init__()
         if context not in RECURRENT:

@@ -40,12 +40,7 @@ from utils.training import (
 from utils.transformer import Transformer
 
 MODELS = (*RECURRENT, "transformer")
-CORPORA = {
-    "reviews": ("en", "fr"),
-    "multi30k": ("de", "en"),
-    "wmt14": ("de", "en"),
-    "opensubtitles": ("de", "en"),
-}
+CORPORA = {"reviews": ("en", "fr")} | dict.fromkeys(("multi30k", "wmt14", "opensubtitles"), ("de", "en"))
 # Settings that translate well for their cost. The Transformer's are near those of Wu et al. 2021, table 1.
 PRESETS = {
     "tiny-transformer": {

@@ -107,18 +107,9 @@ class TrainConfig:
     patience: int | None = None
 
     def __post_init__(self):
-        for name in (
-            "updates",
-            "batch_tokens",
-            "learning_rate",
-            "max_norm",
-            "warm_up",
-            "average",
-            "validate_every",
-            "patience",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
+        free = {"seed", "curriculum", "label_smoothing", "schedule", "autocast"}  # not numbers above 0
+        for name, value in vars(self).items():
+            if name not in free and value is not None and not value > 0:
                 raise ValueError(f"{name} must be above 0, got {value!r}")
         for name in ("curriculum", "label_smoothing"):
             if not 0 <= getattr(self, name) <= 1:
@@ -398,13 +389,8 @@ class Trainer:
 
         Raises `ValueError` once the loss is no longer a finite number.
         """
-        batches = Batches(
-            self.encoded,
-            self.config.updates,
-            self.config.batch_tokens,
-            self.config.seed,
-            self.config.curriculum,
-        )
+        config = self.config
+        batches = Batches(self.encoded, config.updates, config.batch_tokens, config.seed, config.curriculum)
         model = nn.parallel.DistributedDataParallel(self.model) if _world_size() > 1 else self.model
         if self.update == 0:
             seed_everything(self.config.seed + 1_000_003 * _rank())  # each process has its own dropout

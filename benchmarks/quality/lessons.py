@@ -9,9 +9,9 @@ The demo makes its tables from the record, benchmarks/results/demo_NN.json.
 
 import ast
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from itertools import product
 from statistics import mean
 
 from benchmarks import harness
@@ -63,10 +63,8 @@ def real_text(names, seed, kind):
     config = replace(names["CONFIGS"][kind], seed=seed)
     run = train_run(config, progress=False, bf16=multiplies_bf16() or None)
     corpus = run.encoded.corpus
-    words, test = (
-        EncodedCorpus(corpus, config.min_count),
-        next(name for name in corpus.splits if "test" in name),
-    )
+    words = EncodedCorpus(corpus, config.min_count)
+    test = next(name for name in corpus.splits if "test" in name)
     found = {
         "updates": run.update,
         "pairs": len(run.encoded.train_rows),
@@ -81,41 +79,28 @@ def real_text(names, seed, kind):
     return found
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """An experiment: what measures one model, the models (from the demo's names), and its constants."""
-
-    measure: Callable
-    kinds: Callable
-    constants: tuple[str, ...]
-
-
-WIDTHS = (24, 48, 96)
-EXPERIMENTS = {
-    "01_bottleneck": Experiment(
-        bottleneck,
-        lambda names: [
-            *({"context": "fixed", "hidden_dim": width} for width in WIDTHS),
-            {"context": "additive", "hidden_dim": 48},
-        ],
-        ("BUDGET",),
-    ),
-    "06_beyond_translation": Experiment(
-        beyond_translation,
-        lambda names: [
-            {"task": task, "attention": kind} for task in names["CORPORA"] for kind in names["ATTENTIONS"]
-        ],
-        ("SIZES", "BUDGETS"),
-    ),
-    "09_real_text": Experiment(
-        real_text, lambda names: [{"kind": kind} for kind in names["CONFIGS"]], ("LONG", "FILM", "SMALL")
-    ),
+EXPERIMENTS = {  # what measures one model, and the demo's constants that decide the result
+    "01_bottleneck": (bottleneck, ["BUDGET"]),
+    "06_beyond_translation": (beyond_translation, ["SIZES", "BUDGETS"]),
+    "09_real_text": (real_text, ["LONG", "FILM", "SMALL"]),
 }
+
+
+def kinds(lesson, names):
+    """Return the arguments that make each model of a demo, a list of dicts. `names` are those of the demo."""
+    if lesson == "01_bottleneck":
+        sizes = [("fixed", 24), ("fixed", 48), ("fixed", 96), ("additive", 48)]
+        return [{"context": context, "hidden_dim": width} for context, width in sizes]
+    if lesson == "06_beyond_translation":
+        tasks = product(names["CORPORA"], names["ATTENTIONS"])
+        return [{"task": task, "attention": kind} for task, kind in tasks]
+    return [{"kind": kind} for kind in names["CONFIGS"]]
 
 
 def measure(lesson, seed, **kind):
     """Train and test one model of a demo."""
-    return EXPERIMENTS[lesson].measure(taught(lesson), seed, **kind)
+    function, _ = EXPERIMENTS[lesson]
+    return function(taught(lesson), seed, **kind)
 
 
 def _mean(values):
@@ -141,9 +126,9 @@ def main():
     parser = harness.parser(__spec__.name, __doc__, seeds=3)
     parser.add_argument("lesson", choices=EXPERIMENTS, help="the demo")
     args = parser.parse_args()
-    names, experiment = taught(args.lesson), EXPERIMENTS[args.lesson]
-    jobs = [{"seed": seed, **kind} for seed in range(args.seeds) for kind in experiment.kinds(names)]
-    settings = {name.lower(): names[name] for name in experiment.constants}
+    names, (_, constants) = taught(args.lesson), EXPERIMENTS[args.lesson]
+    jobs = [{"seed": seed, **kind} for seed in range(args.seeds) for kind in kinds(args.lesson, names)]
+    settings = {name.lower(): names[name] for name in constants}
     name = f"demo_{args.lesson[:2]}"
     one = partial(measure, args.lesson)
     harness.run(args, one, jobs, table, sources=[DEMOS / f"{args.lesson}.py"], name=name, settings=settings)

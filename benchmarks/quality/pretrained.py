@@ -161,8 +161,7 @@ def main():
     """Run the command line."""
     args = harness.parser(__spec__.name, __doc__, seeds=3).parse_args()
     jobs = [
-        {"context": context, "seed": seed}
-        for seed, context in product(range(args.seeds), pretrained.MODELS)
+        {"context": context, "seed": seed} for seed, context in product(range(args.seeds), pretrained.MODELS)
     ]
     test = encoded_reviews().corpus["test"]
     lengths = [(len(src.split()), len(tgt.split())) for src, tgt in zip(test.src, test.tgt, strict=True)]

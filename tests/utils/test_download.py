@@ -72,31 +72,23 @@ def child(server):
 @pytest.mark.parametrize("mode", ["right", "unsized"])
 def test_fetch_downloads_once(server, data_folder, mode):
     server.mode = mode
-    path = get(server)
-    assert path == data_folder / NAME
+    path = get(server, folder="corpus")
+    assert path == data_folder / "corpus" / NAME
     assert path.read_bytes() == DATA
-    assert get(server) == path
+    assert get(server, folder="corpus") == path
     assert server.asked == [f"/{NAME}"]
     assert files(data_folder) == [path]
 
 
-def test_fetch_can_use_a_subfolder(server, data_folder):
-    assert get(server, folder="corpus") == data_folder / "corpus" / NAME
-
-
-def test_fetch_replaces_a_file_with_another_checksum(server, data_folder):
-    data_folder.mkdir()
-    (data_folder / NAME).write_bytes(DATA[:-1])
-    assert get(server).read_bytes() == DATA
-    assert len(server.asked) == 1
-
-
-def test_fetch_never_returns_a_file_with_another_checksum(server, data_folder):
+def test_fetch_replaces_a_file_with_another_checksum_and_never_returns_it(server, data_folder):
     data_folder.mkdir()
     (data_folder / NAME).write_bytes(DATA[:-1])
     server.mode = 503
     with pytest.raises(DataError, match="answered 503"):
         get(server)
+    server.mode = "right"
+    assert get(server).read_bytes() == DATA
+    assert len(server.asked) == 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no permission bits")
@@ -118,10 +110,8 @@ def test_progress_bar_is_the_only_output_and_names_the_file(server, data_folder,
 @pytest.mark.parametrize(
     ("mode", "reason", "advice"),
     [
-        (403, "answered 403 (Forbidden)", "check that address"),
         (404, "answered 404 (Not Found)", "get the newest version of this course"),
         (429, "answered 429 (Too Many Requests)", "wait a few minutes"),
-        (500, "answered 500 (Internal Server Error)", "wait a few minutes"),
         (503, "answered 503 (Service Unavailable)", "wait a few minutes"),
         ("cut", "stopped before the end", "check your internet connection"),
         ("long", "stopped before the end", "check your internet connection"),
@@ -159,8 +149,6 @@ def test_invalid_address_is_explained(data_folder, url):
         (errno.ENOSPC, "no room left", "free some space"),
         (errno.EDQUOT, "no room left", "free some space"),
         (errno.EROFS, "cannot be used", "set ATTENTION_DATA"),
-        (errno.EACCES, "cannot be used", "set ATTENTION_DATA"),
-        (errno.EIO, "cannot be used", "set ATTENTION_DATA"),
     ],
 )
 def test_disk_errors_are_explained(server, data_folder, monkeypatch, number, reason, advice):
@@ -217,9 +205,7 @@ def test_ctrl_c_leaves_no_file(server, data_folder):
 def test_cache_folder_is_an_environment_variable_or_the_default(monkeypatch):
     monkeypatch.setenv("ATTENTION_DATA", "~/corpora")
     assert cache_folder() == Path.home() / "corpora"
-    for unset in (
-        lambda: monkeypatch.setenv("ATTENTION_DATA", ""),
-        lambda: monkeypatch.delenv("ATTENTION_DATA"),
-    ):
-        unset()
-        assert cache_folder() == Path(pooch.os_cache("attention-course"))
+    monkeypatch.setenv("ATTENTION_DATA", "")
+    assert cache_folder() == Path(pooch.os_cache("attention-course"))
+    monkeypatch.delenv("ATTENTION_DATA")
+    assert cache_folder() == Path(pooch.os_cache("attention-course"))

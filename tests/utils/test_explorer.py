@@ -5,7 +5,6 @@ import io
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib
 import nbformat
@@ -635,10 +634,3 @@ def test_explorer_works_in_jupyterlab(lab, page):
     page.keyboard.press("d")
     page.keyboard.press("d")
     page.wait_for_function("document.querySelectorAll('.jp-CodeCell').length == 2")
-
-
-def test_package_contains_script_and_style():
-    import tomllib
-
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
-    assert {"*.css", "*.js"} <= set(project["tool"]["setuptools"]["package-data"]["*"])

@@ -1,5 +1,4 @@
 import copy
-import dataclasses
 import itertools
 import math
 import os
@@ -157,11 +156,6 @@ def test_shares_of_two_processes_add_up_to_the_loss(encoded, rows, monkeypatch):
 
 
 # Settings and batches
-
-
-def test_a_config_is_frozen():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        SHORT.updates = 3
 
 
 @pytest.mark.parametrize(

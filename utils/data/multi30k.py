@@ -46,10 +46,7 @@ LANGUAGES = ("de", "en", "fr")
 
 
 def load_multi30k(
-    src="de",
-    tgt="en",
-    splits=("train", "valid", "test_2016_flickr", "test_2017_flickr"),
-    progress=True,
+    src="de", tgt="en", splits=("train", "valid", "test_2016_flickr", "test_2017_flickr"), progress=True
 ):
     """Load Multi30K between two of its languages ("de", "en", "fr") as a `Corpus` of raw text.
 
