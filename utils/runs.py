@@ -14,7 +14,7 @@ import json
 import math
 import os
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import get_args, get_type_hints
@@ -24,7 +24,7 @@ import torch
 from torch import distributed, nn
 
 from utils.data import load_multi30k, load_opensubtitles, load_reviews, load_wmt14
-from utils.data.download import cache_folder, disk_errors, replacing
+from utils.data.download import cache_folder, disk_errors
 from utils.metrics import Score, bleu
 from utils.models import RECURRENT, Seq2Seq, translate
 from utils.text import EncodedCorpus
@@ -78,7 +78,7 @@ PRESETS = {
         "patience": 8,
     },
 }
-CHECKPOINT, LOG, CONFIG = "checkpoint.pt", "log.jsonl", "config.json"
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 
 
 def _setting(default, help_, least=None, above=None, below=None):
@@ -300,14 +300,13 @@ class Run:
 def find_run(config, device=None):
     """Return the `Run` with this configuration from the cache folder, or None if there is none.
 
-    Raises `ValueError` if the vocabulary or the stored configuration differs, and `DataError` if the files
-    can't be read; neither changes the files.
+    Raises `ValueError` if the vocabulary differs, and `DataError` if the files can't be read; neither changes
+    the files.
     """
     checkpoint = config.folder / CHECKPOINT
     with disk_errors("the run could not be read", config.folder):
         if not checkpoint.exists():
             return None
-        _check_same(config)
         saved = load_checkpoint(checkpoint)
     encoded = encode_corpus(config)
     if saved.get("identity", {}).get("vocabulary") != encoded.fingerprint:
@@ -337,8 +336,8 @@ def train_run(config, limit=None, progress=True, device=None, bf16=None):
     BLEU has not risen for `config.patience` validations. `device` defaults to a GPU if there is one, and
     `bf16` computes in bfloat16, by default on GPUs that support it.
 
-    Raises `ValueError` if another program trains the same run, if its configuration or vocabulary has
-    changed, and if training diverges; raises `DataError` if the disk is full. Under torchrun, every process
+    Raises `ValueError` if another program trains the same run, if its vocabulary has changed, and if training
+    diverges; raises `DataError` if the disk is full. Under torchrun, every process
     calls this, and only rank 0 gets the `Run`, the others None.
     """
     if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
@@ -350,7 +349,7 @@ def train_run(config, limit=None, progress=True, device=None, bf16=None):
     if bf16 is None:
         bf16 = device.type == "cuda" and torch.cuda.is_bf16_supported()
     stored = disk_errors("the run could not be read or stored", config.folder)
-    with stored, _locked(config) if first else nullcontext():
+    with stored, _locked(config.folder) if first else nullcontext():
         fit(config, model, encoded, config.folder, bf16, limit=limit, progress=progress)
     return find_run(config, device) if first else None
 
@@ -381,41 +380,13 @@ def default_device():
 
 
 @contextmanager
-def _locked(config):
+def _locked(folder):
     """Lock the folder of a run, and delete incomplete files that a killed process has left."""
-    folder = config.folder
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(folder / "lock", blocking=False):
             for partial in folder.glob("*.partial"):
                 partial.unlink()
-            if (folder / CHECKPOINT).exists():
-                _check_same(config)
-            if _stored(config) != asdict(config):
-                with replacing(folder / CONFIG) as partial:
-                    partial.write_text(json.dumps(asdict(config), indent=1) + "\n", "utf-8")
             yield
     except filelock.Timeout as error:
         raise ValueError(f"another program trains {folder}: wait for it, or stop it") from error
-
-
-def _stored(config):
-    """Return the configuration stored in the folder of a run, a dict: empty if it can't be read."""
-    try:
-        return dict(json.loads((config.folder / CONFIG).read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def _check_same(config):
-    """Raise `ValueError` if the folder of a run stores another configuration.
-
-    A missing file is fine: the folder's name depends on all settings, and the checkpoint has most of them.
-    """
-    stored = _stored(config)
-    differ = [name for name, value in config.identity.items() if stored.get(name, value) != value]
-    if differ:
-        raise ValueError(
-            f"{config.folder / CONFIG} belongs to a run with other settings ({', '.join(differ)}): rename "
-            "the folder to keep it, then run this again"
-        )

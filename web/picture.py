@@ -58,15 +58,9 @@ def card(path, browser):
 
 def graded(folder, browser):
     """Save the beginning of a feedback page, and the class report from its first matrix on."""
-    for name, place, size, start in (
-        (
-            "feedback",
-            "feedback/emre/02_attention/02_attention.html",
-            (740, 850),
-            "Exercise 02 · Build the spotlight",
-        ),
-        ("report", "graded/02_attention.html", (760, 550), "Students"),
-    ):
+    feedback = "feedback/emre/02_attention/02_attention.html", "Exercise 02 · Build the spotlight", (740, 850)
+    report = "graded/02_attention.html", "Students", (760, 550)
+    for name, (place, start, size) in {"feedback": feedback, "report": report}.items():
         file = FILE.with_name(f"{name}.webp")
         page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)))
         page.goto((folder / place).as_uri())

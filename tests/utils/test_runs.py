@@ -2,7 +2,6 @@
 
 import errno
 import itertools
-import json
 import multiprocessing
 import os
 import re
@@ -247,46 +246,26 @@ def test_the_greatest_seed_trains():
     assert train_run(replace(SMALL, seed=2**32 - 1), limit=1, progress=False).update == 1
 
 
-def test_another_vocabulary_or_configuration_raises_and_nothing_is_lost(started, monkeypatch):
+def test_another_vocabulary_raises_and_nothing_is_lost(started, monkeypatch):
     before = (started / "checkpoint.pt").read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setattr(runs, "load_reviews", partial(load_reviews, seed=1, valid=12, test=8, long=0))
-        runs._encode.cache_clear()
-        with pytest.raises(ValueError, match=r"other settings \(vocabulary: saved"):
-            train_run(SMALL, progress=False)
-        with pytest.raises(ValueError, match="another vocabulary"):
-            find_run(SMALL)
+    monkeypatch.setattr(runs, "load_reviews", partial(load_reviews, seed=1, valid=12, test=8, long=0))
     runs._encode.cache_clear()
-    config = started / "config.json"
-    config.write_text(config.read_text().replace('"dropout": 0.3', '"dropout": 0.4'))
-    for call in (train_run, find_run):
-        with pytest.raises(ValueError, match=r"other settings \(dropout\): rename the folder"):
-            call(SMALL)
+    with pytest.raises(ValueError, match=r"other settings \(vocabulary: saved"):
+        train_run(SMALL, progress=False)
+    with pytest.raises(ValueError, match="another vocabulary"):
+        find_run(SMALL)
+    runs._encode.cache_clear()
     assert (started / "checkpoint.pt").read_bytes() == before
 
 
-def test_the_configuration_is_written_once_and_not_needed_to_resume(started, undisturbed):
-    config = started / "config.json"
-    text, written = config.read_text(), config.stat()
-    assert json.loads(text) == asdict(SMALL)
-    train_run(SMALL, limit=1, progress=False)
-    assert (config.stat().st_ino, config.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
-    for damaged in ("", "{", "[1]"):
-        config.write_text(damaged)
-        assert find_run(SMALL).update == 8
-    finish(SMALL, undisturbed)
-    assert config.read_text() == text
-
-
 def test_a_full_disk_keeps_the_older_files(started, undisturbed, monkeypatch):
-    files = [started / name for name in ("checkpoint.pt", "config.json", "log.jsonl")]
+    files = [started / name for name in ("checkpoint.pt", "log.jsonl")]
     before = [file.read_bytes() for file in files]
-    for config, name in ((SMALL, "checkpoint"), (replace(SMALL, patience=3), "config")):
-        with monkeypatch.context() as patch:
-            fill_disk(patch, name)
-            with pytest.raises(DataError, match="no room left in .*: free"):
-                train_run(config, progress=False)
-        assert [file.read_bytes() for file in files] == before and not list(started.glob("*.partial"))
+    with monkeypatch.context() as patch:
+        fill_disk(patch, "checkpoint")
+        with pytest.raises(DataError, match="no room left in .*: free"):
+            train_run(SMALL, progress=False)
+    assert [file.read_bytes() for file in files] == before and not list(started.glob("*.partial"))
     finish(SMALL, undisturbed)
 
 
@@ -300,7 +279,7 @@ def test_unreadable_and_unwritable_folders_are_explained(started, monkeypatch):
             with pytest.raises(DataError, match=r"the run could not be read .*\(Permission denied\): set"):
                 call(SMALL)
     assert find_run(SMALL).update == 7
-    monkeypatch.setenv("ATTENTION_DATA", str(started / "config.json"))
+    monkeypatch.setenv("ATTENTION_DATA", str(started / "log.jsonl"))
     with pytest.raises(DataError, match="set ATTENTION_DATA to a folder that you may write to"):
         train_run(SMALL, progress=False)
 
