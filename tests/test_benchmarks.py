@@ -462,7 +462,7 @@ def test_importing_what_lessons_import_loads_nothing_that_is_rarely_needed():
     """Modules that draw, download, score or split words into pieces load where they are used."""
     late = "matplotlib seaborn pandas requests sacrebleu datasets sklearn joblib IPython"
     program = f"{startup.lesson_imports()}\nimport sys\nprint(*(set(sys.modules) & set({late!r}.split())))"
-    assert startup._python("-c", program).stdout.split() == []
+    assert startup.python(program).split() == []
 
 
 def test_a_fresh_clone_is_installed_and_opened(monkeypatch, tmp_path):

@@ -52,10 +52,9 @@ def read(context, seed=0, update=None, folder=FOLDER):
         return json.loads(str(stored["config"])), arrays
 
 
-def snapshots(context, seed=0, folder=FOLDER):
-    """Return the updates, in order, at which a training has snapshots; none for most models."""
-    stem = _name(context, seed, None).removesuffix(".npz")
-    return sorted(int(file.stem.rpartition("-")[2]) for file in Path(folder).glob(f"{stem}-update-*.npz"))
+def snapshots(context):
+    """Return the updates, in order, at which the training with seed 0 has snapshots; none for most models."""
+    return sorted(int(file.stem.rpartition("-")[2]) for file in FOLDER.glob(f"{context}-seed-0-update-*.npz"))
 
 
 def save(model, context, seed, update=None, folder=FOLDER):

@@ -290,19 +290,9 @@ class EncodedCorpus:
 
 
 @lru_cache
-def encoded_reviews(clauses=None):
-    """Return the reviews of `load_reviews` as an `EncodedCorpus`, cached per process.
-
-    With `clauses`, reviews with more clauses than that are left out, so the split of long reviews is empty.
-    """
-    corpus = load_reviews()
-    if clauses is None:
-        return EncodedCorpus(corpus)
-    splits = {
-        name: split[[row for row, count in enumerate(split.clauses) if count <= clauses]]
-        for name, split in corpus.splits.items()
-    }
-    return EncodedCorpus(replace(corpus, splits=splits))
+def encoded_reviews():
+    """Return the reviews of `load_reviews` as an `EncodedCorpus`, cached per process."""
+    return EncodedCorpus(load_reviews())
 
 
 @lru_cache

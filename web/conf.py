@@ -7,6 +7,7 @@ from pathlib import Path
 
 from docutils import nodes
 from latex2mathml.converter import convert
+from markupsafe import Markup
 
 project = html_title = "Attention, taught so that it can be seen"
 author = "The attention course authors"
@@ -118,20 +119,16 @@ def describe(app, pagename, templatename, context, doctree):
         return
     texts = (" ".join(node.astext().split()) for node in doctree.findall(nodes.paragraph))
     about = next((text for text in texts if len(text) > 60), html_title)
-    tags = {"description": about[:200], "og:title": context["title"], "og:type": "website"}
+    title = Markup(context["title"]).striptags()
+    tags = {"description": about[:200], "og:title": title, "og:type": "website"}
     tags |= {"og:description": about[:200], "og:site_name": html_title}
     card = "_static/card.png"
     tags["og:image"] = f"{html_baseurl.rstrip('/')}/{card}" if html_baseurl else context["pathto"](card, 1)
     tags["twitter:card"] = "summary_large_image"
     context["metatags"] += "".join(
-        f'\n<meta {"property" if name[:3] == "og:" else "name"}="{name}" content="{escape(striptags(text))}">'
+        f'\n<meta {"property" if name[:3] == "og:" else "name"}="{name}" content="{escape(text)}">'
         for name, text in tags.items()
     )
-
-
-def striptags(text):
-    """Return a text without HTML elements."""
-    return re.sub("<[^>]*>", "", text)
 
 
 def setup(app):

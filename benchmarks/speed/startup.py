@@ -37,25 +37,25 @@ TIMED = (
 )
 
 
-def lesson_imports(name=FIRST):
-    """Return the imports of a demo's first code cell that has any, as text."""
-    for cell in code_cells(read_lesson(DEMOS / f"{name}.py")):
-        found = [
-            node for node in ast.parse(cell.source).body if isinstance(node, ast.Import | ast.ImportFrom)
-        ]
-        if found:
+def lesson_imports():
+    """Return the imports of the first demo's first code cell that has any, as text."""
+    for cell in code_cells(read_lesson(DEMOS / f"{FIRST}.py")):
+        nodes = ast.parse(cell.source).body
+        if found := [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]:
             return "\n".join(map(ast.unparse, found))
-    raise ValueError(f"expected imports in {name}.py, found none")
+    raise ValueError(f"expected imports in {FIRST}.py, found none")
 
 
-def _python(*options):
-    return subprocess.run([sys.executable, *options], cwd=ROOT, check=True, capture_output=True, text=True)
+def python(program):
+    """Run a program in a new process; return what it prints."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
 def import_seconds(imports, before="", turns=5):
     """Return the median seconds that imports take in a new process which has run `before`."""
     program = TIMED.format(before=before, imports=imports)
-    return median(float(_python("-c", program).stdout) for _ in range(turns))
+    return median(float(python(program)) for _ in range(turns))
 
 
 def _draws_heat_map(cell):

@@ -136,16 +136,6 @@ def test_encoded_reviews_are_cached():
     assert "serveur" in encoded.tgt_vocab
 
 
-def test_encoded_reviews_can_be_limited_to_short_ones():
-    corpus, short = encoded_reviews().corpus, encoded_reviews(2)
-    for name in ("train", "valid", "test"):
-        split = corpus[name]
-        rows = [row for row, count in enumerate(split.clauses) if count <= 2]
-        assert 0 < len(rows) < len(split)
-        assert short.corpus[name] == split[rows]
-    assert len(short.corpus["long"]) == 0
-
-
 def test_prompt_is_an_input_and_not_predicted():
     split = Split(["a b", "c"], ["how was b ? b", "what ? a c"])
     corpus = Corpus("toy", "en", "en", {"train": split}, "words", "none", "none")
