@@ -140,6 +140,12 @@ def test_a_benchmark_with_seeds_resumes_where_it_stopped(toy):
     assert len(toy("--seeds 1")[0]) == 2, "other code starts over"
 
 
+def commit(folder):
+    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+    for command in ("init", "-q"), ("add", "."), (*author, "commit", "-qm", "x"):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+
+
 @pytest.fixture
 def project(monkeypatch, tmp_path):
     """A small project under git, in place of this one."""
@@ -153,9 +159,7 @@ def project(monkeypatch, tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-    for command in ("init", "-q"), ("add", "."), (*author, "commit", "-qm", "x"):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    commit(tmp_path)
     monkeypatch.setattr(harness, "ROOT", tmp_path)
     monkeypatch.setattr(harness, "RESULTS", tmp_path / "results")
     monkeypatch.setattr("sys.argv", ["x"])
@@ -472,9 +476,7 @@ def test_a_fresh_clone_is_installed_and_opened(monkeypatch, tmp_path):
     )
     install = f"mkdir -p .venv/bin && ln -s {sys.executable} .venv/bin/python"
     (tmp_path / "Makefile").write_text(f"start:\n\t{install}\n.venv/%:\n\ttouch $@\n")
-    author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
-    for command in ("init", "-q"), ("add", "."), (*author, "commit", "-qm", "x"):
-        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    commit(tmp_path)
     monkeypatch.setattr(startup, "ROOT", tmp_path)
     took = startup.from_clone()
     assert [*took] == ["clone", "install", "run"]

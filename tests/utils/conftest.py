@@ -3,9 +3,11 @@ import random
 import pytest
 
 from utils.data import Corpus, Split
+from utils.text import EncodedCorpus
 
 
-def make_copy_corpus():
+@pytest.fixture(scope="session")
+def copy_corpus():
     """Build a tiny language whose translation is the sentence in capital letters."""
     rng = random.Random(0)
 
@@ -17,8 +19,8 @@ def make_copy_corpus():
 
 
 @pytest.fixture(scope="session")
-def copy_corpus():
-    return make_copy_corpus()
+def encoded(copy_corpus):
+    return EncodedCorpus(copy_corpus)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from utils.decoding import DecodingState, beam_search
 from utils.models import Seq2Seq, translate
-from utils.text import EncodedCorpus
 
 BOS, EOS, VOCAB, NODES = 0, 1, 4, 5
 STARTS = torch.tensor([0, 3, 1, 4, 0, 2])  # sentences that start at different nodes end at different times
@@ -157,8 +156,7 @@ def test_a_diverged_model_raises(first, later, beam_size):
 
 
 @pytest.mark.parametrize("beam_size", [1, 3])
-def test_threads_can_share_a_model(copy_corpus, beam_size):
-    encoded = EncodedCorpus(copy_corpus)
+def test_threads_can_share_a_model(encoded, beam_size):
     torch.manual_seed(0)
     model = Seq2Seq(len(encoded.src_vocab), len(encoded.tgt_vocab), "additive", 8, 8).eval()
     parts = [encoded.tokens("train", "src")[i : i + 50] for i in (0, 50, 100)]

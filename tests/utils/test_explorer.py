@@ -451,10 +451,7 @@ def test_invalid_arguments_are_rejected(panels, options, message):
 
 
 @pytest.fixture(scope="module")
-def letters():
-    from tests.utils.conftest import make_copy_corpus
-
-    encoded = EncodedCorpus(make_copy_corpus())
+def letters(encoded):
     torch.manual_seed(0)
     sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)
     return encoded, {kind: Seq2Seq(*sizes, kind, embed_dim=6, hidden_dim=8) for kind in ("dot", "initial")}

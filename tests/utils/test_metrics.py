@@ -89,36 +89,15 @@ def test_comparison_has_the_scores_and_intervals_of_bleu():
     assert found["difference"] == pytest.approx(found["bleu_b"] - found["bleu_a"])
 
 
-def test_comparison_is_symmetric():
+def test_comparison_tells_a_difference_from_noise():
     found, swapped = compare(WORSE, REFERENCES), compare(REFERENCES, WORSE)
-    assert found["difference"] > 5
-    assert found["difference"] == -swapped["difference"]
+    assert found["difference"] == -swapped["difference"] > 5
     assert found["p_value"] == swapped["p_value"] < 0.05
-    assert not found["within_noise"]
-    assert not swapped["within_noise"]
-
-
-def test_change_in_one_sentence_is_within_noise():
-    system = [text.replace("the", "a") if i == 3 else text for i, text in enumerate(WORSE)]
-    found = compare(WORSE, system)
-    assert found["difference"] != 0
-    assert found["p_value"] >= 0.05
-    assert found["within_noise"]
-
-
-def test_equal_systems_are_within_noise_despite_their_tiny_p_value():
-    found = compare(WORSE, list(WORSE))
-    assert found["difference"] == 0
-    assert found["p_value"] < 0.05
-    assert found["within_noise"]
-
-
-def test_paired_comparison_finds_a_difference_that_overlapping_intervals_hide():
-    worse = [" ".join(text.split()[: 5 + i % 6]) for i, text in enumerate(REFERENCES)]
-    worst = [text.replace("was hot", "is hot").replace("was good", "is good") for text in worse]
-    found = compare(worst, worse)
-    assert found["interval_a"][1] > found["interval_b"][0]
-    assert not found["within_noise"]
+    assert not found["within_noise"] and not swapped["within_noise"]
+    one = compare(WORSE, [text.replace("the", "a") if i == 3 else text for i, text in enumerate(WORSE)])
+    assert one["difference"] != 0 and one["p_value"] >= 0.05 and one["within_noise"]
+    same = compare(WORSE, list(WORSE))
+    assert same["difference"] == 0 and same["p_value"] < 0.05 and same["within_noise"]
 
 
 def test_comparison_can_tokenize():

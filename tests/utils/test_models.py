@@ -24,11 +24,6 @@ from utils.transformer import Transformer
 KINDS = pytest.mark.parametrize("kind", [*RECURRENT, "transformer"])
 
 
-@pytest.fixture(scope="module")
-def encoded(copy_corpus):
-    return EncodedCorpus(copy_corpus)
-
-
 def make(encoded, kind, seed=0, dropout=0.0):
     torch.manual_seed(seed)
     vocab_sizes = len(encoded.src_vocab), len(encoded.tgt_vocab)

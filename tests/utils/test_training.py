@@ -14,7 +14,6 @@ import torch
 
 from utils import training
 from utils.models import Seq2Seq
-from utils.text import EncodedCorpus
 from utils.training import (
     Batches,
     Callback,
@@ -34,11 +33,6 @@ from utils.training import (
 from utils.transformer import Transformer
 
 SHORT = TrainConfig(updates=20, batch_tokens=80, validate_every=5)
-
-
-@pytest.fixture(scope="module")
-def encoded(copy_corpus):
-    return EncodedCorpus(copy_corpus)
 
 
 def make(encoded, context="dot", dropout=0.2, heads=2):

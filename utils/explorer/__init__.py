@@ -114,20 +114,13 @@ class _Panel:
     """One column of the explorer. `maps` has one (tgt_len, src_len) array per label, or is empty."""
 
     name: str
+    title: str  # as errors call it
     sentence: list
     src: list
     tgt: list
     labels: list
     maps: list
     links: list = ()
-
-    @property
-    def title(self):
-        return _title(self.name)
-
-
-def _title(name):
-    return repr(name) if name else "the panel"
 
 
 def _add_links(panels, links):
@@ -154,7 +147,7 @@ def _add_links(panels, links):
 def _panel(name, maps):
     """Check the maps of one panel and return it."""
     name = str(name)
-    title = _title(name)
+    title = repr(name) if name else "the panel"
     if isinstance(maps, list):
         maps = dict(enumerate(maps, 1))
     elif not isinstance(maps, dict):
@@ -172,7 +165,7 @@ def _panel(name, maps):
     weights = [weights for weights, *_ in parsed if weights is not None]
     if weights and len(weights) < len(parsed):
         raise ValueError(f"expected weights in all maps of {title}, got some without: leave those out")
-    return _Panel(name, *tokens, [str(label) for label in maps], weights)
+    return _Panel(name, title, *tokens, [str(label) for label in maps], weights)
 
 
 def _map(title, item):
