@@ -96,7 +96,7 @@ def resident_memory():
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)  # otherwise freed memory stays in the process, and its reuse is invisible
-    return _resident("VmRSS")
+    return resident("VmRSS")
 
 
 def peak_memory(function):
@@ -104,12 +104,12 @@ def peak_memory(function):
     resident_memory()
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # reset the peak to the current size
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     function()
-    return (_resident("VmHWM") - before) / 2**20
+    return (resident("VmHWM") - before) / 2**20
 
 
-def _resident(kind):
+def resident(kind):
     """Return the resident memory in bytes: now (VmRSS) or at its peak (VmHWM)."""
     with open("/proc/self/status") as facts:
         return next(int(line.split()[1]) * 1024 for line in facts if line.startswith(kind))

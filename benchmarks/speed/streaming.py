@@ -9,47 +9,21 @@ is the resident memory and its peak (Linux). The stored pairs are deleted afterw
 """
 
 import itertools
-import json
 import os
-import subprocess
-import sys
 import tempfile
+import time
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks import harness
 from benchmarks.harness import ROOT
+from benchmarks.profiling import fresh_process, resident
 from utils.data import wmt14
 
 TEXT = ROOT.parent / "shared" / "data" / "wmt14"
 ALL = 4_508_785  # training pairs on the hub
 COLUMNS = ("before", "after loading", "after reading", "at the peak")
-
-CHILD = """
-import json, sys, time
-import datasets, pyarrow.parquet  # loaded before the first measurement: only growth beyond them counts
-import huggingface_hub
-from fsspec.implementations.local import LocalFileSystem
-from utils.data import load_wmt14, wmt14
-
-wmt14.FILES, huggingface_hub.HfFileSystem = sys.argv[2] + "/{split}-*", LocalFileSystem
-
-def memory(kind):
-    with open("/proc/self/status") as facts:
-        return next(int(line.split()[1]) / 1024 for line in facts if line.startswith(kind))
-
-before = memory("VmRSS")
-started = time.perf_counter()
-corpus = load_wmt14(pairs=int(sys.argv[1]), progress=False)
-loaded, after = time.perf_counter() - started, memory("VmRSS")
-started = time.perf_counter()
-letters = sum(len(src) + len(tgt) for src, tgt in zip(corpus["train"].src, corpus["train"].tgt))
-print(json.dumps({
-    "loaded": len(corpus["train"]), "letters": letters,
-    "seconds": loaded, "read": time.perf_counter() - started,
-    "MB": [before, after, memory("VmRSS"), memory("VmHWM")],
-}))
-"""
 
 
 def sentences(folder, names="*"):
@@ -83,18 +57,29 @@ def publish(text, folder, count):
         write(folder / f"{split}-00000-of-00001.parquet", pairs, size)
 
 
+def load(pairs, files, folder):
+    """Load so many pairs into a cache folder; return memory in MB and seconds. Call it in a new process."""
+    os.environ |= {"ATTENTION_DATA": folder, "HF_HOME": f"{folder}/home"}
+    for name in ("datasets", "pyarrow.parquet"):  # only growth beyond these libraries counts
+        import_module(name)
+    import huggingface_hub
+    from fsspec.implementations.local import LocalFileSystem
+
+    wmt14.FILES, huggingface_hub.HfFileSystem = f"{files}/{{split}}-*", LocalFileSystem
+    memory, started = [resident("VmRSS")], time.perf_counter()
+    train = wmt14.load_wmt14(pairs=pairs, progress=False)["train"]
+    memory, loaded = [*memory, resident("VmRSS")], time.perf_counter()
+    letters = sum(len(src) + len(tgt) for src, tgt in zip(train.src, train.tgt, strict=True))
+    seconds = {"seconds": loaded - started, "read": time.perf_counter() - loaded}
+    memory += [resident("VmRSS"), resident("VmHWM")]
+    sizes = {"loaded": len(train), "letters": letters, "MB": [size / 2**20 for size in memory]}
+    return sizes | seconds
+
+
 def measure(pairs, files):
-    """Load so many pairs in a new process, from the files of a folder; return memory in MB and seconds."""
+    """Load so many pairs in a new process, from the files of a folder."""
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, str(pairs), files],
-            cwd=ROOT,
-            env=os.environ | {"ATTENTION_DATA": folder, "HF_HOME": f"{folder}/home"},
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-    return json.loads(done.stdout)
+        return fresh_process(load, pairs, files, folder)
 
 
 def table(record):
@@ -102,11 +87,8 @@ def table(record):
     head = ["pairs", "M letters", *(f"MB {column}" for column in COLUMNS), "pairs/s streamed", "pairs/s read"]
     lines = ["".join(f"{name:>18}" for name in head)]
     for run in record["runs"]:
-        cells = [
-            f"{run['loaded']:,}",
-            f"{run['letters'] / 1e6:,.0f}",
-            *(f"{size:,.0f}" for size in run["MB"]),
-        ]
+        cells = [f"{run['loaded']:,}", f"{run['letters'] / 1e6:,.0f}"]
+        cells += [f"{size:,.0f}" for size in run["MB"]]
         cells += [f"{run['loaded'] / run[key]:,.0f}" for key in ("seconds", "read")]
         lines.append("".join(f"{cell:>18}" for cell in cells))
     return "\n".join(lines)
