@@ -142,7 +142,7 @@ def main(argv=None, root=ROOT):
         if options.register:
             return register(root, options.names)
         if options.figures:
-            return figures(root)
+            return draw_figures(root / "lessons" / "figures")
         build(root, options.names, execute=not options.no_execute)
     except LessonError as error:
         sys.exit(f"make_notebooks: {error}")
@@ -323,11 +323,16 @@ def check_test(cell, lesson):
         return
     name = name.removeprefix("test_")
     hidden = ast.parse("\n".join(re.findall(HIDDEN_TESTS, cell.source)))
-    called = [node.args[0].value for node in ast.walk(hidden) if is_check(node)]
-    asserts = [node for node in ast.walk(hidden) if isinstance(node, ast.Assert)]
+    called, asserts = [], 0
+    for node in ast.walk(hidden):
+        match node:
+            case ast.Call(func=ast.Name(id="check"), args=[ast.Constant(value=text), *_]):
+                called.append(text)
+            case ast.Assert():
+                asserts += 1
     if asserts or called != [name]:
         raise LessonError(
-            f'the hidden tests of {name} must be check("{name}", {name}), found {len(asserts)} asserts and '
+            f'the hidden tests of {name} must be check("{name}", {name}), found {asserts} asserts and '
             f"checks of {called}: the grader runs checks only, so write these tests as cases of the check"
         )
     exercise = lesson.parents[2] / "grading" / "exercises" / lesson.stem / "checks.py"
@@ -335,16 +340,6 @@ def check_test(cell, lesson):
         text = exercise.read_text("utf-8") if exercise.is_file() else ""
         if not re.search(rf'@checks\(\s*"{name}"', text):
             raise LessonError(f'{name} has no check: write one with @checks("{name}", ...) in {exercise}')
-
-
-def is_check(node):
-    """Is this a call of check with a text as its first argument?"""
-    return (
-        isinstance(node, ast.Call)
-        and getattr(node.func, "id", None) == "check"
-        and bool(node.args)
-        and isinstance(node.args[0], ast.Constant)
-    )
 
 
 def nbgrader_metadata(cell, mark, marks):
@@ -392,12 +387,6 @@ def write(notebook, path):
 # Figures and answers
 
 
-def figures(root):
-    """Draw the figures that have changed."""
-    with chromium() as browser:
-        draw_figures(root / "lessons" / "figures", browser)
-
-
 @contextmanager
 def chromium():
     """Start Chromium without a window or calls in the background. Raise `LessonError` if it is missing."""
@@ -414,20 +403,21 @@ def chromium():
         browser.close()
 
 
-def draw_figures(folder, browser):
+def draw_figures(folder):
     """Draw each SVG file of a folder as a PNG file of the same name, unless that shows this very SVG."""
-    page = browser.new_page(device_scale_factor=2)
-    for svg in sorted(folder.glob("*.svg")):
-        digest, png = hashlib.sha256(svg.read_bytes()).hexdigest(), svg.with_suffix(".png")
-        if figure_digest(png) == digest:
-            continue
-        page.set_content(f"<style>body {{ margin: 0; background: #fdfdfb }}</style>{svg.read_text('utf-8')}")
-        drawn = Image.open(BytesIO(page.locator("svg").screenshot())).convert("RGB")
-        info = PngImagePlugin.PngInfo()
-        info.add_text("svg", digest)
-        drawn.quantize(256, dither=Image.Dither.NONE).save(png, pnginfo=info, optimize=True)
-        print(png)
-    page.close()
+    with chromium() as browser:
+        page = browser.new_page(device_scale_factor=2)
+        for svg in sorted(folder.glob("*.svg")):
+            text, png = svg.read_text("utf-8"), svg.with_suffix(".png")
+            digest = hashlib.sha256(svg.read_bytes()).hexdigest()
+            if figure_digest(png) == digest:
+                continue
+            page.set_content(f"<style>body {{ margin: 0; background: #fdfdfb }}</style>{text}")
+            drawn = Image.open(BytesIO(page.locator("svg").screenshot())).convert("RGB")
+            info = PngImagePlugin.PngInfo()
+            info.add_text("svg", digest)
+            drawn.quantize(256, dither=Image.Dither.NONE).save(png, pnginfo=info, optimize=True)
+            print(png)
 
 
 def figure_digest(png):
@@ -556,8 +546,8 @@ def reuse_run(notebook, claims, old):
 
 def code_cells(notebook):
     """Return the code cells that readers see: all but the claims and the folded one."""
-    shown = (cell for cell in notebook.cells if cell.cell_type == "code" and cell.id != "setup")
-    return [cell for cell in shown if not is_claim(cell)]
+    cells = notebook.cells
+    return [cell for cell in cells if cell.cell_type == "code" and cell.id != "setup" and not is_claim(cell)]
 
 
 def plain_python(lesson):
