@@ -107,13 +107,7 @@ def word_of_each(pieces):
 
 def merge_pieces(pieces):
     """Merge pieces into words, without the marks."""
-    words = []
-    for piece in pieces:
-        if piece.startswith(MARK) or not words:
-            words.append(piece.removeprefix(MARK))
-        else:
-            words[-1] += piece
-    return words
+    return "".join(pieces).removeprefix(MARK).split(MARK) if pieces else []
 
 
 def map_on_words(weights, src_pieces, tgt_pieces):

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from sys import intern
 
 import torch
@@ -76,13 +76,8 @@ class Vocabulary:
 
     def decode(self, ids):
         """Return the tokens of ids up to the first end token, without padding and begin tokens."""
-        tokens = []
-        for id_ in ids:
-            if id_ == EOS_ID:
-                break
-            if id_ not in (PAD_ID, BOS_ID):
-                tokens.append(self.tokens[id_])
-        return tokens
+        written = takewhile(lambda id_: id_ != EOS_ID, ids)
+        return [self.tokens[id_] for id_ in written if id_ not in (PAD_ID, BOS_ID)]
 
 
 @dataclass

@@ -39,11 +39,8 @@ class Split:
     @cached_property
     def words(self):
         """The lowest and highest number of words of a source sentence, or None in an empty split."""
-        fewest, most = None, 0
-        for sentence in self.src:  # one pass, as it may be long and on disk
-            count = len(sentence.split())
-            fewest, most = count if fewest is None else min(fewest, count), max(most, count)
-        return None if fewest is None else (fewest, most)
+        counts = {len(sentence.split()) for sentence in self.src}
+        return (min(counts), max(counts)) if counts else None
 
     def __getitem__(self, rows):
         """Return the split of these rows, a slice or a sequence of row numbers."""
