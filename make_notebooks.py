@@ -142,7 +142,8 @@ def main(argv=None, root=ROOT):
         if options.register:
             return register(root, options.names)
         if options.figures:
-            return draw_figures(root / "lessons" / "figures")
+            with chromium() as browser:
+                return draw_figures(root / "lessons" / "figures", browser)
         build(root, options.names, execute=not options.no_execute)
     except LessonError as error:
         sys.exit(f"make_notebooks: {error}")
@@ -403,21 +404,20 @@ def chromium():
         browser.close()
 
 
-def draw_figures(folder):
+def draw_figures(folder, browser):
     """Draw each SVG file of a folder as a PNG file of the same name, unless that shows this very SVG."""
-    with chromium() as browser:
-        page = browser.new_page(device_scale_factor=2)
-        for svg in sorted(folder.glob("*.svg")):
-            text, png = svg.read_text("utf-8"), svg.with_suffix(".png")
-            digest = hashlib.sha256(svg.read_bytes()).hexdigest()
-            if figure_digest(png) == digest:
-                continue
-            page.set_content(f"<style>body {{ margin: 0; background: #fdfdfb }}</style>{text}")
-            drawn = Image.open(BytesIO(page.locator("svg").screenshot())).convert("RGB")
-            info = PngImagePlugin.PngInfo()
-            info.add_text("svg", digest)
-            drawn.quantize(256, dither=Image.Dither.NONE).save(png, pnginfo=info, optimize=True)
-            print(png)
+    page = browser.new_page(device_scale_factor=2)
+    for svg in sorted(folder.glob("*.svg")):
+        digest, png = hashlib.sha256(svg.read_bytes()).hexdigest(), svg.with_suffix(".png")
+        if figure_digest(png) == digest:
+            continue
+        page.set_content(f"<style>body {{ margin: 0; background: #fdfdfb }}</style>{svg.read_text('utf-8')}")
+        drawn = Image.open(BytesIO(page.locator("svg").screenshot())).convert("RGB")
+        info = PngImagePlugin.PngInfo()
+        info.add_text("svg", digest)
+        drawn.quantize(256, dither=Image.Dither.NONE).save(png, pnginfo=info, optimize=True)
+        print(png)
+    page.close()
 
 
 def figure_digest(png):
