@@ -337,8 +337,8 @@ def train_run(config, limit=None, progress=True, device=None, bf16=None):
     `bf16` computes in bfloat16, by default on GPUs that support it.
 
     Raises `ValueError` if another program trains the same run, if its vocabulary has changed, and if training
-    diverges; raises `DataError` if the disk is full. Under torchrun, every process
-    calls this, and only rank 0 gets the `Run`, the others None.
+    diverges; raises `DataError` if the disk is full. Under torchrun, every process calls this, and only rank
+    0 gets the `Run`, the others None.
     """
     if limit is not None and not (isinstance(limit, Integral) and limit >= 1):
         raise ValueError(f"limit: expected a number of updates of at least 1, got {limit!r}")
