@@ -48,12 +48,12 @@ class Check:
     names of its axes ("" for a single number), or a type: float, int, str, set, list, tuple or dict.
     Each of `properties` is called with a case and the outputs by name, all of the right kind and shape. It
     returns a `Fault` if a property is broken, or a sentence that contains nothing of the answer, else None.
-    Without a `reference` they alone decide. `gradients` are compared where outputs are float tensors;
-    `device` adds a case in which the inputs are on another device. Numbers may differ by `atol`, which is
-    larger if an answer draws at random. `read(case, returned)` makes the outputs of what a harness returned
-    if that is not what is compared. It runs in the judge, so a student's code cannot replace it. `part_of`
-    names the part of the points that an output costs if it is wrong, where that isn't the case's part;
-    `unchanged` makes a part of leaving the inputs as they are.
+    Without a `reference` they alone decide. If all outputs are tensors, `gradients` compares those of float
+    tensors, and `device` adds a case in which the inputs are on another device. Numbers may differ by `atol`,
+    which is larger if an answer draws at random. `read(case, returned)` makes the outputs of what a harness
+    returned if that is not what is compared. It runs in the judge, so a student's code cannot replace it.
+    `part_of` names the part of the points that an output costs if it is wrong, where that isn't the case's
+    part; `unchanged` makes a part of leaving the inputs as they are.
     """
 
     reference: Callable | None
@@ -73,10 +73,14 @@ class Check:
         return self.draw.__module__.split(".")[2]
 
     @property
+    def tensors(self):
+        """Are all outputs tensors, as the answer returned them?"""
+        return not self.read and all(isinstance(what, str) for what in self.outputs.values())
+
+    @property
     def torch(self):
         """The part for how tensors are treated rather than their numbers, "" if nothing of that is tested."""
-        tensors = not self.read and all(isinstance(what, str) for what in self.outputs.values())
-        tested = {"gradient": self.gradients, "dtype": tensors, "device": self.device}
+        tested = {"gradient": self.gradients, "dtype": self.tensors, "device": self.device}
         *most, last = [name for name, asked in tested.items() if asked] or [""]
         return f"{', '.join(most)} and {last}" if most else last or "inputs unchanged" * self.unchanged
 
@@ -95,7 +99,9 @@ def checks(name, reference, outputs, properties=(), **settings):
     """Register the decorated generator of cases as the check of the answer called `name`."""
 
     def register(draw):
-        _CHECKS[name] = Check(reference, draw, outputs, properties, **settings)
+        this = Check(reference, draw, outputs, properties, **settings)
+        only = {} if this.tensors else {"gradients": False, "device": False}
+        _CHECKS[name] = replace(this, **only)
         return draw
 
     return register

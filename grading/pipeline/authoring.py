@@ -277,7 +277,7 @@ def wrong_names(answer):
 
 def faults(this, case):
     """Return right answers with another dtype, and with a tensor on the CPU, by the name of the fault."""
-    if case.harness or this.read or not all(isinstance(what, str) for what in this.outputs.values()):
+    if case.harness or not this.tensors:
         return {}
 
     def spoiled(change):

@@ -5,16 +5,16 @@ Sizes differ within a case wherever they can, and every run draws new ones. Corn
 
 import numpy as np
 import torch
-from torch import nn
 
 from grading.exercises.common import OTHER_PAD, PRIMES, ROOM, SINGLE, draw_parameters
 from grading.judge.compare import ATOL
 from grading.judge.registry import Fault, checks
 from grading.sandbox.calls import alive, module
 from grading.sandbox.cases import ORDINARY, TORCH, Case
-from utils import metrics, models, text, training
+from utils import models, text, training
 
 from .harness import two_parts
+from .mistakes import Decoder, bleu_by_length, greedy_decode
 
 TRAINS = True
 
@@ -169,29 +169,7 @@ def _(rng):
     yield zeros
 
 
-class Decoder(nn.Module):
-    """Exercise 01: write a sentence with a GRU whose first state is all it knows of the source.
-
-    forward(tgt_in, decoder_state): ids (batch, tgt_len), state (batch, hidden). Returns logits
-    (batch, tgt_len, vocab) and the state after the last token, (batch, hidden). Sutskever et al. 2014.
-    """
-
-    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id):
-        super().__init__()
-        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
-        self.rnn = nn.GRU(embed_dim, hidden_dim, batch_first=True)
-        self.out = nn.Linear(hidden_dim, vocab_size)
-
-    def forward(self, tgt_in, decoder_state):
-        states, last = self.rnn(self.embedding(tgt_in), decoder_state[None])
-        return self.out(states), last[0]
-
-
-@checks(
-    "Decoder",
-    Decoder,
-    {"logits": "batch tgt_len vocab", "decoder_state": "batch hidden"},
-)
+@checks("Decoder", Decoder, {"logits": "batch tgt_len vocab", "decoder_state": "batch hidden"})
 def _(rng):
     def case(title, shape, pad_id=0, dtype="float64", fill=rng.standard_normal, **more):
         batch, tgt_len, vocab, embed, hidden = (int(n) for n in shape)
@@ -225,21 +203,6 @@ def _(rng):
 LIMIT = "stopping at max_len"
 
 
-@torch.no_grad()
-def _greedy_decode(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
-    """Do what `Seq2Seq.greedy` does, with two parts and for any begin and end token."""
-    _, decoder_state = encoder(src, src_lengths)
-    token = torch.full((len(src), 1), bos_id, device=src.device)
-    ended = torch.zeros_like(token, dtype=torch.bool)
-    ids = []
-    while len(ids) < max_len and not ended.all():
-        logits, decoder_state = decoder(token, decoder_state)
-        token = logits.argmax(-1)
-        ids.append(token)
-        ended |= token == eos_id
-    return torch.cat(ids, 1)
-
-
 def right_until(case, outputs):
     """The tokens are right up to the end."""
     expected, ids = case.kept["ids"], outputs["ids"]
@@ -259,7 +222,7 @@ def right_until(case, outputs):
     return Fault(f"{text} (sentence {row} is right for {step} tokens).", f"{text}.")
 
 
-@checks("greedy_decode", _greedy_decode, {"ids": "batch steps"}, (right_until,), gradients=False)
+@checks("greedy_decode", greedy_decode, {"ids": "batch steps"}, (right_until,), gradients=False)
 def _(rng):
     width, longest = 5, 6
     behind = "-1 marks what follows an end"
@@ -285,7 +248,7 @@ def _(rng):
                 encoder, decoder = two_parts(module(models.Seq2Seq, sizes, parameters))
             lengths = rng.integers(1, width + 1, 60)
             src = _ids(rng, lengths, width, sizes["src_vocab_size"], 0)
-            free = _greedy_decode(encoder, decoder, alive(src), alive(lengths), bos_id, -1, longest)
+            free = greedy_decode(encoder, decoder, alive(src), alive(lengths), bos_id, -1, longest)
             others = [token for token in range(1, sizes["tgt_vocab_size"]) if token != bos_id]
             found = [(token, _that_end(free.numpy(), token, ends, rng)) for token in rng.permutation(others)]
             found = [(int(token), rows) for token, rows in found if rows is not None]
@@ -344,12 +307,6 @@ WORDS = ["le", "la", "un", "service", "soupe", "chef", "était", "lent", "bon", 
 EDGES, NO_SENTENCE, PUNCTUATION = "sentences at the edges of bins", "empty bins", "punctuation"
 
 
-def _bleu_by_length(sources, hypotheses, references, edges):
-    lengths = [len(source.split()) for source in sources]
-    rows = metrics.bleu_by_length(lengths, hypotheses, references, edges, n_bootstrap=0)
-    return [(lengths, result.score) for lengths, result in rows]
-
-
 def the_bins_that_have_sentences(case, outputs):
     """There is a row for each bin that has sentences, and for no other."""
     meant = case.kept["bins"]
@@ -366,14 +323,7 @@ def the_bins_that_have_sentences(case, outputs):
     return None
 
 
-@checks(
-    "bleu_by_length",
-    _bleu_by_length,
-    {"rows": list},
-    (the_bins_that_have_sentences,),
-    gradients=False,
-    device=False,
-)
+@checks("bleu_by_length", bleu_by_length, {"rows": list}, (the_bins_that_have_sentences,))
 def _(rng):
     def sentence(length, end=""):
         return " ".join(rng.choice(WORDS, length)) + end

@@ -1,45 +1,38 @@
 """Exercise 01: mistakes in the mask, the loss, encoder and decoder, greedy decoding and BLEU by length."""
 
-import math
+import math  # noqa: F401 (for patches)
 
 import sacrebleu
 import torch
+from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from grading.judge.registry import mistake
 from utils import models
 
-from . import checks
-
 # The mask
 
 
 def lengths_to_mask(lengths, max_len):
-    mask = _places(lengths, max_len) < lengths[:, None]
+    places = torch.arange(max_len, device=lengths.device)
+    mask = places < lengths[:, None]
     return mask
 
 
-def _places(lengths, max_len):
-    return torch.arange(max_len, device=lengths.device)
-
-
-@mistake(lengths_to_mask)
-def one_too_many(lengths, max_len):
+@mistake(lengths_to_mask, {"<": "<="})
+def one_too_many():
     """Each row has one True too many. Places count from 0, so n words fill the places *below* n: use <."""
-    return _places(lengths, max_len) <= lengths[:, None]
 
 
-@mistake(lengths_to_mask)
-def one_too_few(lengths, max_len):
+@mistake(lengths_to_mask, {"places <": "places + 1 <"})
+def one_too_few():
     """Each row has one True too few. Places count from 0, so the last of n words is at place n - 1."""
-    return _places(lengths, max_len) + 1 < lengths[:, None]
 
 
-@mistake(lengths_to_mask)
-def inverted(lengths, max_len):
+@mistake(lengths_to_mask, {"<": ">="})
+def inverted():
     """The mask is inverted. True should mark real tokens, and False padding."""
-    return _places(lengths, max_len) >= lengths[:, None]
 
 
 @mistake(
@@ -49,41 +42,35 @@ def not_bool():
     """The mask contains numbers. Make it bool, so that ~mask and masked_fill work as expected."""
 
 
-@mistake(lengths_to_mask)
-def transposed(lengths, max_len):
+@mistake(lengths_to_mask, {"return mask": "return mask.T"})
+def transposed():
     """The mask has shape (max_len, batch). Each sentence has a row, so the batch is the first axis."""
-    return lengths_to_mask(lengths, max_len).T
 
 
-@mistake(lengths_to_mask)
-def max_len_ignored(lengths, max_len):
+@mistake(lengths_to_mask, {"arange(max_len": "arange(int(lengths.max())"})
+def max_len_ignored():
     """The mask is only as wide as the longest sentence. It should always have max_len columns."""
-    return lengths_to_mask(lengths, int(lengths.max()))
 
 
-@mistake(lengths_to_mask)
-def padded_in_front(lengths, max_len):
+@mistake(lengths_to_mask, {"< lengths[:, None]": ">= max_len - lengths[:, None]"})
+def padded_in_front():
     """The real tokens are marked at the end of each row. Sentences start at place 0, and padding follows."""
-    return _places(lengths, max_len) >= max_len - lengths[:, None]
 
 
-@mistake(lengths_to_mask)
-def no_axis_for_the_batch(lengths, max_len):
+@mistake(lengths_to_mask, {"lengths[:, None]": "lengths"})
+def no_axis_for_the_batch():
     """Place i is compared only with the length of sentence i. Give the lengths an axis, as in lengths[:,
     None], so that every place is compared with every length."""
-    return _places(lengths, max_len) < lengths
 
 
-@mistake(lengths_to_mask)
-def one_length_for_all(lengths, max_len):
+@mistake(lengths_to_mask, {"< lengths[:, None]": "< lengths[:1].expand(len(lengths), 1)"})
+def one_length_for_all():
     """All rows are the same. Each sentence has its own length."""
-    return lengths_to_mask(lengths[:1], max_len).expand(len(lengths), -1)
 
 
-@mistake(lengths_to_mask)
-def last_word_only(lengths, max_len):
+@mistake(lengths_to_mask, {"< lengths[:, None]": "== lengths[:, None] - 1"})
+def last_word_only():
     """Only one place per row is marked. Every place *below* the length is real, not just the last one."""
-    return _places(lengths, max_len) == lengths[:, None] - 1
 
 
 # The loss
@@ -138,10 +125,9 @@ def not_averaged():
     """This is one number per token or per sentence. The loss is a single number, their mean."""
 
 
-@mistake(sequence_loss)
-def softmax_twice(logits, targets, pad_id):
+@mistake(sequence_loss, {LOG_PROBS: "logits.softmax(-1).log_softmax(-1)"})
+def softmax_twice():
     """A softmax comes before the cross-entropy, which contains one itself. Pass plain logits."""
-    return sequence_loss(logits.softmax(-1), targets, pad_id)
 
 
 @mistake(sequence_loss, {LOG_PROBS: "logits"}, {LOG_PROBS: "logits.softmax(-1)"})
@@ -181,24 +167,24 @@ def pad_id_fixed():
     """Padding is assumed to have id 0. Use the argument pad_id."""
 
 
-@mistake(sequence_loss)
-def wrong_sign(logits, targets, pad_id):
+@mistake(sequence_loss, {MEAN: f"-{MEAN}"})
+def wrong_sign():
     """The sign is wrong. The logarithm of a probability is negative, and the loss is *minus* the mean."""
-    return -sequence_loss(logits, targets, pad_id)
 
 
-@mistake(sequence_loss)
-def base_two(logits, targets, pad_id):
+@mistake(sequence_loss, {MEAN: f"{MEAN} / math.log(2)"})
+def base_two():
     """The logarithms have base 2. Use the natural logarithm."""
-    return sequence_loss(logits, targets, pad_id) / math.log(2)
 
 
-@mistake(sequence_loss, {LOG_PROBS: "(logits.exp() / logits.exp().sum(-1, keepdim=True)).log()"})
-@mistake(sequence_loss)
-def log_of_softmax(logits, targets, pad_id):
+@mistake(
+    sequence_loss,
+    {LOG_PROBS: "logits.softmax(-1).log()"},
+    {LOG_PROBS: "(logits.exp() / logits.exp().sum(-1, keepdim=True)).log()"},
+)
+def log_of_softmax():
     """The log of a softmax is infinite when a probability rounds to 0. Use log_softmax or cross_entropy,
     which never compute that probability."""
-    return F.nll_loss(logits.softmax(-1).log().flatten(0, 1), targets.flatten(), ignore_index=pad_id)
 
 
 # The encoder
@@ -337,7 +323,19 @@ def results_swapped():
 # The decoder
 
 
-class Decoder(checks.Decoder):
+class Decoder(nn.Module):
+    """Exercise 01: write a sentence with a GRU whose first state is all it knows of the source.
+
+    forward(tgt_in, decoder_state): ids (batch, tgt_len), state (batch, hidden). Returns logits
+    (batch, tgt_len, vocab) and the state after the last token, (batch, hidden). Sutskever et al. 2014.
+    """
+
+    def __init__(self, vocab_size, embed_dim, hidden_dim, pad_id):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embed_dim, padding_idx=pad_id)
+        self.rnn = nn.GRU(embed_dim, hidden_dim, batch_first=True)
+        self.out = nn.Linear(hidden_dim, vocab_size)
+
     def forward(self, tgt_in, decoder_state):
         states, last = self.rnn(self.embedding(tgt_in), decoder_state[None])
         logits = self.out(states)
@@ -374,7 +372,7 @@ def state_frozen_at_padding(self, tgt_in, state):
     """The state isn't updated at padding. Return the state after the last position, padding or not."""
     logits = []
     for token in tgt_in.split(1, dim=1):
-        step, new = checks.Decoder.forward(self, token, state)
+        step, new = Decoder.forward(self, token, state)
         state = torch.where(token != self.embedding.padding_idx, new, state)
         logits.append(step)
     return torch.cat(logits, 1), state
@@ -391,7 +389,7 @@ def own_words_fed(self, tgt_in, state):
     back."""
     token, logits = tgt_in[:, :1], []
     for _ in range(tgt_in.shape[1]):
-        step, state = checks.Decoder.forward(self, token, state)
+        step, state = Decoder.forward(self, token, state)
         logits.append(step)
         token = step.argmax(-1)
     return torch.cat(logits, 1), state
@@ -455,12 +453,11 @@ def tanh_added():
 
 @torch.no_grad()
 def greedy_decode(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
+    """Do what `Seq2Seq.greedy` does, with two parts and for any begin and end token."""
     state = encoder(src, src_lengths)[1]
-    bos = torch.full((len(src), 1), bos_id, device=src.device)
-    ids, steps = bos, []
+    ids = torch.full((len(src), 1), bos_id, device=src.device)
     for _ in range(max_len):
         logits, state = decoder(ids[:, -1:], state)
-        steps.append(logits)
         ids = torch.cat([ids, logits[:, -1:].argmax(-1)], dim=1)
         if (ids == eos_id).any(1).all():
             break
@@ -470,7 +467,7 @@ def greedy_decode(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
 ALL_ENDED = "(ids == eos_id).any(1).all()"
 
 
-@mistake(greedy_decode, {"decoder(ids[:, -1:]": "decoder(bos"})
+@mistake(greedy_decode, {"decoder(ids[:, -1:]": "decoder(ids[:, :1]"})
 def begin_token_again():
     """Every step gets the begin token. After the first step, feed the token that was just written."""
 
@@ -542,7 +539,7 @@ def end_token_cut_off():
     """The last column is cut off, and with it the end token of the longest sentence. Keep it in ids."""
 
 
-@mistake(greedy_decode, {"return ids[:, 1:]": "return torch.cat(steps, dim=1)"})
+@mistake(greedy_decode, {"return ids[:, 1:]": "return decoder(ids[:, :-1], encoder(src, src_lengths)[1])[0]"})
 def logits_returned():
     """The logits are returned. Return the ids of the most likely words."""
 

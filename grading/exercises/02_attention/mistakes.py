@@ -38,7 +38,7 @@ class AdditiveScore(attention.AdditiveScore):
 
 
 PRODUCTS = dot_score, scaled_dot_score, MultiplicativeScore
-PRODUCT = "query @ keys.transpose(1, 2)"
+PRODUCT, ROOT = "query @ keys.transpose(1, 2)", "math.sqrt(query.shape[-1])"
 
 
 @mistake(*PRODUCTS, AdditiveScore, {"return scores": "return scores.transpose(1, 2)"})
@@ -84,51 +84,44 @@ def first_sentence_for_all():
     """All queries meet the keys of the first sentence. Use each sentence's own keys."""
 
 
-@mistake(dot_score)
-def scaled_already(query, keys):
+@mistake(dot_score, {PRODUCT: f"{PRODUCT} / {ROOT}"})
+def scaled_already():
     """This is the scaled score. Don't divide the plain dot product by anything."""
-    return scaled_dot_score(query, keys)
 
 
-@mistake(scaled_dot_score)
-def divided_by_hidden(query, keys):
+@mistake(scaled_dot_score, {ROOT: "query.shape[-1]"})
+def divided_by_hidden():
     """The scores are divided by hidden, or by its square root twice. Divide by the square root once."""
-    return query @ keys.transpose(1, 2) / query.shape[-1]
 
 
-@mistake(scaled_dot_score)
-def not_scaled(query, keys):
+@mistake(scaled_dot_score, {f" / {ROOT}": ""})
+def not_scaled():
     """The scores aren't scaled. Divide them by the square root of hidden."""
-    return query @ keys.transpose(1, 2)
 
 
-@mistake(scaled_dot_score)
-def multiplied_by_root(query, keys):
+@mistake(scaled_dot_score, {"/ math": "* math"})
+def multiplied_by_root():
     """The scores are multiplied by the square root of hidden. Divide by it, so that long vectors don't get
     larger scores."""
-    return query @ keys.transpose(1, 2) * math.sqrt(query.shape[-1])
 
 
-@mistake(scaled_dot_score)
-def root_of_src_len(query, keys):
+@mistake(scaled_dot_score, {"query.shape[-1]": "keys.shape[1]"})
+def root_of_src_len():
     """The scores are divided by the square root of src_len. Divide by the root of hidden, the vector size."""
-    return query @ keys.transpose(1, 2) / math.sqrt(keys.shape[1])
 
 
-@mistake(scaled_dot_score)
-def root_of_tgt_len(query, keys):
+@mistake(scaled_dot_score, {"query.shape[-1]": "query.shape[1]"})
+def root_of_tgt_len():
     """The scores are divided by the square root of tgt_len. Divide by the root of hidden, the vector size."""
-    return query @ keys.transpose(1, 2) / math.sqrt(query.shape[1])
 
 
-@mistake(scaled_dot_score)
-def root_of_batch(query, keys):
+@mistake(scaled_dot_score, {"query.shape[-1]": "query.shape[0]"})
+def root_of_batch():
     """The scores are divided by the root of the batch size, shape[0]. Divide by the root of hidden,
     shape[-1]."""
-    return query @ keys.transpose(1, 2) / math.sqrt(query.shape[0])
 
 
-@mistake(scaled_dot_score, {"math.sqrt(query.shape[-1])": "query.norm(dim=-1, keepdim=True)"})
+@mistake(scaled_dot_score, {ROOT: "query.norm(dim=-1, keepdim=True)"})
 def divided_by_the_norm():
     """The scores are divided by the norm of the query. Divide by the square root of hidden, a fixed
     number."""
@@ -140,34 +133,29 @@ def cosine(query, keys):
     return F.normalize(query, dim=-1) @ F.normalize(keys, dim=-1).transpose(1, 2)
 
 
-@mistake(MultiplicativeScore)
-def no_matrix(self, query, keys):
+@mistake(MultiplicativeScore, {"self.key_proj(keys)": "keys"})
+def no_matrix():
     """key_proj is never used. Project the keys first, then take the dot product with the query."""
-    return query @ keys.transpose(1, 2)
 
 
-@mistake(MultiplicativeScore)
-def matrix_on_the_query(self, query, keys):
+@mistake(MultiplicativeScore, {"keys = self.key_proj(keys)": "query = self.key_proj(query)"})
+def matrix_on_the_query():
     """The matrix is on the wrong side. Apply key_proj to the keys, not to the query."""
-    return self.key_proj(query) @ keys.transpose(1, 2)
 
 
-@mistake(MultiplicativeScore)
-def both_projected(self, query, keys):
+@mistake(MultiplicativeScore, {"keys = ": "query, keys = self.key_proj(query), "})
+def both_projected():
     """Query and keys are both projected. The equation has one matrix: apply it to the keys only."""
-    return self.key_proj(query) @ self.key_proj(keys).transpose(1, 2)
 
 
-@mistake(MultiplicativeScore)
-def scaled(self, query, keys):
+@mistake(MultiplicativeScore, {PRODUCT: f"{PRODUCT} / {ROOT}"})
+def scaled():
     """The scores are divided by a square root. W is learned and finds its own scale, so don't divide."""
-    return query @ self.key_proj(keys).transpose(1, 2) / math.sqrt(query.shape[-1])
 
 
-@mistake(MultiplicativeScore)
-def tanh_added(self, query, keys):
+@mistake(MultiplicativeScore, {"self.key_proj(keys)": "torch.tanh(self.key_proj(keys))"})
+def tanh_added():
     """This score has no tanh, it is just q . (W k). The tanh belongs to the additive score."""
-    return query @ torch.tanh(self.key_proj(keys)).transpose(1, 2)
 
 
 @mistake(AdditiveScore, {"torch.tanh(query + keys)": "query + keys"})
@@ -289,17 +277,15 @@ def masked_after():
     first."""
 
 
-@mistake(masked_softmax)
-def padding_scored_zero(scores, mask):
+@mistake(masked_softmax, {WEIGHTS: "(scores * real).softmax(-1)"})
+def padding_scored_zero():
     """Padding gets a score of 0, and e^0 is 1, so it still gets weight. Set its score to -inf."""
-    return (scores * full(mask, scores)).softmax(-1)
 
 
-@mistake(masked_softmax)
-def mask_added(scores, mask):
+@mistake(masked_softmax, {WEIGHTS: "(scores + real).softmax(-1)"})
+def mask_added():
     """The mask is added to the scores as ones and zeros, which only favors real tokens a little. Set the
     score of padding to -inf."""
-    return (scores if mask is None else scores + full(mask, scores)).softmax(-1)
 
 
 @mistake(masked_softmax, attend, {WEIGHTS: "filled(scores, mask, -1e9).softmax(-1)"})
@@ -327,32 +313,35 @@ def nan_painted_over(scores, mask):
     return (scores + filled(torch.zeros_like(scores), mask)).softmax(-1).nan_to_num(0.0)
 
 
-@mistake(masked_softmax)
-def overflow(scores, mask):
+@mistake(masked_softmax, {WEIGHTS: "divided(scores.exp() * real)"})
+def overflow():
     """exp of a large score is infinite, and exp of a very negative score is 0. Use torch.softmax, or subtract
     the row's largest score first."""
-    return divided(scores.exp() * full(mask, scores))
 
 
-@mistake(masked_softmax)
-def no_exp(scores, mask):
+@mistake(masked_softmax, {WEIGHTS: "scores * real / (scores * real).sum(-1, keepdim=True)"})
+def no_exp():
     """The scores are divided by their sum without exp, so weights can be negative. A softmax divides
     exp(score) by the sum of exp(scores)."""
-    scores = scores * full(mask, scores)
-    return scores / scores.sum(-1, keepdim=True)
 
 
-@mistake(masked_softmax)
-def mask_without_its_axis(scores, mask):
+@mistake(masked_softmax, {WEIGHTS: "scores.softmax(-1) if mask is None else broadcast(scores, mask)"})
+def mask_without_its_axis():
     """A (batch, src_len) mask needs an axis for the queries: use mask.unsqueeze(1). Without it, torch pairs
     sentences with queries, or raises an error."""
-    return scores.softmax(-1) if mask is None else broadcast(scores, mask)
 
 
-@mistake(masked_softmax)
-def three_axes_forgotten(scores, mask):
+@mistake(
+    masked_softmax, {WEIGHTS: "scores.softmax(-1) if mask is None else broadcast(scores, mask.unsqueeze(1))"}
+)
+def three_axes_forgotten():
     """A mask with three axes already fits the scores. Only add an axis to a mask with two axes."""
-    return scores.softmax(-1) if mask is None else broadcast(scores, mask.unsqueeze(1))
+
+
+@mistake(masked_softmax, {WEIGHTS: "divided(scores.softmax(-1) * real)"})
+def renormalized():
+    """The softmax runs over padding too, and the weights are divided by their sum afterwards. If padding has
+    a far larger score, no weight is left for the real tokens. Mask the scores first."""
 
 
 def over_queries(scores, mask):
@@ -360,19 +349,14 @@ def over_queries(scores, mask):
     return scores.masked_fill(~mask, -1e9).softmax(-1).masked_fill(~mask, 0.0)
 
 
-@mistake(masked_softmax)
-def renormalized(scores, mask):
-    """The softmax runs over padding too, and the weights are divided by their sum afterwards. If padding has
-    a far larger score, no weight is left for the real tokens. Mask the scores first."""
-    return divided(scores.softmax(-1) * full(mask, scores))
-
-
-@mistake(masked_softmax, {WEIGHTS: "(scores if mask is None else over_queries(scores, mask))"})
-@mistake(masked_softmax)
-def mask_on_the_rows(scores, mask):
+@mistake(
+    masked_softmax,
+    {WEIGHTS: "(scores if mask is None else over_queries(scores, mask))"},
+    {WEIGHTS: "filled(scores, mask if mask is None else mask.unsqueeze(-1)).softmax(-1)"},
+)
+def mask_on_the_rows():
     """The mask's new axis is in the wrong place, so it hides queries. Use mask.unsqueeze(1): the last axis is
     for the keys."""
-    return scores.softmax(-1) if mask is None else filled(scores, mask.unsqueeze(-1)).softmax(-1)
 
 
 @mistake(attend, {"score(query, keys)": "score(query, keys).softmax(-1)"})

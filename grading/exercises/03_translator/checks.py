@@ -168,8 +168,6 @@ def _update_of_the_library(model, batch, optimizer, pad_id, max_norm):
     _update_of_the_library,
     {"losses": list, "parameters": "numbers"},
     (_losses_are_numbers, _all_parameters_moved),
-    gradients=False,
-    device=False,
 )
 def _(rng):
     def case(
@@ -306,8 +304,6 @@ def _translations_of_the_library(model, encoded, sentences, max_len):
     _translations_of_the_library,
     {"words": list, "weights": list},
     (_one_pair_each, _words_alone, _map_for_map),
-    gradients=False,
-    device=False,
     read=_words_and_weights,
 )
 def _(rng):
@@ -461,8 +457,6 @@ def _split(case):
     None,
     {"translations": list, "weights": list},
     (_translates, _looks_where_it_should),
-    gradients=False,
-    device=False,
     read=lambda case, returned: translations(case.kept["sentences"], *returned),
 )
 def _(rng):

@@ -410,7 +410,7 @@ def in_evaluation_mode():
     to the translation."""
 
 
-@mistake(train_step, {STEP: ""}, {STEP: f"{ZERO}\n    {STEP}"})
+@mistake(train_step, {STEP: ""})
 def nothing_learned():
     """The parameters don't change. Call zero_grad(), backward(), clip, then optimizer.step(), and don't clear
     the gradients before the step."""

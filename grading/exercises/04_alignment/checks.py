@@ -175,8 +175,6 @@ def _colours_are_comparable(case, outputs):
         _axes_are_named,
         _colours_are_comparable,
     ),
-    gradients=False,
-    device=False,
     read=_read,
     part_of={"x_label": AXIS_LABELS, "y_label": AXIS_LABELS, "colour_limits": COLORS},
 )
@@ -232,14 +230,7 @@ def _links_are_pairs(case, outputs):
     return None
 
 
-@checks(
-    "hard_alignment",
-    metrics.hard_alignment,
-    {"links": set},
-    (_links_are_pairs,),
-    gradients=False,
-    device=False,
-)
+@checks("hard_alignment", metrics.hard_alignment, {"links": set}, (_links_are_pairs,))
 def _(rng):
     def case(title, weights, visible=False, part=ORDINARY):
         return Case(title, {"weights": weights}, visible=visible, part=part)
@@ -285,14 +276,7 @@ def _is_a_rate(case, outputs):
     return None
 
 
-@checks(
-    "alignment_error_rate",
-    metrics.alignment_error_rate,
-    {"error": float},
-    (_is_a_rate,),
-    gradients=False,
-    device=False,
-)
+@checks("alignment_error_rate", metrics.alignment_error_rate, {"error": float}, (_is_a_rate,))
 def _(rng):
     def links(count, src_len=6, tgt_len=5):
         cells = rng.permutation(src_len * tgt_len)[:count]

@@ -6,7 +6,6 @@ import matplotlib.pyplot as plt
 import torch
 
 from grading.judge.registry import mistake
-from utils.metrics import alignment_error_rate, hard_alignment
 
 from .checks import plot_attention
 
@@ -21,11 +20,6 @@ X, Y = (
     "ax.set_xticks(range(len(src_tokens)), src_tokens)",
     "ax.set_yticks(range(len(tgt_tokens)), tgt_tokens)",
 )
-MESH = {
-    "ax.imshow": "ax.pcolormesh",
-    "range(len(src_tokens))": "np.arange(len(src_tokens)) + 0.5",
-    "range(len(tgt_tokens))": "np.arange(len(tgt_tokens)) + 0.5",
-}
 
 
 @mistake(plot_attention)
@@ -57,7 +51,7 @@ def column_labels_reversed():
     """The source tokens are in reverse order. Label the columns from the first token to the last."""
 
 
-@mistake(plot_attention, MESH, {"vmax=1": 'vmax=1, origin="lower"'})
+@mistake(plot_attention, {"vmax=1": 'vmax=1, origin="lower"'})
 def first_token_at_the_bottom():
     """The first target token is at the bottom. A translation is read from the top, so invert the y axis
     (imshow does this itself, pcolormesh needs ax.invert_yaxis())."""
@@ -205,43 +199,46 @@ def axis_names_swapped():
 # Links
 
 
-@mistake(hard_alignment)
-def target_first(weights):
+def hard_alignment(weights):
+    best = weights.argmax(-1)
+    return {(s, t) for t, s in enumerate(best.tolist())}
+
+
+BEST, PAIR, ROWS = "weights.argmax(-1)", "(s, t) for", "enumerate(best.tolist())"
+LINKS = "return {(s, t) for t, s in enumerate(best.tolist())}"
+
+
+@mistake(hard_alignment, {PAIR: "(t, s) for"})
+def target_first():
     """The links are (target, source). A link is (src, tgt), as in the gold alignments."""
-    return {(t, s) for t, s in enumerate(weights.argmax(-1).tolist())}
 
 
-@mistake(hard_alignment)
-def best_row_of_each_column(weights):
+@mistake(hard_alignment, {BEST: "weights.argmax(0)", PAIR: "(t, s) for"})
+def best_row_of_each_column():
     """The largest weight of each column is linked, one for every source token. Every target token has a row:
     search along the last axis."""
-    return set(enumerate(weights.argmax(0).tolist()))
 
 
-@mistake(hard_alignment)
-def transposed(weights):
+@mistake(hard_alignment, {BEST: "weights.argmax(0)"})
+def transposed():
     """The largest weight of each column is linked, and its row is used as the source token. Row t is a target
     token: search along the last axis, dim=-1."""
-    return {(t, s) for s, t in enumerate(weights.argmax(0).tolist())}
 
 
-@mistake(hard_alignment)
-def threshold_of_a_half(weights):
+@mistake(hard_alignment, {ROWS: "(weights > 0.5).nonzero().tolist()"})
+def threshold_of_a_half():
     """Only weights above one half become links, so some rows have none. Each row has exactly one link, at its
     largest weight."""
-    return {(s, t) for t, s in (weights > 0.5).nonzero().tolist()}
 
 
-@mistake(hard_alignment)
-def threshold_of_an_even_share(weights):
+@mistake(hard_alignment, {ROWS: "(weights > 1 / weights.shape[1]).nonzero().tolist()"})
+def threshold_of_an_even_share():
     """Every weight above 1 / src_len becomes a link, so some rows have several. Use only the largest."""
-    return {(s, t) for t, s in (weights > 1 / weights.shape[1]).nonzero().tolist()}
 
 
-@mistake(hard_alignment)
-def weak_rows_dropped(weights):
+@mistake(hard_alignment, {"best.tolist())": "best.tolist()) if weights[t, s] >= 0.5"})
+def weak_rows_dropped():
     """Rows whose largest weight is below one half have no link. Each row has exactly one, however weak."""
-    return {(s, t) for s, t in hard_alignment(weights) if weights[t, s] >= 0.5}
 
 
 @mistake(hard_alignment)
@@ -252,244 +249,198 @@ def one_link_for_the_map(weights):
     return {(column, row)}
 
 
-@mistake(hard_alignment)
-def mutual_links_only(weights):
+@mistake(hard_alignment, {"best.tolist())": "best.tolist()) if weights[:, s].argmax() == t"})
+def mutual_links_only():
     """A link is kept only if it is the largest weight of its row and of its column. Each row has exactly one
     link."""
-    best = weights.argmax(0).tolist()
-    return {(s, t) for s, t in hard_alignment(weights) if best[s] == t}
 
 
-@mistake(hard_alignment)
-def smallest_weight(weights):
+@mistake(hard_alignment, {"argmax": "argmin"})
+def smallest_weight():
     """The links go to the smallest weights. Use argmax, not argmin."""
-    return {(s, t) for t, s in enumerate(weights.argmin(-1).tolist())}
 
 
-@mistake(hard_alignment)
-def last_column_left_out(weights):
+@mistake(hard_alignment, {BEST: "weights[:, : max(1, weights.shape[1] - 1)].argmax(-1)"})
+def last_column_left_out():
     """The last source token is never linked, as if it were an end token. These maps have no column for
     one."""
-    return hard_alignment(weights[:, :-1] if weights.shape[1] > 1 else weights)
 
 
-@mistake(hard_alignment)
-def last_row_left_out(weights):
+@mistake(hard_alignment, {BEST: "weights[:-1].argmax(-1)"})
+def last_row_left_out():
     """The last target token has no link, as if it were an end token. Link every row."""
-    return hard_alignment(weights[:-1])
 
 
-@mistake(hard_alignment)
-def counted_from_one(weights):
+@mistake(hard_alignment, {PAIR: "(s + 1, t + 1) for"})
+def counted_from_one():
     """Positions count from 1. The first token is number 0."""
-    return {(s + 1, t + 1) for s, t in hard_alignment(weights)}
 
 
-@mistake(hard_alignment)
-def off_by_one(weights):
+@mistake(hard_alignment, {PAIR: "(s + 1, t) for"})
+def off_by_one():
     """The source positions are all one too large. The first token is number 0."""
-    return {(s + 1, t) for s, t in hard_alignment(weights)}
 
 
-@mistake(hard_alignment)
-def last_of_equal_weights(weights):
+@mistake(hard_alignment, {BEST: "weights.shape[1] - 1 - weights.flip(1).argmax(-1)"})
+def last_of_equal_weights():
     """Of equal weights the last one is linked. Use the first."""
-    return {(max(range(len(row)), key=lambda s: (row[s], s)), t) for t, row in enumerate(weights.tolist())}
 
 
-@mistake(hard_alignment)
-def all_of_equal_weights(weights):
+@mistake(hard_alignment, {ROWS: "(weights == weights.amax(-1, keepdim=True)).nonzero().tolist()"})
+def all_of_equal_weights():
     """A row whose largest weight occurs twice has two links. Use only the first."""
-    return {(s, t) for t, s in (weights == weights.max(-1, keepdim=True).values).nonzero().tolist()}
 
 
-@mistake(hard_alignment)
-def positions_only(weights):
+@mistake(hard_alignment, {LINKS: "return best.tolist()"})
+def positions_only():
     """This is a list of source positions. Return a set of pairs (src, tgt)."""
-    return weights.argmax(-1).tolist()
 
 
-@mistake(hard_alignment)
-def list_of_links(weights):
+@mistake(hard_alignment, {LINKS: "return [(s, t) for t, s in enumerate(best.tolist())]"})
+def list_of_links():
     """The links are a list. Return a set, so that they can be compared with the gold links by & and |."""
-    return [(s, t) for t, s in enumerate(weights.argmax(-1).tolist())]
 
 
-# Their error, from the sums |A|, |S|, |P|, |A and S| and |A and P| over the corpus
+# Their error
 
 
-def counts(predicted, sure, possible):
-    if not any(predicted) and not any(sure):
+def alignment_error_rate(predicted, sure, possible):
+    sentences = [*zip(predicted, sure, possible, strict=True)]
+    a, s, p, a_s, a_p = (
+        sum(map(len, column))
+        for column in zip(*((a, s, p | s, a & s, a & (p | s)) for a, s, p in sentences), strict=True)
+    )
+    if not a and not s:
         raise ValueError("no link")
-    rows = [(a, s, p | s) for a, s, p in zip(predicted, sure, possible, strict=True)]
-    return [
-        sum(map(len, column)) for column in zip(*((a, s, p, a & s, a & p) for a, s, p in rows), strict=True)
-    ]
+    rate = 1 - (a_s + a_p) / (a + s)
+    return rate
+
+
+SENTENCES, RIGHT = "[*zip(predicted, sure, possible, strict=True)]", "(a_s + a_p) / (a + s)"
 
 
 def over(hits, total):
     return hits / total if total else 0.0
 
 
-@mistake(alignment_error_rate)
-def not_taken_from_one(*links):
+@mistake(alignment_error_rate, {"1 - ": ""})
+def not_taken_from_one():
     """This is how much is right. The error is 1 minus it."""
-    a, s, _, a_s, a_p = counts(*links)
-    return (a_s + a_p) / (a + s)
 
 
-@mistake(alignment_error_rate)
-def precision(*links):
+@mistake(alignment_error_rate, {RIGHT: "over(a_p, a)"})
+def precision():
     """This is 1 minus the precision |A and P| / |A|, so missing links cost nothing. The equation has two
     terms in the numerator and two in the denominator."""
-    a, _, _, _, a_p = counts(*links)
-    return 1 - over(a_p, a)
 
 
-@mistake(alignment_error_rate)
-def precision_of_sure(*links):
+@mistake(alignment_error_rate, {RIGHT: "over(a_s, a)"})
+def precision_of_sure():
     """This is 1 minus |A and S| / |A|, so missing links cost nothing and possible links count as wrong. Use
     all terms of the equation."""
-    a, _, _, a_s, _ = counts(*links)
-    return 1 - over(a_s, a)
 
 
-@mistake(alignment_error_rate)
-def recall(*links):
+@mistake(alignment_error_rate, {RIGHT: "over(a_s, s)"})
+def recall():
     """This is 1 minus the recall |A and S| / |S|, so superfluous links cost nothing. Use all terms of the
     equation."""
-    _, s, _, a_s, _ = counts(*links)
-    return 1 - over(a_s, s)
 
 
-@mistake(alignment_error_rate)
-def f1_of_sure_links(*links):
+@mistake(alignment_error_rate, {RIGHT: "2 * a_s / (a + s)"})
+def f1_of_sure_links():
     """This is 1 minus the F1 of the sure links, so possible links count as wrong. One of the two terms in the
     numerator is |A and P|."""
-    a, s, _, a_s, _ = counts(*links)
-    return 1 - 2 * a_s / (a + s)
 
 
-@mistake(alignment_error_rate)
-def possible_links_twice(*links):
+@mistake(alignment_error_rate, {RIGHT: "2 * a_p / (a + s)"})
+def possible_links_twice():
     """|A and P| counts twice. The first term in the numerator is |A and S|."""
-    a, s, _, _, a_p = counts(*links)
-    return 1 - 2 * a_p / (a + s)
 
 
-@mistake(alignment_error_rate)
-def possible_below(*links):
+@mistake(alignment_error_rate, {RIGHT: "(a_s + a_p) / (a + p)"})
+def possible_below():
     """The denominator is |A| + |P|, but nobody needs to find all possible links. Use |A| + |S|."""
-    a, _, p, a_s, a_p = counts(*links)
-    return 1 - (a_s + a_p) / (a + p)
 
 
-@mistake(alignment_error_rate)
-def sure_and_possible_below(*links):
+@mistake(alignment_error_rate, {RIGHT: "over(a_s + a_p, s + p)"})
+def sure_and_possible_below():
     """The denominator is |S| + |P|. Use |A|, the predicted links, and |S|."""
-    _, s, p, a_s, a_p = counts(*links)
-    return 1 - over(a_s + a_p, s + p)
 
 
-@mistake(alignment_error_rate)
-def mean_of_two_fractions(*links):
+@mistake(alignment_error_rate, {RIGHT: "(over(a_s, s) + over(a_p, a)) / 2"})
+def mean_of_two_fractions():
     """Each term has its own denominator. Add up the numerator and the denominator first, then divide once."""
-    a, s, _, a_s, a_p = counts(*links)
-    return 1 - (over(a_s, s) + over(a_p, a)) / 2
 
 
-@mistake(alignment_error_rate)
-def denominators_swapped(*links):
+@mistake(alignment_error_rate, {RIGHT: "(over(a_s, a) + over(a_p, s)) / 2"})
+def denominators_swapped():
     """Each term has its own denominator, and the wrong one. Add up the numerator and the denominator first,
     then divide once."""
-    a, s, _, a_s, a_p = counts(*links)
-    return 1 - (over(a_s, a) + over(a_p, s)) / 2
 
 
-@mistake(alignment_error_rate)
-def f1_of_precision_and_recall(*links):
+@mistake(alignment_error_rate, {RIGHT: "over(2 * over(a_p, a) * over(a_s, s), over(a_p, a) + over(a_s, s))"})
+def f1_of_precision_and_recall():
     """This is 1 minus the harmonic mean of precision |A and P| / |A| and recall |A and S| / |S|. It is
     related to the error rate, but not the same: use the equation."""
-    a, s, _, a_s, a_p = counts(*links)
-    return 1 - over(2 * over(a_p, a) * over(a_s, s), over(a_p, a) + over(a_s, s))
 
 
-def mean_of_rates(rate, links):
-    counts(*links)
-    rates = [rate([a], [s], [p]) for a, s, p in zip(*links, strict=True) if a or s]
+def mean_of_rates(sentences, sure_only_if_possible=True):
+    rows = [
+        (len(a) + len(s), len(a & s) + len(a & (p | s if sure_only_if_possible else p)))
+        for a, s, p in sentences
+    ]
+    rates = [1 - right / total for total, right in rows if total]
     return sum(rates) / len(rates)
 
 
-@mistake(alignment_error_rate)
-def mean_of_sentences(*links):
+@mistake(alignment_error_rate, {f"1 - {RIGHT}": "mean_of_rates(sentences)"})
+def mean_of_sentences():
     """This is the mean of the sentences' rates. Count the links of all sentences first and divide once, so
     that a long sentence counts more than a short one."""
-    return mean_of_rates(alignment_error_rate, links)
 
 
-@mistake(alignment_error_rate)
-def mean_of_sentences_and_sure_not_possible(*links):
+@mistake(alignment_error_rate, {f"1 - {RIGHT}": "mean_of_rates(sentences, False)"})
+def mean_of_sentences_and_sure_not_possible():
     """There are two mistakes: this is the mean of the sentences' rates, so count all links first and divide
     once. And a sure link counts as impossible if possible does not repeat it."""
-    return mean_of_rates(sure_not_possible, links)
 
 
-@mistake(alignment_error_rate)
-def one_bag_of_links(*links):
+@mistake(alignment_error_rate, {SENTENCES: "[[set().union(*side) for side in (predicted, sure, possible)]]"})
+def one_bag_of_links():
     """The links of all sentences are in one set, so (0, 0) of one sentence matches (0, 0) of another. Compare
     sentence by sentence, and add up the counts."""
-    return alignment_error_rate(*([set().union(*side)] for side in links))
 
 
-@mistake(alignment_error_rate)
-def first_sentence_only(*links):
+@mistake(alignment_error_rate, {SENTENCES: f"{SENTENCES}[:1]"})
+def first_sentence_only():
     """Only the first sentence is rated. Add up the counts of all sentences."""
-    return alignment_error_rate(*(side[:1] for side in links))
 
 
-@mistake(alignment_error_rate)
-def sure_not_possible(predicted, sure, possible):
+@mistake(alignment_error_rate, {"a & (p | s)": "a & p"})
+def sure_not_possible():
     """A sure link counts as impossible if possible does not repeat it. Sure links are also possible: compare
     with both together."""
-    a, s, _, a_s, _ = counts(predicted, sure, possible)
-    a_p = sum(len(links & others) for links, others in zip(predicted, possible, strict=True))
-    return 1 - (a_s + a_p) / (a + s)
 
 
-@mistake(alignment_error_rate)
-def empty_predictions_skipped(*links):
+@mistake(alignment_error_rate, {SENTENCES: f"[row for row in {SENTENCES} if row[0]] or {SENTENCES}"})
+def empty_predictions_skipped():
     """Sentences without a predicted link are skipped. Their sure links are missing, which must cost."""
-    rows = [row for row in zip(*links, strict=True) if row[0]]
-    return alignment_error_rate(*map(list, zip(*rows, strict=True))) if rows else alignment_error_rate(*links)
 
 
-def of_nothing(predicted, sure, possible, rate):
-    return alignment_error_rate(predicted, sure, possible) if any(predicted) or any(sure) else rate
-
-
-@mistake(alignment_error_rate)
-def a_rate_of_nothing(*links):
+@mistake(alignment_error_rate, *({'raise ValueError("no link")': f"return {rate}"} for rate in (0.0, 1.0)))
+def a_rate_of_nothing():
     """A corpus without any predicted or sure link gets a rate, which looks measured. Raise ValueError."""
-    return of_nothing(*links, rate=0.0)
 
 
-@mistake(alignment_error_rate)
-def a_rate_of_nothing(*links):
-    """A corpus without any predicted or sure link gets a rate, which looks measured. Raise ValueError."""
-    return of_nothing(*links, rate=1.0)
-
-
-@mistake(alignment_error_rate)
-def divided_by_zero(predicted, sure, possible):
+@mistake(alignment_error_rate, {"not a and not s": "False"})
+def divided_by_zero():
     """A corpus without any predicted or sure link leads to a division by zero. Check for it first, and raise
     ValueError."""
-    return alignment_error_rate(predicted, sure, possible) if any(predicted) or any(sure) else 1 - 0 / 0
 
 
-@mistake(alignment_error_rate)
-def in_percent(*links):
+@mistake(alignment_error_rate, {"return rate": "return 100 * rate"})
+def in_percent():
     """The rate is in percent. Return a number between 0 and 1."""
-    return 100 * alignment_error_rate(*links)
 
 
 # Entropy
@@ -559,10 +510,6 @@ def mask_turned_round():
     {
         "silenced(weights, mask)": "silenced(weights, mask, -torch.inf)",
         ENTROPY: "return torch.special.entr(weights).sum(-1)",
-    },
-    {
-        ENTROPY: "return -torch.xlogy(weights, given).sum(-1)",
-        "silenced(weights, mask)": "silenced((given := weights), mask, -torch.inf)",
     },
 )
 def padding_minus_infinity():

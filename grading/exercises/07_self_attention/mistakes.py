@@ -406,6 +406,9 @@ def causal_mask(length):
     return mask
 
 
+ALL = "torch.ones(length, length, dtype=torch.bool)"
+
+
 @mistake(causal_mask, {"tril()": "triu()"})
 def looks_ahead():
     """This is the other triangle, so each word looks at later words. A word may look back, at columns up to
@@ -433,10 +436,9 @@ def not_bool():
     """The mask contains numbers. Make it bool, because ~mask and masked_fill need that."""
 
 
-@mistake(causal_mask)
-def added_to_the_scores(length):
+@mistake(causal_mask, {ALL: "torch.full((length, length), -math.inf)", "tril()": "triu(1)"})
+def added_to_the_scores():
     """This is a mask of 0 and -inf to be added to scores. Here a mask is bool, and True means "may look"."""
-    return torch.full((length, length), -math.inf).triu(1)
 
 
 @mistake(causal_mask, {".tril()": ""})
@@ -444,10 +446,9 @@ def everything_seen():
     """Nothing is hidden. Hide later words, or the model copies what it should predict."""
 
 
-@mistake(causal_mask)
-def itself_only(length):
+@mistake(causal_mask, {"tril()": "tril().triu()"})
+def itself_only():
     """Each word sees only itself. It may also look at all earlier words."""
-    return torch.eye(length, dtype=torch.bool)
 
 
 @mistake(causal_mask, {"return mask": "return mask & mask.T.tril(1).T"})
@@ -455,11 +456,10 @@ def one_before():
     """Each word sees itself and the one before it. It may look at all earlier words, however far away."""
 
 
-@mistake(causal_mask)
-def one_row(length):
+@mistake(causal_mask, {".tril()": "[-1]"})
+def one_row():
     """This is one row for all words. Each word may look at a different number of words, so return (length,
     length)."""
-    return torch.ones(length, dtype=torch.bool)
 
 
 @mistake(causal_mask, {"return mask": "return mask[None]"})
@@ -478,11 +478,12 @@ def positional_encoding(length, hidden_dim):
     return columns.float()
 
 
-def of_each_column(length, hidden_dim, exponent):
+def of_each_column(length, hidden_dim, factor):
     """Sines and cosines of angles that are computed for every column."""
     column = torch.arange(hidden_dim, dtype=torch.float64)
-    angle = torch.arange(length, dtype=torch.float64)[:, None] / 10_000 ** exponent(column, hidden_dim)
-    return torch.where(column % 2 == 0, angle.sin(), angle.cos()).float()
+    position = torch.arange(length, dtype=torch.float64)[:, None]
+    angle = position / 10_000 ** (factor * column / hidden_dim)
+    return torch.where(column % 2 == 0, angle.sin(), angle.cos())
 
 
 EXPONENT, ANGLE = "2 * pair / hidden_dim", "position / 10_000 ** (2 * pair / hidden_dim)"
@@ -502,24 +503,20 @@ def exponent_i_over_d():
     almost 1."""
 
 
-@mistake(positional_encoding, {EXPONENT: "4 * pair / hidden_dim"})
+@mistake(
+    positional_encoding,
+    {EXPONENT: "4 * pair / hidden_dim"},
+    {WAVES: "of_each_column(length, hidden_dim, factor=2)"},
+)
 def exponent_doubled():
     """The exponent is twice too large. 2i is already the number of the even column, 0, 2, 4, ...: don't
     double it."""
 
 
-@mistake(positional_encoding)
-def exponent_doubled(length, hidden_dim):
-    """The exponent is twice too large. 2i is already the number of the even column, 0, 2, 4, ...: don't
-    double it."""
-    return of_each_column(length, hidden_dim, lambda column, d: 2 * column / d)
-
-
-@mistake(positional_encoding)
-def every_column_its_own_wave(length, hidden_dim):
+@mistake(positional_encoding, {WAVES: "of_each_column(length, hidden_dim, factor=1)"})
+def every_column_its_own_wave():
     """Each cosine has another angle than the sine beside it. Columns 2i and 2i + 1 share one angle, with the
     exponent 2i / hidden_dim."""
-    return of_each_column(length, hidden_dim, lambda column, d: column / d)
 
 
 @mistake(

@@ -121,8 +121,6 @@ def _levels(rng, batch, vocab):
     language_models.sample,
     {"shares": "batch vocab", "repeats": int, "reproducible": int},
     (only_allowed, repeats_with_the_seed, draws_again),
-    gradients=False,
-    device=False,
     atol=TOLERANCE,
     read=_drawn,
 )
@@ -187,8 +185,6 @@ def _written(case, returned):
     language_models.generate,
     {"ids": "batch length", "shares": "new_tokens vocab+1", "reproducible": int},
     (repeats_with_the_seed,),
-    gradients=False,
-    device=False,
     atol=TOLERANCE,
     read=_written,
 )
@@ -322,8 +318,6 @@ def independent(case, outputs):
     language_models.mask_tokens,
     {"inputs": "batch length", "targets": "batch length", "shares": dict},
     (special_stays, hidden_words_are_targets, independent, the_same_with_the_seed),
-    gradients=False,
-    device=False,
     atol=TOLERANCE,
     read=_hidden,
     unchanged=True,

@@ -10,11 +10,7 @@ from utils.language_models import generate, mask_tokens, next_word_batch, sample
 TARGETS, PADDED = "tokens[:, :-1], tokens[:, 1:]", "targets == pad_id, IGNORED"
 
 
-@mistake(
-    next_word_batch,
-    {TARGETS: "tokens, tokens"},
-    {TARGETS: "tokens[:, :-1], tokens[:, :-1]"},
-)
+@mistake(next_word_batch, {TARGETS: "tokens, tokens"}, {TARGETS: "tokens[:, :-1], tokens[:, :-1]"})
 def not_shifted():
     """Inputs and targets are the same tokens, so the model learns to copy. The target of each token is
     the one after it, tokens[:, 1:]."""
@@ -113,7 +109,7 @@ def always_the_likeliest():
     """The likeliest token is always taken, which is temperature 0. Otherwise draw, with torch.multinomial."""
 
 
-@mistake(sample, {SCALED: "logits.softmax(-1)"}, {SCALED: "logits.softmax(-1) / temperature"})
+@mistake(sample, {SCALED: "logits.softmax(-1)"})
 def temperature_ignored():
     """The temperature changes nothing. Divide the logits by it before the softmax: probabilities that are
     divided by a number are only normalized again."""
@@ -124,7 +120,7 @@ def temperature_multiplied():
     """The logits are multiplied by the temperature, so a high one makes the draws timid. Divide by it."""
 
 
-@mistake(sample, {LIKELIEST: ""}, {LIKELIEST: "    temperature = torch.tensor(float(temperature))\n"})
+@mistake(sample, {LIKELIEST: ""})
 def temperature_zero_divides():
     """A temperature of 0 is a division by zero. Take the likeliest token there."""
 

@@ -204,14 +204,7 @@ def _visible_searches():
     )
 
 
-@checks(
-    "beam_search",
-    beam_search,
-    {"ids": list, "score": float},
-    (words_only, score_is_of_the_ids),
-    gradients=False,
-    device=False,
-)
+@checks("beam_search", beam_search, {"ids": list, "score": float}, (words_only, score_is_of_the_ids))
 def _(rng):
     yield from _visible_searches()
     case = partial(_case, rng)
@@ -374,8 +367,6 @@ def _visible_comparisons():
     compare_systems,
     {"comparison": dict},
     (the_seven_keys, scores_out_of_100, two_bounds, each_entry),
-    gradients=False,
-    device=False,
 )
 def _(rng):
     yield from _visible_comparisons()

@@ -11,15 +11,8 @@ from grading.judge.registry import with_forward
 from utils.metrics import bleu
 from utils.models import Encoder
 from utils.text import lengths_to_mask
-from utils.training import sequence_loss
 
-Decoder = import_module("grading.exercises.01_bottleneck.checks").Decoder
-mistakes = import_module("grading.exercises.01_bottleneck.mistakes")
-_both_ends, _greedy = mistakes.both_ends, mistakes.greedy_decode
-
-
-def _places(lengths, max_len):
-    return torch.arange(max_len, device=lengths.device)
+Decoder = import_module("grading.exercises.01_bottleneck.mistakes").Decoder
 
 
 def _mask_by_rows(lengths, max_len):
@@ -27,16 +20,6 @@ def _mask_by_rows(lengths, max_len):
     for row, length in enumerate(lengths.tolist()):
         mask[row, :length] = True
     return mask
-
-
-def _token_losses(logits, targets):
-    """Minus the log probability of each target: (batch, tgt_len)."""
-    return -logits.log_softmax(-1).gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-
-
-def _weighed(weigh):
-    """Losses of all tokens, the real ones, to one number."""
-    return lambda logits, targets, pad_id: weigh(_token_losses(logits, targets), targets != pad_id)
 
 
 def _loss_by_loops(logits, targets, pad_id):
@@ -59,27 +42,6 @@ def _loss_by_one_hot(logits, targets, pad_id):
     picked = (F.one_hot(targets, logits.shape[-1]) * logits).sum(-1)
     real = targets.ne(pad_id)
     return (logits.logsumexp(-1) - picked)[real].mean()
-
-
-def _encoder(forward):
-    return with_forward(Encoder, forward)
-
-
-def _read(self, src, src_lengths):
-    """The states, and the last state of both directions, (2, batch, hidden / 2)."""
-    packed = pack_padded_sequence(
-        self.embedding(src), src_lengths.cpu(), batch_first=True, enforce_sorted=False
-    )
-    states, last = self.rnn(packed)
-    return pad_packed_sequence(states, batch_first=True, total_length=src.shape[1])[0], last
-
-
-def _bridge(self, both_ends):
-    return torch.tanh(self.to_decoder(both_ends))
-
-
-def _joined(last):
-    return torch.cat([last[0], last[1]], dim=-1)
 
 
 def _gru_step(rnn, x, h, end=""):
@@ -122,23 +84,6 @@ def _encoder_sorted(self, src, src_lengths):
     return states[back], self.to_decoder(torch.hstack([*last])).tanh()[back]
 
 
-def _encoder_by_states(self, src, src_lengths):
-    states, _ = Encoder.forward(self, src, src_lengths)
-    return states, torch.tanh(self.to_decoder(_both_ends(states, src_lengths)))
-
-
-def _encoder_steps_first(self, src, src_lengths):
-    """Packed with the steps first, which a GRU does not mind: results that are not contiguous."""
-    packed = pack_padded_sequence(self.embedding(src.T), src_lengths.cpu(), enforce_sorted=False)
-    states, last = self.rnn(packed)
-    states, _ = pad_packed_sequence(states, total_length=src.shape[1])
-    return states.transpose(0, 1), torch.tanh(self.to_decoder(last.transpose(0, 1).flatten(1)))
-
-
-def _decoder(forward):
-    return with_forward(Decoder, forward)
-
-
 def _decoder_by_steps(self, tgt_in, state):
     logits = []
     for token in tgt_in.unbind(1):
@@ -161,15 +106,6 @@ def _decoder_flat(self, tgt_in, state):
     states, _ = self.rnn(self.embedding(tgt_in), torch.stack([state]))
     logits = self.out(states.reshape(-1, states.shape[-1]))
     return [logits.view(*tgt_in.shape, -1), states[:, -1]]
-
-
-def _decoder_split(self, tgt_in, state):
-    """The first step, and the others after it."""
-    first, state = Decoder.forward(self, tgt_in[:, :1], state)
-    if tgt_in.shape[1] == 1:
-        return first, state
-    others, state = Decoder.forward(self, tgt_in[:, 1:], state)
-    return torch.cat([first, others], dim=1), state
 
 
 def _greedy_into_a_table(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
@@ -209,13 +145,6 @@ def _greedy_all_again(encoder, decoder, src, src_lengths, bos_id, eos_id, max_le
         logits, _ = decoder(ids, state)
         ids = torch.cat([ids, logits.softmax(-1).max(-1).indices[:, -1:]], dim=1)
     return ids[:, 1:]
-
-
-def _greedy_and_padded(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len):
-    """Padding, here 0, behind the end token."""
-    ids = _greedy(encoder, decoder, src, src_lengths, bos_id, eos_id, max_len)
-    ended = (ids == eos_id).int().cumsum(1) - (ids == eos_id).int()
-    return ids.masked_fill(ended > 0, 0)
 
 
 def _corpus_bleu(hypotheses, references, tokenize="none"):
@@ -259,58 +188,27 @@ def _bleu_with_tensors(sources, hypotheses, references, edges):
 RIGHT = {
     "lengths_to_mask": (
         _mask_by_rows,
-        lambda lengths, max_len: _places(lengths, max_len).expand(len(lengths), -1) < lengths.unsqueeze(1),
-        lambda lengths, max_len: (lengths.view(-1, 1) - 1).ge(_places(lengths, max_len).view(1, -1)),
-        lambda lengths, max_len: ~(lengths[:, None] <= _places(lengths, max_len)[None]),
         lambda lengths, max_len: lengths.new_ones(len(lengths), max_len).cumsum(1) <= lengths[:, None],
         lambda lengths, max_len: torch.ones(max_len + 1, max_len).tril(-1).bool()[lengths.long()],
-        lambda lengths, max_len: torch.tensor(
-            [[place < length for place in range(max_len)] for length in lengths.tolist()],
-            device=lengths.device,
-        ),
-        lambda lengths, max_len: (_places(lengths, max_len)[:, None] < lengths).T,
     ),
     "sequence_loss": (
         _loss_by_loops,
         _loss_with_weights,
         _loss_by_one_hot,
-        lambda logits, targets, pad_id: F.cross_entropy(logits.mT, targets, ignore_index=pad_id),
         lambda logits, targets, pad_id: F.cross_entropy(
             logits[targets != pad_id], targets[targets != pad_id]
         ),
-        _weighed(lambda losses, real: (losses * real).sum() / real.sum()),
-        _weighed(lambda losses, real: losses[real].mean()),
-        lambda logits, targets, pad_id: sequence_loss(logits.log_softmax(2), targets, pad_id),
-        lambda logits, targets, pad_id: (
-            F.cross_entropy(logits.mT, targets, ignore_index=pad_id, reduction="none").sum()
-            / (targets != pad_id).sum()
-        ),
     ),
     "Encoder": (
-        _encoder(_encoder_by_steps),
-        _encoder(_encoder_by_sentences),
-        _encoder(_encoder_sorted),
-        _encoder(_encoder_steps_first),
-        _encoder(_encoder_by_states),
-        _encoder(
-            lambda self, src, lengths: Encoder.forward(self, src, (src != self.embedding.padding_idx).sum(1))
-        ),
+        with_forward(Encoder, _encoder_by_steps),
+        with_forward(Encoder, _encoder_by_sentences),
+        with_forward(Encoder, _encoder_sorted),
     ),
     "Decoder": (
-        _decoder(_decoder_by_steps),
-        _decoder(_decoder_by_hand),
-        _decoder(_decoder_flat),
-        _decoder(_decoder_split),
+        with_forward(Decoder, _decoder_by_steps),
+        with_forward(Decoder, _decoder_by_hand),
+        with_forward(Decoder, _decoder_flat),
     ),
-    "greedy_decode": (
-        _greedy_into_a_table,
-        _greedy_by_sentences,
-        _greedy_and_padded,
-        _greedy_all_again,
-    ),
-    "bleu_by_length": (
-        _bleu_by_table,
-        _bleu_with_tensors,
-        _bleu_of_the_course,
-    ),
+    "greedy_decode": (_greedy_into_a_table, _greedy_by_sentences, _greedy_all_again),
+    "bleu_by_length": (_bleu_by_table, _bleu_with_tensors, _bleu_of_the_course),
 }

@@ -8,9 +8,8 @@ from torch.nn import functional as F
 
 from grading.judge.registry import with_forward
 from utils.attention import attend, masked_softmax
-from utils.models import BahdanauDecoder, Decoder, translate
+from utils.models import BahdanauDecoder, Decoder
 from utils.text import BOS_ID, EOS_ID
-from utils.training import train_step
 
 _in_one_batch = import_module("grading.exercises.03_translator.mistakes")._in_one_batch
 
@@ -129,10 +128,6 @@ def _with_a_graph_of_its_own(model, batch, optimizer, pad_id, max_norm):
     return loss.detach().numpy().item()
 
 
-def _translations(model, encoded, sentences, max_len):
-    return [(one.tokens, one.weights) for one in translate(model, encoded, sentences, max_len)]
-
-
 def _all_at_once(model, encoded, sentences, max_len):
     found = _in_one_batch(model, encoded, sentences, max_len)
     return [(words, weights[:, :length]) for words, weights, length in found]
@@ -174,16 +169,6 @@ RIGHT = {
         with_forward(BahdanauDecoder, _bahdanau_all_logits_at_once),
         with_forward(BahdanauDecoder, _bahdanau_with_keys_projected_once),
     ),
-    "train_step": (
-        train_step,
-        _cleared_first,
-        _clipped_by_hand,
-        _with_a_graph_of_its_own,
-    ),
-    "translate": (
-        _translations,
-        _with_gradients,
-        _all_at_once,
-        _all_at_once_by_length,
-    ),
+    "train_step": (_cleared_first, _clipped_by_hand, _with_a_graph_of_its_own),
+    "translate": (_with_gradients, _all_at_once, _all_at_once_by_length),
 }

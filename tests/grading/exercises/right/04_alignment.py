@@ -8,34 +8,21 @@ from utils import plotting
 from utils.metrics import alignment_error_rate
 
 
-def _plot(
-    draw=lambda ax, weights: ax.imshow(weights, vmin=0, vmax=1),
-    x=lambda src, tgt: src,
-    y=lambda src, tgt: tgt,
-    label=lambda ax, x, y: (ax.set_xticks(range(len(x)), x), ax.set_yticks(range(len(y)), y)),
-    weights_of=lambda weights: weights,
-    names=("source", "target"),
-    on=lambda ax: ax or plt.subplots()[1],
-    give=lambda ax: ax,
-):
-    """A map with one step in another way: where it is drawn, how, and what stands beside it."""
+def _plot(draw, label):
+    """A map with its cells or its labels drawn in another way."""
 
     def answer(weights, src_tokens, tgt_tokens, ax=None):
-        ax = on(ax)
-        draw(ax, weights_of(weights))
-        label(ax, x(src_tokens, tgt_tokens), y(src_tokens, tgt_tokens))
-        ax.set(**dict(zip(("xlabel", "ylabel"), names, strict=False)))
-        return give(ax)
+        ax = ax or plt.subplots()[1]
+        draw(ax, weights)
+        label(ax, src_tokens, tgt_tokens)
+        ax.set(xlabel="source", ylabel="target")
+        return ax
 
     return answer
 
 
-def _mesh(ax, weights):
-    return ax.pcolormesh(weights, vmin=0, vmax=1)
-
-
 def _inverted_mesh(ax, weights):
-    _mesh(ax, weights)
+    ax.pcolormesh(weights, vmin=0, vmax=1)
     ax.invert_yaxis()
 
 
@@ -74,61 +61,6 @@ def _with_a_colour_bar(weights, src_tokens, tgt_tokens, ax=None):
     return ax
 
 
-_RIGHT_PLOT = (
-    _plot(),
-    plotting.plot_attention,
-    _by_seaborn,
-    _with_a_colour_bar,
-    _plot(draw=_inverted_mesh, label=_mid_cell),
-    _plot(draw=lambda ax, weights: ax.matshow(weights.numpy(), vmin=0, vmax=1)),
-    _plot(
-        draw=lambda ax, weights: ax.imshow(weights.flip(0), vmin=0, vmax=1, origin="lower"),
-        label=lambda ax, x, y: (ax.set_xticks(range(len(x)), x), ax.set_yticks(range(len(y)), y[::-1])),
-    ),
-    _plot(
-        draw=lambda ax, weights: ax.pcolor(weights.flip(0), vmin=0, vmax=1),
-        label=lambda ax, x, y: _mid_cell(ax, x, y[::-1]),
-    ),
-    _plot(
-        draw=lambda ax, weights: ax.imshow(
-            weights, vmin=0, vmax=1, extent=(0, weights.shape[1], weights.shape[0], 0)
-        ),
-        label=_mid_cell,
-    ),
-)
-
-
-def _best(weights, dim=-1):
-    return weights.argmax(dim).tolist()
-
-
-_RIGHT_HARD = (
-    lambda weights: {(s, t) for t, s in enumerate(weights.numpy().argmax(1))},
-    lambda weights: set(zip(_best(weights), range(len(weights)), strict=True)),
-    lambda weights: {(int(row.argmax()), t) for t, row in enumerate(weights)},
-    lambda weights: frozenset((row.index(max(row)), t) for t, row in enumerate(weights.tolist())),
-    lambda weights: {(int(s), t) for t, s in enumerate(torch.max(weights, dim=1).indices)},
-    lambda weights: {
-        (max(range(len(row)), key=row.__getitem__), t) for t, row in enumerate(weights.tolist())
-    },
-)
-
-
-def _counts(predicted, sure, possible):
-    """|A|, |S|, |P|, |A and S| and |A and P| over the corpus."""
-    rows = [(a, s, p | s) for a, s, p in zip(predicted, sure, possible, strict=True)]
-    if not any(predicted) and not any(sure):
-        raise ValueError("no link")
-    return [
-        sum(map(len, column)) for column in zip(*((a, s, p, a & s, a & p) for a, s, p in rows), strict=True)
-    ]
-
-
-def _of_counts(formula):
-    """An error made of |A|, |S|, |P|, |A and S| and |A and P|, where nothing is divided by zero."""
-    return lambda predicted, sure, possible: formula(*_counts(predicted, sure, possible))
-
-
 def _error_by_loops(predicted, sure, possible):
     above = below = 0
     for i, links in enumerate(predicted):
@@ -151,31 +83,8 @@ def _error_by_tagged_links(predicted, sure, possible):
     return torch.tensor(1 - (len(a & s) + len(a & (p | s))) / (len(a) + len(s)))
 
 
-_RIGHT_ERROR = (
-    _error_by_loops,
-    _error_by_tagged_links,
-    _of_counts(lambda a, s, p, a_s, a_p: (a + s - a_s - a_p) / (a + s)),
-    _of_counts(lambda a, s, p, a_s, a_p: np.float64(1) - np.divide(a_s + a_p, a + s)),
-    lambda *links: float(alignment_error_rate(*links)),
-)
-
-
 def _silenced(weights, mask):
     return weights if mask is None else torch.where(mask[:, None], weights, 0.0)
-
-
-def _nats(weights):
-    return torch.where(weights > 0, -weights * weights.clamp(min=1e-30).log(), 0.0)
-
-
-def _of_nats(formula):
-    """Entropy made of the weights without padding, the mask, and what each token adds."""
-
-    def answer(weights, mask):
-        weights = _silenced(weights, mask)
-        return formula(weights, mask, _nats(weights))
-
-    return answer
 
 
 def _entropy_by_loops(weights, mask):
@@ -191,22 +100,6 @@ def _entropy_of_repaired_zeros(weights, mask):
     return -(terms if mask is None else terms * mask.unsqueeze(1)).sum(dim=2)
 
 
-_RIGHT_ENTROPY = (
-    _entropy_by_loops,
-    _entropy_of_repaired_zeros,
-    _of_nats(lambda weights, mask, nats: nats.sum(-1)),
-    lambda weights, mask: -torch.xlogy(_silenced(weights, mask), _silenced(weights, mask)).sum(2),
-    lambda weights, mask: -(lambda w: w * (w + 1e-9).log())(_silenced(weights, mask)).sum(-1),
-    lambda weights, mask: (
-        -torch.einsum("bts,bts->bt", *(lambda w: (w, w.clamp(min=1e-12).log()))(_silenced(weights, mask)))
-    ),
-)
-
-
-def _of_real(formula):
-    return lambda weights, mask: formula(_silenced(weights, mask))
-
-
 def _coverage_by_loops(weights, mask):
     result = weights.new_zeros(weights.shape[0], weights.shape[2])
     for b, t, s in np.ndindex(*weights.shape):
@@ -215,19 +108,44 @@ def _coverage_by_loops(weights, mask):
     return result
 
 
-_RIGHT_COVERAGE = (
-    _coverage_by_loops,
-    _of_real(lambda weights: weights.sum(dim=1)),
-    _of_real(lambda weights: weights.cumsum(1)[:, -1]),
-    _of_real(lambda weights: torch.einsum("bts->sb", weights).T),
-    lambda weights, mask: weights.sum(1) * (torch.ones_like(weights[:, 0]) if mask is None else mask),
-)
-
-
 RIGHT = {
-    "plot_attention": _RIGHT_PLOT,
-    "hard_alignment": _RIGHT_HARD,
-    "alignment_error_rate": _RIGHT_ERROR,
-    "attention_entropy": _RIGHT_ENTROPY,
-    "coverage": _RIGHT_COVERAGE,
+    "plot_attention": (
+        plotting.plot_attention,
+        _by_seaborn,
+        _with_a_colour_bar,
+        _plot(_inverted_mesh, _mid_cell),
+        _plot(
+            lambda ax, weights: ax.imshow(weights.flip(0), vmin=0, vmax=1, origin="lower"),
+            lambda ax, x, y: (ax.set_xticks(range(len(x)), x), ax.set_yticks(range(len(y)), y[::-1])),
+        ),
+        _plot(
+            lambda ax, weights: ax.pcolor(weights.flip(0), vmin=0, vmax=1),
+            lambda ax, x, y: _mid_cell(ax, x, y[::-1]),
+        ),
+        _plot(
+            lambda ax, weights: ax.imshow(weights, vmin=0, vmax=1, extent=(0, *weights.T.shape, 0)),
+            _mid_cell,
+        ),
+    ),
+    "hard_alignment": (
+        lambda weights: {(s, t) for t, s in enumerate(weights.numpy().argmax(1))},
+        lambda weights: {(int(row.argmax()), t) for t, row in enumerate(weights)},
+        lambda weights: frozenset((row.index(max(row)), t) for t, row in enumerate(weights.tolist())),
+    ),
+    "alignment_error_rate": (
+        _error_by_loops,
+        _error_by_tagged_links,
+        lambda *links: np.float64(alignment_error_rate(*links)),
+    ),
+    "attention_entropy": (
+        _entropy_by_loops,
+        _entropy_of_repaired_zeros,
+        lambda weights, mask: -torch.xlogy(_silenced(weights, mask), _silenced(weights, mask)).sum(2),
+        lambda weights, mask: -(lambda w: w * (w + 1e-9).log())(_silenced(weights, mask)).sum(-1),
+    ),
+    "coverage": (
+        _coverage_by_loops,
+        lambda weights, mask: torch.einsum("bts->sb", _silenced(weights, mask)).T,
+        lambda weights, mask: weights.sum(1) * (torch.ones_like(weights[:, 0]) if mask is None else mask),
+    ),
 }

@@ -13,34 +13,10 @@ from utils.attention import attend, scaled_dot_score
 from utils.transformer import MultiHeadAttention, TransformerBlock
 
 _of_attention = import_module("tests.grading.exercises.right.02_attention")
-_SOFTMAXES = (
-    _of_attention._softmax_by_rows,
-    _of_attention._softmax_of_the_lowest,
-    _of_attention._softmax_with_bias,
-)
-_of_each_column = import_module("grading.exercises.07_self_attention.mistakes").of_each_column
 
 
 def _all_projected(self, query, keys, values):
     return self.query_proj(query), self.key_proj(keys), self.value_proj(values)
-
-
-def _split(self, y):
-    """(batch, length, hidden) to (batch, heads, length, head_dim)."""
-    return y.unflatten(2, (self.heads, -1)).transpose(1, 2)
-
-
-def _in_each_head(weigh):
-    """A softmax of scores with three axes, done for each head alone."""
-    return lambda scores, mask: torch.stack([weigh(head, mask) for head in scores.unbind(1)], dim=1)
-
-
-def _attended(self, x, mask):
-    return self.attention(x, x, x, mask)
-
-
-def _of_ff(self, x):
-    return self.ff_out(torch.relu(self.ff_in(x)))
 
 
 def _self_by_loops(x, w_query, w_key, w_value, mask=None):
@@ -69,14 +45,6 @@ def _self_values_last(x, w_query, w_key, w_value, mask=None):
     return (weights @ x) @ w_value, weights
 
 
-def _self_with(softmax):
-    def attention(x, w_query, w_key, w_value, mask=None):
-        weights = softmax(scaled_dot_score(x @ w_query, x @ w_key), mask)
-        return weights @ (x @ w_value), weights
-
-    return attention
-
-
 def _causal_by_loops(length):
     mask = torch.zeros(length, length, dtype=torch.bool)
     for t in range(length):
@@ -88,17 +56,6 @@ def _causal_by_indices(length):
     mask = torch.zeros(length, length)
     mask[tuple(torch.tril_indices(length, length))] = 1
     return mask == 1
-
-
-def _heads_by_attend(self, query, keys, values, mask=None):
-    """One head after the other, each with its slice of the vectors."""
-    size, projected = query.shape[2] // self.heads, _all_projected(self, query, keys, values)
-    found = [
-        attend(*(y[..., start : start + size] for y in projected), mask, scaled_dot_score)
-        for start in range(0, query.shape[2], size)
-    ]
-    context, weights = zip(*found, strict=True)
-    return self.out_proj(torch.cat(context, dim=-1)), torch.stack(weights, dim=1)
 
 
 def _heads_as_batch(self, query, keys, values, mask=None):
@@ -124,20 +81,14 @@ def _heads_by_einsum(self, query, keys, values, mask=None):
 
 def _heads_by_parts_of_out_proj(self, query, keys, values, mask=None):
     """What each head gives goes through its own columns of out_proj, and the results are added up."""
-    query, keys, values = (_split(self, y) for y in _all_projected(self, query, keys, values))
-    weights = _in_each_head(_of_attention._softmax_by_rows)(query @ keys.mT / keys.shape[-1] ** 0.5, mask)
+    query, keys, values = (
+        y.unflatten(2, (self.heads, -1)).transpose(1, 2) for y in _all_projected(self, query, keys, values)
+    )
+    scores = query @ keys.mT / keys.shape[-1] ** 0.5
+    weights = torch.stack([_of_attention._softmax_by_rows(head, mask) for head in scores.unbind(1)], dim=1)
     parts = self.out_proj.weight.split(keys.shape[-1], dim=1)
     found = (weights @ values).unbind(1)
     return sum(head @ part.T for head, part in zip(found, parts, strict=True)), weights
-
-
-def _heads_with(softmax):
-    def forward(self, query, keys, values, mask=None):
-        query, keys, values = (_split(self, y) for y in _all_projected(self, query, keys, values))
-        weights = _in_each_head(softmax)(query @ keys.mT / keys.shape[-1] ** 0.5, mask)
-        return self.out_proj(torch.cat((weights @ values).unbind(1), dim=-1)), weights
-
-    return forward
 
 
 def _positions_by_loops(length, hidden_dim):
@@ -157,19 +108,6 @@ def _positions_by_exp(length, hidden_dim):
     return positions
 
 
-def _positions_by_shift(length, hidden_dim):
-    """A cosine is a sine a quarter of a turn ahead; the result is not contiguous."""
-    column = torch.arange(hidden_dim)[:, None]
-    angle = torch.arange(length) / 10_000 ** (2 * torch.div(column, 2, rounding_mode="floor") / hidden_dim)
-    return torch.sin(angle + column % 2 * math.pi / 2).T
-
-
-def _positions_by_complex(length, hidden_dim):
-    angle = torch.arange(length)[:, None] / 10_000 ** (torch.arange(0, hidden_dim, 2) / hidden_dim)
-    turning = torch.polar(torch.ones(length, hidden_dim // 2), angle)
-    return torch.view_as_real(turning).flip(-1).reshape(length, hidden_dim)
-
-
 def _positions_by_numpy(length, hidden_dim):
     angle = np.arange(length)[:, None] / np.power(10_000, 2 * (np.arange(hidden_dim) // 2) / hidden_dim)
     angle[:, 0::2], angle[:, 1::2] = np.sin(angle[:, 0::2]), np.cos(angle[:, 1::2])
@@ -187,73 +125,39 @@ def _block_by_functions(self, x, mask=None):
 
 
 def _block_word_by_word(self, x, mask=None):
-    found, weights = _attended(self, self.attention_norm(x), mask)
-    words = (x + self.dropout(found)).unbind(1)
-    return torch.stack([w + self.dropout(_of_ff(self, self.ff_norm(w))) for w in words], dim=1), weights
+    found, weights = self.attention(*[self.attention_norm(x)] * 3, mask)
+    words = []
+    for word in (x + self.dropout(found)).unbind(1):
+        inner = self.ff_in(self.ff_norm(word)).relu()
+        words.append(word + self.dropout(self.ff_out(inner)))
+    return torch.stack(words, dim=1), weights
 
 
 def _block_with_more_dropout(self, x, mask=None):
     """Dropout inside the feed-forward, too, is a matter of taste."""
-    found, weights = _attended(self, self.attention_norm(x), mask)
+    found, weights = self.attention(*[self.attention_norm(x)] * 3, mask)
     x = self.dropout(found).add(x)
     inner = self.dropout(F.relu(self.ff_in(self.ff_norm(x))))
     return self.dropout(self.ff_out(inner)).add(x), weights
 
 
-def _block_by_sums(self, x, mask=None):
-    total = x.clone()
-    found, weights = _attended(self, self.attention_norm(total), mask)
-    total = total + self.dropout(found)
-    total = total + self.dropout(_of_ff(self, self.ff_norm(total)))
-    return total.mT.contiguous().mT, weights
-
-
 RIGHT = {
-    "self_attention": (
-        _self_by_loops,
-        _self_in_one_product,
-        _self_values_last,
-        *map(_self_with, _SOFTMAXES),
-        lambda x, w_query, w_key, w_value, mask=None: attend(
-            F.linear(x, w_query.T), F.linear(x, w_key.T), F.linear(x, w_value.T), mask, scaled_dot_score
-        ),
-    ),
+    "self_attention": (_self_by_loops, _self_in_one_product, _self_values_last),
     "causal_mask": (
         _causal_by_loops,
         _causal_by_indices,
-        lambda length: torch.arange(length)[:, None] >= torch.arange(length),
-        lambda length: ~torch.ones(length, length).triu(1).bool(),
         lambda length: torch.ones(length, length, dtype=torch.bool).triu().T,
-        lambda length: torch.eye(length).cumsum(0).T.flip(0, 1) > 0,
         lambda length: torch.from_numpy(np.tri(length, dtype=bool)),
     ),
     "MultiHeadAttention": (
-        *(
-            with_forward(MultiHeadAttention, forward)
-            for forward in (
-                _heads_by_attend,
-                _heads_as_batch,
-                _heads_by_einsum,
-                _heads_by_parts_of_out_proj,
-                *map(_heads_with, _SOFTMAXES),
-            )
-        ),
+        with_forward(MultiHeadAttention, _heads_as_batch),
+        with_forward(MultiHeadAttention, _heads_by_einsum),
+        with_forward(MultiHeadAttention, _heads_by_parts_of_out_proj),
     ),
-    "positional_encoding": (
-        _positions_by_loops,
-        _positions_by_exp,
-        _positions_by_shift,
-        _positions_by_complex,
-        _positions_by_numpy,
-        lambda length, hidden_dim: _of_each_column(length, hidden_dim, lambda c, d: (c - c % 2) / d),
-    ),
-    "TransformerBlock": tuple(
-        with_forward(TransformerBlock, forward)
-        for forward in (
-            _block_by_functions,
-            _block_word_by_word,
-            _block_with_more_dropout,
-            _block_by_sums,
-        )
+    "positional_encoding": (_positions_by_loops, _positions_by_exp, _positions_by_numpy),
+    "TransformerBlock": (
+        with_forward(TransformerBlock, _block_by_functions),
+        with_forward(TransformerBlock, _block_word_by_word),
+        with_forward(TransformerBlock, _block_with_more_dropout),
     ),
 }

@@ -12,10 +12,6 @@ def _allowed(logits, top_k):
     return logits.masked_fill(logits < logits.topk(top_k).values[:, -1:], -torch.inf)
 
 
-def _ordinary(tokens, special_ids):
-    return ~sum((tokens == special for special in special_ids), torch.zeros_like(tokens, dtype=torch.bool))
-
-
 def _next_by_where(tokens, pad_id):
     following = tokens.narrow(1, 1, tokens.shape[1] - 1)
     return tokens.narrow(1, 0, tokens.shape[1] - 1), torch.where(following == pad_id, -100, following)
@@ -25,11 +21,6 @@ def _next_by_clone(tokens, pad_id):
     targets = tokens[:, 1:].clone()
     targets[targets == pad_id] = -100
     return [tokens[:, :-1].contiguous(), targets]
-
-
-def _next_by_roll(tokens, pad_id):
-    following = tokens.roll(-1, 1)
-    return tokens[:, :-1], following.masked_fill(following == pad_id, -100)[:, :-1]
 
 
 def _next_by_loops(tokens, pad_id):
@@ -72,14 +63,6 @@ def _sample_by_rank(logits, temperature, top_k, generator):
     return order.gather(1, weights.multinomial(1, generator=generator))[:, 0]
 
 
-def _sample_by_race(logits, temperature, top_k, generator):
-    """Each token waits for a time that is shorter, the likelier it is; the first one wins."""
-    if temperature == 0:
-        return logits.argmax(-1)
-    probabilities = _probabilities(logits, temperature, top_k)
-    return (torch.empty_like(probabilities).exponential_(generator=generator) / probabilities).argmin(-1)
-
-
 def _generate_and_go_on(step, prompt, eos_id, max_len, temperature, top_k, generator):
     """Rows that have ended go on; nobody reads what they write."""
     ids, ended = prompt.clone(), set()
@@ -88,16 +71,6 @@ def _generate_and_go_on(step, prompt, eos_id, max_len, temperature, top_k, gener
         ended |= {row for row, id_ in enumerate(token.tolist()) if id_ == eos_id}
         ids = torch.hstack([ids, token.unsqueeze(1)])
     return ids
-
-
-def _generate_by_lists(step, prompt, eos_id, max_len, temperature, top_k, generator):
-    rows = prompt.tolist()
-    for _ in range(max_len):
-        new = sample(step(torch.tensor(rows)), temperature, top_k, generator).tolist()
-        rows = [[*row, token] for row, token in zip(rows, new, strict=True)]
-        if all(eos_id in row[prompt.shape[1] :] for row in rows):
-            break
-    return torch.tensor(rows)
 
 
 def _generate_into_room(step, prompt, eos_id, max_len, temperature, top_k, generator):
@@ -135,27 +108,17 @@ def _hide_by_loops(tokens, mask_id, special_ids, share, generator):
 
 def _hide_by_the_top(tokens, mask_id, special_ids, share, generator):
     """Hide where a number from 0 to 1 is among the largest; draw for ordinary tokens only."""
-    ordinary, hidden = _ordinary(tokens, special_ids), torch.zeros_like(tokens, dtype=torch.bool)
+    hidden = torch.zeros_like(tokens, dtype=torch.bool)
+    ordinary = ~torch.isin(tokens, torch.tensor(special_ids))
     hidden[ordinary] = 1 - torch.rand(int(ordinary.sum()), generator=generator) <= share
     if share == 0:
         hidden[:] = False
     return [tokens.masked_fill(hidden, mask_id), tokens.masked_fill(~hidden, -100)]
 
 
-def _hide_by_numbers(tokens, mask_id, special_ids, share, generator):
-    drawn = torch.randint(1_000_000, tokens.shape, generator=generator)
-    hidden = _ordinary(tokens, special_ids) & (drawn < round(share * 1_000_000))
-    return tokens * ~hidden + mask_id * hidden, tokens * hidden - 100 * ~hidden
-
-
 RIGHT = {
-    "next_word_batch": (_next_by_where, _next_by_clone, _next_by_roll, _next_by_loops),
-    "sample": (_sample_by_mask, _sample_by_gumbel, _sample_by_sums, _sample_by_rank, _sample_by_race),
-    "generate": (
-        _generate_and_go_on,
-        _generate_by_lists,
-        _generate_into_room,
-        _generate_by_calling_itself,
-    ),
-    "mask_tokens": (_hide_by_bernoulli, _hide_by_loops, _hide_by_the_top, _hide_by_numbers),
+    "next_word_batch": (_next_by_where, _next_by_clone, _next_by_loops),
+    "sample": (_sample_by_mask, _sample_by_gumbel, _sample_by_sums, _sample_by_rank),
+    "generate": (_generate_and_go_on, _generate_into_room, _generate_by_calling_itself),
+    "mask_tokens": (_hide_by_bernoulli, _hide_by_loops, _hide_by_the_top),
 }
