@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from grading.judge.compare import ATOL
-from grading.judge.registry import Fault
+from grading.judge.registry import fault
 
 PRIMES = (2, 3, 5, 7, 11, 13)
 
@@ -74,8 +74,8 @@ def rows_sum_to_one(case, outputs):
     wrong = some & np.isfinite(sums) & (np.abs(sums - 1) > 1e-3)
     if wrong.any():
         at = tuple(int(i) for i in np.argwhere(wrong)[0])
-        text = "The weights of a row do not sum to one"
-        return Fault(f"{text}: those of row {list(at)} sum to {sums[at]:.4f}.", f"{text}.")
+        shown = f"those of row {list(at)} sum to {sums[at]:.4f}"
+        return fault("The weights of a row do not sum to one", shown)
     return None
 
 

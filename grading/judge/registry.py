@@ -40,6 +40,11 @@ class Fault:
     holds: int = 0
 
 
+def fault(text, shown, **more):
+    """Return a `Fault` whose text adds what is `shown` of the answer, where students may see the input."""
+    return Fault(f"{text}: {shown}.", f"{text}.", **more)
+
+
 @dataclass(frozen=True, eq=False)
 class Check:
     """How one function is checked.

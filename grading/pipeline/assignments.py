@@ -57,10 +57,11 @@ class Cell:
     metadata: dict = field(default_factory=dict)
 
 
-def assignments(folder=None):
+@lru_cache
+def assignments():
     """All assignments of the course, by name, as the starters have them."""
-    folder = Path(folder or ROOT / "exercises" / "starter")
-    return {path.stem: read_assignment(path) for path in sorted(folder.glob("*/*.ipynb"))}
+    starters = sorted((ROOT / "exercises" / "starter").glob("*/*.ipynb"))
+    return {path.stem: read_assignment(path) for path in starters}
 
 
 def named(name):
@@ -137,7 +138,7 @@ def grade_ids(data, path):
 def parse(data, path, assignment):
     """The cells of a notebook's bytes. Raise NotGradable if they are those of another assignment."""
     cells = cells_in(data, path)
-    other = recognize(map(_grade_id, cells), _others(assignment.name) | {assignment.name: assignment})
+    other = recognize(map(_grade_id, cells), assignments() | {assignment.name: assignment})
     if other and other.name != assignment.name:
         raise NotGradable(f"{path} is {other.name}, not {assignment.name}: hand in the right notebook")
     tests, written, seen = dict(assignment.tests), dict(assignment.written), set()
@@ -162,11 +163,6 @@ def parse(data, path, assignment):
     return found
 
 
-@lru_cache
-def _others(name):
-    return {other: found for other, found in assignments().items() if other != name}
-
-
 def readable(text, most=LONG):
     """A text that students can have written, shortened, without what is not printed: it could play tricks
     on a terminal.
@@ -182,18 +178,16 @@ def _grade_id(cell):
     return name if isinstance(name, str) else ""
 
 
-def recognize(names, known=None):
+def recognize(names, known):
     """The assignment to which most of these grade ids belong, or None."""
-    known = assignments() if known is None else known
     shared = {one: len(one.names & {*names}) for one in known.values()}
     best = max(shared, key=shared.get, default=None)
     return best if best and shared[best] else None
 
 
-def find_assignment(path, known=None):
+def find_assignment(path):
     """The assignment a notebook belongs to: by the graded cells that it has, else by its name."""
-    known = assignments() if known is None else known
-    path = Path(path)
+    known, path = assignments(), Path(path)
     data = read_bytes(path, known.get(path.stem) or next(iter(known.values())))
     found = recognize(grade_ids(data, path), known) or known.get(path.stem)
     if not found:

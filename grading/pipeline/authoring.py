@@ -124,14 +124,10 @@ def not_divided(values):
 '''
 
 
-class AuthorError(CourseError):
-    """A new exercise cannot be made, or an exercise doesn't grade as it should. The text says what to do."""
-
-
 def new(name, root=ROOT):
     """Write the lesson, checks and mistakes of a new exercise, and return their paths."""
     if not re.fullmatch(r"\d\d_[a-z][a-z0-9_]*", name):
-        raise AuthorError(f"expected a name such as 10_smoothing, got {name!r}")
+        raise CourseError(f"expected a name such as 10_smoothing, got {name!r}")
     number, function = name.split("_", 1)
     folder = root / "grading" / "exercises" / name
     files = {
@@ -141,9 +137,9 @@ def new(name, root=ROOT):
     }
     taken = [str(path) for path in files if path.exists()]
     if taken:
-        raise AuthorError(f"{', '.join(taken)} exists: choose another name, or edit that exercise")
+        raise CourseError(f"{', '.join(taken)} exists: choose another name, or edit that exercise")
     if function in (name for one in assignments().values() for name, _ in one.tests):
-        raise AuthorError(f"an exercise with an answer {function} exists: choose another name")
+        raise CourseError(f"an exercise with an answer {function} exists: choose another name")
     words = {
         "NUMBER": str(int(number)),
         "FUNCTION": function,
@@ -160,7 +156,7 @@ def full_name(short):
     known = sorted(path.stem for path in (ROOT / "lessons" / "exercises").glob("*.py"))
     found = [name for name in known if name == short or name.split("_")[0] == short.zfill(2)]
     if len(found) != 1:
-        raise AuthorError(
+        raise CourseError(
             f"expected an exercise or its number, got {short!r}: choose from {', '.join(known)}"
         )
     return found[0]
@@ -170,7 +166,7 @@ def author(name):
     """Build an exercise and yield what is wrong with it, as sentences."""
     built = subprocess.run([sys.executable, ROOT / "make_notebooks.py", name], capture_output=True, text=True)
     if built.returncode:
-        raise AuthorError(built.stderr.strip())
+        raise CourseError(built.stderr.strip())
     assignment = assignments()[name]
     missing = []
     for answer, _ in assignment.tests:

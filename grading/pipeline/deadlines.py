@@ -17,10 +17,6 @@ TABLES = {"due", "extensions", "handed_in", "penalty", "timezone"}
 PENALTY = {"percent_per_day", "most_percent", "grace_minutes"}
 
 
-class DeadlineError(CourseError):
-    """The file makes no sense; the text says where and what to do."""
-
-
 @dataclass(frozen=True)
 class Deadlines:
     """Times in UTC: `due` by assignment, `extensions` and `handed_in` by assignment and student.
@@ -42,11 +38,11 @@ def read(course):
     except FileNotFoundError:
         return Deadlines()
     except (OSError, ValueError) as error:
-        raise DeadlineError(f"{path} cannot be read: {error}") from None
+        raise CourseError(f"{path} cannot be read: {error}") from None
     try:
         return _deadlines(plain)
     except (ValueError, TypeError, AttributeError, LookupError) as error:
-        raise DeadlineError(f"{path}: {error}") from None
+        raise CourseError(f"{path}: {error}") from None
 
 
 def _deadlines(plain):

@@ -13,10 +13,6 @@ from grading.pipeline.gradebook import Book
 CANVAS, MOODLE = ("ID", None), ("Identifier", "Grade")
 
 
-class SheetError(CourseError):
-    """A sheet cannot be filled; the text says why and what to do."""
-
-
 @dataclass
 class Filled:
     """What filling a sheet did: how many rows got a grade, and who is missing on either side."""
@@ -39,10 +35,12 @@ def fill(sheet, out, scores, column=None):
         rows, columns = list(reader), reader.fieldnames or []
     known = next((kind for kind in (MOODLE, CANVAS) if kind[0] in columns), None)
     if known is None:
-        raise SheetError(f"{sheet} has neither a column ID (Canvas) nor Identifier (Moodle): export it again")
+        raise CourseError(
+            f"{sheet} has neither a column ID (Canvas) nor Identifier (Moodle): export it again"
+        )
     who, column = known[0], column or known[1]
     if column not in columns:
-        raise SheetError(f"{sheet} has no column {column!r}: name one with --column ({', '.join(columns)})")
+        raise CourseError(f"{sheet} has no column {column!r}: name one with --column ({', '.join(columns)})")
     filled, left = Filled(), dict(scores)
     for row in rows:
         number = re.search(r"\d+$", (row[who] or "").strip())
@@ -70,5 +68,5 @@ def scores_of(run):
     with contextlib.closing(book.gradebook):
         found = book.standings(run.deadlines)
     if not found:
-        raise SheetError(f"{run.name} is not in {book.name}: grade it first")
+        raise CourseError(f"{run.name} is not in {book.name}: grade it first")
     return {student: standing.total for student, standing in found.items()}

@@ -12,10 +12,6 @@ from grading import CourseError
 COLUMNS = ["student", "answer", "reason"]
 
 
-class RequestError(CourseError):
-    """A file of requests cannot be used. The text says why and what to do."""
-
-
 def read_requests(path, assignment, everybody):
     """Return the requests in a CSV file by student: lists of (answer, reason).
 
@@ -25,17 +21,17 @@ def read_requests(path, assignment, everybody):
         rows = list(csv.DictReader(file))
     if not rows or not {*COLUMNS} <= rows[0].keys():
         found = ", ".join(rows[0]) if rows else "no rows"
-        raise RequestError(
+        raise CourseError(
             f"{path} needs the columns {', '.join(COLUMNS)} and a row for each request: {found}"
         )
     answers, found = dict(assignment.tests) | dict(assignment.written), {}
     for number, row in enumerate(rows, 2):
         student, answer, reason = ((row[column] or "").strip() for column in COLUMNS)
         if student not in everybody:
-            raise RequestError(f"{path}, line {number}: {student!r} has not handed in {assignment.name}")
+            raise CourseError(f"{path}, line {number}: {student!r} has not handed in {assignment.name}")
         if answer and answer not in answers:
             known = ", ".join(answers)
-            raise RequestError(
+            raise CourseError(
                 f"{path}, line {number}: expected an answer ({known}) or nothing, got {answer!r}"
             )
         found.setdefault(student, []).append((answer, reason))

@@ -28,7 +28,6 @@ from traitlets.config.loader import PyFileConfigLoader
 from grading import CourseError
 from grading.pipeline import deadlines, executor, feedback, proof, regrade, report, result, returned
 from grading.pipeline.assignments import ROOT, NotGradable, named, read_bytes, readable
-from grading.pipeline.deadlines import DeadlineError
 from grading.pipeline.gradebook import Book, GradebookError, Refused
 from grading.pipeline.result import FAILED, GRADED, NOT_GRADABLE, NOT_YET, Result
 from grading.sandbox.client import visible_inside
@@ -69,10 +68,7 @@ class Run:
             self.config.CourseDirectory.db_url = db
         self.coursedir = CourseDirectory(config=self.config, assignment_id=name)
         self.folder = self.course / "graded" / name
-        try:
-            self.deadlines = deadlines.read(self.course)
-        except DeadlineError as error:
-            raise RunError(str(error)) from None
+        self.deadlines = deadlines.read(self.course)
         self.book = self.lost = None
         self.standings, self.requests = {}, {}
         self.changes = self.folder / ".changes.jsonl"

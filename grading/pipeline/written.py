@@ -171,10 +171,7 @@ class _Grade(_Page):
             raise web.HTTPError(404, reason="this answer is gone: go back to all questions")
         return found, [*found].index(key), found[key]
 
-    def get(self, name, key):
-        self.form(name, key)
-
-    def form(self, name, key, notice="", given=None):
+    def get(self, name, key, notice="", given=None):
         found, at, row = self.one(name, key)
         keys, answer, most = [*found], self.answers.with_text(name, row), self.answers.most[name]
         points = "" if answer["needs"] or answer["points"] is None else f"{answer['points']:g}"
@@ -197,10 +194,8 @@ class _Grade(_Page):
 
     def post(self, name, key):
         found, at, row = self.one(name, key)
-        text, comment = (
-            self.get_body_argument("points"),
-            self.get_body_argument("comment", "").replace("\r", ""),
-        )
+        text = self.get_body_argument("points")
+        comment = self.get_body_argument("comment", "").replace("\r", "")
         most = self.answers.most[name]
         try:
             points = float(text)
@@ -208,13 +203,13 @@ class _Grade(_Page):
             points = -1
         if not 0 <= points <= most:
             self.set_status(400)
-            return self.form(name, key, f"Expected points from 0 to {most:g}, got {text!r}", (text, comment))
+            return self.get(name, key, f"Expected points from 0 to {most:g}, got {text!r}", (text, comment))
         now = self.answers.book.give(row["student"], name, points, comment, self.get_body_argument("seen"))
         if now:
             self.set_status(409)
             theirs = "no points" if now["points"] is None else f"{now['points']:g} points"
             said = f", {now['comment']}" if now["comment"] else ""
-            return self.form(name, key, CHANGED.format(points=theirs, comment=said), (text, comment))
+            return self.get(name, key, CHANGED.format(points=theirs, comment=said), (text, comment))
         if row["points"] not in (None, points):
             change = regrade.change(name, row["points"], points)
             run = self.answers.run

@@ -8,7 +8,7 @@ import torch
 
 from grading.exercises.common import OTHER_PAD, PRIMES, ROOM, SINGLE, draw_parameters
 from grading.judge.compare import ATOL
-from grading.judge.registry import Fault, checks
+from grading.judge.registry import Fault, checks, fault
 from grading.sandbox.calls import alive, module
 from grading.sandbox.cases import ORDINARY, TORCH, Case
 from utils import models, text, training
@@ -27,10 +27,8 @@ def as_many_as_the_length(case, outputs):
     wrong = np.flatnonzero(lengths != found)
     if len(wrong):
         row = int(wrong[0])
-        text = "A row should have as many True as its length says"
-        return Fault(
-            f"{text}: row {row} has {int(found[row])}, and its length is {int(lengths[row])}.", f"{text}."
-        )
+        shown = f"row {row} has {int(found[row])}, and its length is {int(lengths[row])}"
+        return fault("A row should have as many True as its length says", shown)
     return None
 
 

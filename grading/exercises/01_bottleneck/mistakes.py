@@ -93,8 +93,7 @@ def padding_counted():
 
 @mistake(sequence_loss, {MEAN: "(losses * real).mean()"})
 def divided_by_all():
-    """The losses of padding are 0 but still counted. Divide by the number of real tokens, not by batch times
-    tgt_len."""
+    """The losses of padding are 0 but still counted. Divide by the number of real tokens."""
 
 
 @mistake(sequence_loss)
@@ -138,8 +137,7 @@ def no_log():
 
 @mistake(sequence_loss, {LOG_PROBS: "logits.log_softmax(1)"})
 def softmax_over_steps():
-    """The softmax runs over the steps of a sentence (axis 1). The words of the vocabulary compete, the last
-    axis."""
+    """The softmax runs over the steps (axis 1). The words of the vocabulary compete, the last axis."""
 
 
 @mistake(sequence_loss, {LOG_PROBS: "logits.log_softmax(0)"})
@@ -286,8 +284,7 @@ def mean_of_states():
 
 @mistake(Encoder, {BRIDGE: "last"})
 def directions_apart():
-    """The decoder's state has shape (2, batch, hidden / 2). Join the two directions and return (batch,
-    hidden)."""
+    """The decoder's state has shape (2, batch, hidden / 2). Join both and return (batch, hidden)."""
 
 
 @mistake(Encoder, {BRIDGE: "torch.tanh(self.to_decoder(ends))[None]"})
@@ -361,8 +358,7 @@ def state_not_updated():
 
 @mistake(Decoder)
 def no_memory_between_steps(self, tgt_in, state):
-    """Every step starts from the state that was passed in. Start each step from the end of the previous
-    one."""
+    """Every step starts from the state that was passed in. Start each from the end of the previous one."""
     steps = [self.rnn(word, state[None]) for word in self.embedding(tgt_in).split(1, dim=1)]
     return self.out(torch.cat([states for states, _ in steps], 1)), steps[-1][1][0]
 
@@ -385,8 +381,7 @@ def one_step_late():
 
 @mistake(Decoder)
 def own_words_fed(self, tgt_in, state):
-    """The decoder feeds itself its own words. Here the words of tgt_in are given: greedy_decode feeds
-    back."""
+    """The decoder feeds itself its own words. Here tgt_in has the words: greedy_decode feeds back."""
     token, logits = tgt_in[:, :1], []
     for _ in range(tgt_in.shape[1]):
         step, state = Decoder.forward(self, token, state)
@@ -401,14 +396,12 @@ def own_words_fed(self, tgt_in, state):
     {"return logits": "return logits.log_softmax(-1)"},
 )
 def softmax_included():
-    """These are probabilities or their logarithms. Return plain logits: the softmax comes later, in the
-    loss."""
+    """These are probabilities or their logarithms. Return plain logits: the softmax belongs to the loss."""
 
 
 @mistake(Decoder, {"last[0]": "states"})
 def all_states():
-    """The states of all steps come back, (batch, tgt_len, hidden). Return only the last one, (batch,
-    hidden)."""
+    """The states of all steps come back, (batch, tgt_len, hidden). Return the last one, (batch, hidden)."""
 
 
 @mistake(Decoder, {"last[0]": "last"})
@@ -423,8 +416,7 @@ def last_step_only():
 
 @mistake(Decoder, {"return logits": "return logits[:, :-1]"})
 def last_step_dropped():
-    """The logits of the last step are missing. The caller has already shifted tgt_in, so each word has an
-    answer."""
+    """The logits of the last step are missing. The caller has shifted tgt_in, so each word has an answer."""
 
 
 @mistake(Decoder, {"return logits": "return logits.transpose(1, 2)"})
@@ -444,8 +436,7 @@ def results_swapped():
 
 @mistake(Decoder, {"out(states)": "out(states.tanh())"})
 def tanh_added():
-    """The states go through an extra tanh before `out`. The GRU has already squashed them: use them
-    directly."""
+    """The states go through an extra tanh before `out`. The GRU has squashed them: use them directly."""
 
 
 # Greedy decoding
@@ -474,14 +465,12 @@ def begin_token_again():
 
 @mistake(greedy_decode, {"logits, state =": "logits, _ ="})
 def state_not_updated():
-    """Every step starts from the encoder's state. Pass the new state that the decoder returns to the next
-    step."""
+    """Every step starts from the encoder's state. Pass the decoder's new state to the next step."""
 
 
 @mistake(greedy_decode, {"decoder(ids[:, -1:]": "decoder(ids"})
 def all_read_again():
-    """The decoder gets the whole text so far, with a state that has already read it. Feed only the last
-    token."""
+    """The decoder gets the whole text so far, with a state that has read it. Feed only the last token."""
 
 
 @mistake(greedy_decode, {"argmax": "argmin"})
@@ -556,8 +545,7 @@ def last_encoder_state():
 
 @mistake(greedy_decode, {"(src, src_lengths)": "(src, torch.full_like(src_lengths, src.shape[1]))"})
 def full_lengths():
-    """The encoder gets the width of src as the length of every sentence, so it reads padding. Pass
-    src_lengths."""
+    """The encoder gets the width of src as every length, so it reads padding. Pass src_lengths."""
 
 
 # BLEU by length

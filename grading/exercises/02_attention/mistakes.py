@@ -48,8 +48,7 @@ def transposed_scores():
 
 @mistake(*PRODUCTS, AdditiveScore, {"return scores": "return scores.softmax(-1)"})
 def softmax_included():
-    """These are weights. Return plain scores: the softmax comes later, in the function that knows the
-    mask."""
+    """These are weights. Return plain scores: the softmax comes later, where the mask is known."""
 
 
 @mistake(*PRODUCTS, {PRODUCT: "query @ keys"})
@@ -59,8 +58,7 @@ def missing_transpose():
 
 @mistake(*PRODUCTS, {PRODUCT: "query @ keys.reshape(keys.shape[0], keys.shape[2], keys.shape[1])"})
 def reshape_for_transpose():
-    """reshape and view don't transpose: they mix up the numbers of the keys. Use transpose to swap two
-    axes."""
+    """reshape and view don't transpose: they mix up the keys' numbers. Use transpose to swap two axes."""
 
 
 @mistake(*PRODUCTS, {PRODUCT: "(query.unsqueeze(2) * keys.unsqueeze(1)).sum(2)"})
@@ -117,14 +115,12 @@ def root_of_tgt_len():
 
 @mistake(scaled_dot_score, {"query.shape[-1]": "query.shape[0]"})
 def root_of_batch():
-    """The scores are divided by the root of the batch size, shape[0]. Divide by the root of hidden,
-    shape[-1]."""
+    """The scores are divided by the root of the batch size. Divide by the root of hidden, shape[-1]."""
 
 
 @mistake(scaled_dot_score, {ROOT: "query.norm(dim=-1, keepdim=True)"})
 def divided_by_the_norm():
-    """The scores are divided by the norm of the query. Divide by the square root of hidden, a fixed
-    number."""
+    """The scores are divided by the query's norm. Divide by the square root of hidden, a fixed number."""
 
 
 @mistake(dot_score, scaled_dot_score)
@@ -214,8 +210,7 @@ def one_projection_for_both():
 
 @mistake(AdditiveScore, {".squeeze(-1)": ""})
 def not_squeezed():
-    """The scores have one axis too many. v leaves an axis of length 1 at the end: drop it with
-    squeeze(-1)."""
+    """The scores have one axis too many. v leaves an axis of length 1: drop it with squeeze(-1)."""
 
 
 @mistake(AdditiveScore, {"squeeze(-1)": "squeeze()"})
@@ -262,8 +257,7 @@ def softmax_over_batch():
 
 @mistake(masked_softmax, attend, {WEIGHTS: "scores.softmax(-1)"})
 def mask_ignored():
-    """The mask isn't used, so padding receives weight. Set the scores of padding to -inf before the
-    softmax."""
+    """The mask isn't used, so padding receives weight. Set padding's scores to -inf before the softmax."""
 
 
 @mistake(masked_softmax, attend, *MASK_INVERTED)
@@ -273,8 +267,7 @@ def mask_inverted():
 
 @mistake(masked_softmax, attend, {WEIGHTS: "scores.softmax(-1) * real"})
 def masked_after():
-    """The mask is applied after the softmax, so the remaining weights don't sum to one. Mask the scores
-    first."""
+    """The mask is applied after the softmax, so what remains doesn't sum to one. Mask the scores first."""
 
 
 @mistake(masked_softmax, {WEIGHTS: "(scores * real).softmax(-1)"})
@@ -373,8 +366,7 @@ def keys_as_values():
 
 @mistake(attend, {"score(query, keys)": "score(query, values)"})
 def values_as_keys():
-    """The scores compare the query with the values. Call score(query, keys), and use the values only for the
-    context."""
+    """The scores compare the query with the values. Call score(query, keys): values are for the context."""
 
 
 @mistake(attend, {"score(query, keys)": "score(keys, query)"})
@@ -432,8 +424,7 @@ def mean_for_sum():
 
 @mistake(attend, {"weights @ values": "F.one_hot(weights.argmax(-1), weights.shape[-1]).to(values) @ values"})
 def likeliest_only():
-    """Each query takes only its best key. Attention is soft: every key contributes its value by its
-    weight."""
+    """Each query takes only its best key. Attention is soft: every key adds its value by its weight."""
 
 
 @mistake(attend, {"return context": "return torch.cat([context, query], dim=-1)"})

@@ -23,7 +23,7 @@ from grading.exercises.common import (
     rows_sum_to_one,
 )
 from grading.judge.compare import ATOL, RTOL
-from grading.judge.registry import Fault, checks
+from grading.judge.registry import Fault, checks, fault
 from grading.sandbox.calls import alive, call
 from grading.sandbox.cases import TORCH, Case
 from utils import models, training
@@ -150,13 +150,9 @@ def _all_parameters_moved(case, outputs):
     ends = np.cumsum([value.size for value in case.parameters.values()])
     at = int(np.nan_to_num(np.abs(found - wanted), nan=np.inf).argmax())
     name = list(case.parameters)[int(np.searchsorted(ends, at, side="right"))]
-    text = "The parameters after the step are not the right ones"
-    should, did = wanted[at] - before[at], found[at] - before[at]
-    return Fault(
-        f"{text}: the furthest off is a number of {name}. It should have moved by {should:.4f}, and moved by "
-        f"{did:.4f}.",
-        f"{text}.",
-    )
+    moves = f"should have moved by {wanted[at] - before[at]:.4f}, and moved by {found[at] - before[at]:.4f}"
+    shown = f"the furthest off is a number of {name}. It {moves}"
+    return fault("The parameters after the step are not the right ones", shown)
 
 
 def _update_of_the_library(model, batch, optimizer, pad_id, max_norm):
@@ -256,8 +252,7 @@ def _one_pair_each(case, outputs):
     """There is one pair for each sentence."""
     found, wanted = len(outputs["words"]), len(case.inputs["sentences"])
     if found != wanted:
-        text = "Return one pair for each sentence"
-        return Fault(f"{text}: got {found} for {wanted}.", f"{text}.")
+        return fault("Return one pair for each sentence", f"got {found} for {wanted}")
     return None
 
 
@@ -289,7 +284,7 @@ def _map_for_map(case, outputs):
                 "source, end tokens included"
             )
             sizes = f"{len(words)} words of {len(sentence)} source words need {shape}, got {weights.shape}"
-            return Fault(f"{text}: {sizes}.", f"{text}.")
+            return fault(text, sizes)
         if (np.abs(weights.sum(-1) - 1) > 1e-3).any():
             return "The rows of a map do not sum to one: something of the attention was cut off."
     return None
@@ -415,11 +410,9 @@ def _translates(case, outputs):
         return None
     said = f"Its BLEU on {len(gold)} new reviews is {found:.1f}, where at least {asked} is asked for"
     too_low = f"Its BLEU on new reviews is below {asked}"
-    if not outputs["weights"]:
-        return Fault(f"{said}: {NO_ATTENTION}", f"{too_low}: {NO_ATTENTION}")
-    if found < LEARNED:
-        return Fault(f"{said}: {HARDLY_LEARNED}", f"{too_low}: {HARDLY_LEARNED}")
-    return Fault(f"{said}: {COULD_BE_BETTER}", f"{too_low}: {COULD_BE_BETTER}")
+    learned = HARDLY_LEARNED if found < LEARNED else COULD_BE_BETTER
+    why = learned if outputs["weights"] else NO_ATTENTION
+    return Fault(f"{said}: {why}", f"{too_low}: {why}")
 
 
 def _looks_where_it_should(case, outputs):
@@ -431,11 +424,9 @@ def _looks_where_it_should(case, outputs):
     if len(maps) != len(gold) or not rows:
         return "No translation is right word for word, or some have no map of weights."
     for row, weights in enumerate(maps):
-        written, columns = (
-            outputs["translations"][row].split(),
-            len(case.kept["sentences"][row].split()) + 1,
-        )
-        shapes = [(len(written) + 1, columns)] + [(len(written), columns)] * (row not in rows)  # unended
+        texts = outputs["translations"][row], case.kept["sentences"][row]
+        written, columns = (len(text.split()) for text in texts)
+        shapes = [(written + 1, columns + 1)] + [(written, columns + 1)] * (row not in rows)  # unended
         fits = isinstance(weights, np.ndarray) and weights.shape in shapes
         if not fits or not (np.abs(weights.sum(-1) - 1) < 1e-3).all():
             return "A row of its weights does not sum to one over the words of the review: is the mask used?"

@@ -78,8 +78,7 @@ def tanh_on_logits():
 
 @mistake(*BOTH, *({"return logits": f"return logits.{f}(-1)"} for f in ("softmax", "log_softmax")))
 def probabilities():
-    """These are probabilities or their logarithms. Return plain logits: the loss applies the softmax
-    itself."""
+    """These are probabilities or their logarithms. Return plain logits: the loss applies the softmax."""
 
 
 @mistake(*BOTH, {"state, weights\n": "state, weights.mT\n"})
@@ -108,14 +107,12 @@ def first_weights_only():
     },
 )
 def combined_as_state():
-    """The output of combine is used as the state. It is only for the logits: the state is what the GRU
-    returns."""
+    """The output of combine is used as the state. It is for the logits: the GRU returns the state."""
 
 
 @mistake(LuongDecoder)
 def combined_as_state(self, tgt_in, state, keys, src_mask):
-    """The output of combine is used as the state. It is only for the logits: the state is what the GRU
-    returns."""
+    """The output of combine is used as the state. It is for the logits: the GRU returns the state."""
     logits, weights = [], []
     for word in self.embedding(tgt_in).split(1, dim=1):
         query, _ = self.rnn(word, state[None].contiguous())
@@ -161,8 +158,7 @@ def restarted_at_each_word(self, tgt_in, decoder_state, encoder_states, src_mask
 
 @mistake(BahdanauDecoder)
 def own_words_fed(self, tgt_in, decoder_state, encoder_states, src_mask):
-    """The decoder feeds itself its own words. Here tgt_in has the word of each step: only translate feeds
-    back."""
+    """The decoder feeds itself its own words. Here tgt_in has the words: only translate feeds back."""
     token, logits, weights = tgt_in[:, :1], [], []
     for _ in range(tgt_in.shape[1]):
         step, decoder_state, row = BahdanauDecoder.forward(
@@ -176,14 +172,12 @@ def own_words_fed(self, tgt_in, decoder_state, encoder_states, src_mask):
 
 @mistake(LuongDecoder, {"last[0]": "last"})
 def layer_axis_kept():
-    """The state has one axis too many. nn.GRU returns (1, batch, hidden), one state per layer: take [0] of
-    it."""
+    """The state has one axis too many. nn.GRU returns (1, batch, hidden), a state per layer: take [0]."""
 
 
 @mistake(LuongDecoder, {"state = last[0]": "state = states"})
 def all_states_returned():
-    """The states of all words are returned. The second result is the state after the last word, (batch,
-    hidden)."""
+    """The states of all words are returned. The second result is the last one, (batch, hidden)."""
 
 
 @mistake(*BOTH, {RESULTS: "return logits, decoder_state, weights"})
@@ -222,8 +216,7 @@ def one_query_for_all():
 @mistake(LuongDecoder, {"attend(states": "attend(words"})
 @mistake(BahdanauDecoder, {"attend(state[:, None]": "attend(word[:, None]"})
 def word_as_query():
-    """The embedded word is the query, but it knows nothing about the sentence so far. Use the decoder's
-    state."""
+    """The embedded word is the query, but it knows nothing of the sentence. Use the decoder's state."""
 
 
 @mistake(LuongDecoder, {f"attend(states, {LOOKS}": "attend(states, states, states, None, self.score"})
@@ -233,8 +226,7 @@ def own_states_as_keys():
 
 @mistake(LuongDecoder, {"[context, states]": "[states, context]"})
 def joined_the_other_way():
-    """State and context are joined in the other order. combine expects [context, state], as in the
-    equation."""
+    """State and context are joined in the other order. combine expects [context, state]."""
 
 
 @mistake(LuongDecoder, {COMBINED: "states"}, {COMBINED: "torch.tanh(states)"})
@@ -250,20 +242,17 @@ def context_alone():
 
 @mistake(LuongDecoder, {COMBINED: "torch.tanh(context + states)"})
 def context_added():
-    """State and context are added, and combine is never used. Join them with torch.cat and pass them through
-    combine."""
+    """State and context are added, and combine is never used. Join them, and pass them through combine."""
 
 
 @mistake(LuongDecoder, {"[context, states]": "[F.pad(context, (0, 0, 1, 0))[:, :-1], states]"})
 def context_of_the_word_before():
-    """Each word is written with the context of the previous word. Use the state and context of the same
-    step."""
+    """Each word is written with the context of the previous word. Use both of the same step."""
 
 
 @mistake(BahdanauDecoder, {"-1), state)": "-1))"})
 def cell_without_its_state():
-    """The cell gets no state and starts from zeros at every word. Pass the previous state: self.cell(inputs,
-    state)."""
+    """The cell starts from zeros at every word. Pass the previous state: self.cell(inputs, state)."""
 
 
 ATTEND = """context, row = attend(state[:, None], keys, keys, src_mask, self.score)
@@ -326,8 +315,7 @@ def old_state_in_the_output():
     {"[word, state, context]": "[context, word, state]"},
 )
 def joined_the_other_way():
-    """The input of combine is joined in another order. It expects [word, state, context], as in the
-    equation."""
+    """The input of combine is joined in another order. It expects [word, state, context]."""
 
 
 @mistake(BahdanauDecoder, {"keys, keys, src_mask": "self.score.project_keys(keys), keys, src_mask"})
@@ -340,8 +328,7 @@ def projected_twice():
     BahdanauDecoder, {LOOKS: "*[self.score.project_keys(keys)] * 2, src_mask, self.score.from_projected"}
 )
 def projected_keys_as_values():
-    """The context is made of the projected keys, which are only for scoring. The values are the encoder's
-    states."""
+    """The context is made of projected keys, which are for scoring. The values are the encoder's states."""
 
 
 @mistake(BahdanauDecoder, *({"return logits": f"return logits[:, {part}]"} for part in ("-1", "-1:")))
@@ -439,8 +426,7 @@ def max_norm_ignored():
 
 @mistake(train_step, {CLIP: "stretch(model, max_norm)"})
 def stretched_to_max_norm():
-    """Small gradients are made larger. Clipping shortens gradients longer than max_norm, and leaves the rest
-    alone."""
+    """Small gradients are made larger. Clipping only shortens gradients longer than max_norm."""
 
 
 @mistake(train_step, {"batch.tgt_in": "batch.tgt_out"})
@@ -456,8 +442,7 @@ def copies_its_input():
 @mistake(train_step, {"logits, batch.tgt_out, pad_id": "logits[:, :-1], batch.tgt_out[:, 1:], pad_id"})
 @mistake(train_step, {"batch.tgt_in)": "batch.tgt_in[:, :-1])", "batch.tgt_out": "batch.tgt_out[:, 1:]"})
 def shifted_twice():
-    """The targets are shifted again, but tgt_out is already one step ahead of tgt_in. Use both as they
-    are."""
+    """The targets are shifted again, but tgt_out is already a step ahead of tgt_in. Use both as they are."""
 
 
 @mistake(train_step, {ZERO: "optimizer = torch.optim.Adam(model.parameters())\n    optimizer.zero_grad()"})
@@ -595,8 +580,7 @@ def source_with_a_begin():
 
 @mistake(translate, {"src_vocab": "tgt_vocab"})
 def target_vocabulary_for_the_source():
-    """The source is encoded with the target's vocabulary, which doesn't know its words. Use
-    encoded.src_vocab."""
+    """The source is encoded with the target's vocabulary, without its words. Use encoded.src_vocab."""
 
 
 @mistake(translate, {"tgt_vocab": "src_vocab"})
@@ -628,8 +612,7 @@ def as_long_as_the_source():
 
 @mistake(translate, {"model.eval()": ""})
 def in_training_mode():
-    """The model translates in training mode, where dropout makes every translation random. Call model.eval()
-    first."""
+    """The model translates in training mode, where dropout is random. Call model.eval() first."""
 
 
 @mistake(translate, {WORDS: "[i for i in ids if i != EOS_ID]"})
@@ -661,8 +644,7 @@ def batch_axis_kept():
     },
 )
 def without_the_end_row():
-    """The row of the end token is missing. Append each row before you check whether the token ends the
-    sentence."""
+    """The row of the end token is missing. Append each row before you check for the end token."""
 
 
 @mistake(translate, {MAP: f"{MAP}[:, :-1]"})

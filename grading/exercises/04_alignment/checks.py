@@ -7,7 +7,7 @@ import numpy as np
 
 from grading.exercises.common import EMPTY, PRIMES, SINGLE, padded_at_the_end
 from grading.judge.compare import ATOL
-from grading.judge.registry import Fault, checks
+from grading.judge.registry import Fault, checks, fault
 from grading.sandbox.cases import ORDINARY, TORCH, Case, Unknown
 from utils import metrics
 
@@ -102,18 +102,16 @@ def _is_in_its_place(case, outputs):
     place = outputs["drawn on"]
     if case.inputs["_given"] and place != GIVEN:
         text = "An Axes was passed, but the map is not on it. Use ax.imshow, not plt.imshow"
-        return Fault(f"{text}: it is on {place}.", f"{text}.")
+        return fault(text, f"it is on {place}")
     if not case.inputs["_given"] and place != NEW:
-        text = "Without an Axes it should make a new figure"
-        return Fault(f"{text}: the map is on {place}.", f"{text}.")
+        return fault("Without an Axes it should make a new figure", f"the map is on {place}")
     return None
 
 
 def _says_what_it_returns(case, outputs):
     """The Axes of the map is returned."""
     if outputs["returned"] != "Axes":
-        text = "Return the Axes of the map"
-        return Fault(f"{text}: got {outputs['returned']}.", f"{text}.")
+        return fault("Return the Axes of the map", f"got {outputs['returned']}")
     return None
 
 
@@ -131,8 +129,8 @@ def _labels_are_beside(case, outputs):
     for side, tokens in (("row", "tgt_tokens"), ("column", "src_tokens")):
         for i, (label, token) in enumerate(zip(outputs[f"{side}_labels"], case.inputs[tokens], strict=True)):
             if label != token:
-                text = f"A {side} does not have its token beside it"
-                return Fault(f"{text}: {side} {i} has {label!r}, not {token!r}.", f"{text}.")
+                shown = f"{side} {i} has {label!r}, not {token!r}"
+                return fault(f"A {side} does not have its token beside it", shown)
     return None
 
 
@@ -147,8 +145,8 @@ def _axes_are_named(case, outputs):
 def _colours_are_comparable(case, outputs):
     low, high = outputs["colour_limits"]
     if (low, high) != (0, 1):
-        text = "The colors do not run from 0 to 1"
-        return Fault(f"{text}: they run from {low:.3g} to {high:.3g}.", f"{text}.", part=COLORS)
+        shown = f"they run from {low:.3g} to {high:.3g}"
+        return fault("The colors do not run from 0 to 1", shown, part=COLORS)
     return None
 
 
@@ -214,8 +212,7 @@ def _links_are_pairs(case, outputs):
     tgt_len, src_len = case.inputs["weights"].shape
     for link in outputs["links"]:
         if not (isinstance(link, tuple) and len(link) == 2):
-            text = "Every link should be a pair (src, tgt)"
-            return Fault(f"{text}: one of them is {link!r}.", f"{text}.")
+            return fault("Every link should be a pair (src, tgt)", f"one of them is {link!r}")
         if any(isinstance(position, Unknown) for position in link):
             return Fault(
                 "The positions of a link should be int, not tensors: use .item() or .tolist().",
@@ -269,10 +266,7 @@ def _is_a_rate(case, outputs):
     if not nothing and math.isnan(rate):
         return "It refuses, or gives NaN, where there are links: only a corpus without any has no rate."
     if not nothing and not -ATOL <= rate <= 1 + ATOL:
-        return Fault(
-            f"An error rate lies between 0 and 1: this one is {rate:.4g}.",
-            "An error rate lies between 0 and 1.",
-        )
+        return fault("An error rate lies between 0 and 1", f"this one is {rate:.4g}")
     return None
 
 

@@ -70,8 +70,7 @@ def colour_scale_per_map():
 
 @mistake(plot_attention, {NEW: "plt.subplots()[1]"})
 def always_a_new_figure():
-    """The map is on a new figure although an Axes was passed. Use ax, and make a figure only if it is
-    None."""
+    """The map is on a new figure although an Axes was passed. Make a figure only if ax is None."""
 
 
 @mistake(plot_attention, {NEW: "[plt.figure().add_subplot(), ax][1] if ax else plt.subplots()[1]"})
@@ -101,8 +100,7 @@ def drawn_with_pyplot():
 
 @mistake(plot_attention, {"ax.set_xticks": "plt.xticks", "ax.set_yticks": "plt.yticks"})
 def ticks_on_the_current_axes():
-    """The labels are set with plt, so on the current Axes, which may not be ax. Use ax.set_xticks and
-    ax.set_yticks."""
+    """The labels are set with plt, on the current Axes. Use ax.set_xticks and ax.set_yticks."""
 
 
 @mistake(plot_attention, {"return ax": "return None"})
@@ -133,14 +131,12 @@ def normalised_again():
 
 @mistake(plot_attention, {"imshow(weights": "imshow(weights / weights.max()"})
 def stretched_to_one():
-    """The weights are divided by their maximum, so a pale map looks like a sure one. Draw the numbers as they
-    are."""
+    """The weights are divided by their maximum, so a pale map looks sure. Draw the numbers as they are."""
 
 
 @mistake(plot_attention, {"imshow(weights": "imshow(weights.softmax(-1)"})
 def softmax_again():
-    """A softmax is applied to the weights. They already come from a softmax, and a second one flattens
-    them."""
+    """A softmax is applied to the weights. They come from a softmax, and a second one flattens them."""
 
 
 @mistake(
@@ -170,8 +166,7 @@ def labels_without_ticks(weights, src_tokens, tgt_tokens, ax=None):
 
 @mistake(plot_attention, {IMAGE: "ax.pcolormesh(weights, vmin=0, vmax=1)\n    ax.invert_yaxis()"})
 def labels_at_the_edges():
-    """The labels are at the edges of the cells. Cell i of a mesh lies between i and i + 1: put its label at i
-    + 0.5."""
+    """The labels are at the edges of the cells. Cell i of a mesh is centered at i + 0.5: label it there."""
 
 
 @mistake(plot_attention)
@@ -187,8 +182,7 @@ def words_as_coordinates(weights, src_tokens, tgt_tokens, ax=None):
 
 @mistake(plot_attention, {NAMES: ""})
 def axes_without_names():
-    """The axes have no names. Set a label that contains "source" on the x axis, and "target" on the y
-    axis."""
+    """The axes have no names. Set a label with "source" on the x axis, and with "target" on the y axis."""
 
 
 @mistake(plot_attention, {NAMES: 'xlabel="target", ylabel="source"'})
@@ -243,16 +237,14 @@ def weak_rows_dropped():
 
 @mistake(hard_alignment)
 def one_link_for_the_map(weights):
-    """argmax without an axis finds the largest weight of the whole map. Pass the axis of the source
-    tokens."""
+    """argmax without an axis finds the largest weight of the map. Pass the axis of the source tokens."""
     row, column = divmod(int(weights.argmax()), weights.shape[1])
     return {(column, row)}
 
 
 @mistake(hard_alignment, {"best.tolist())": "best.tolist()) if weights[:, s].argmax() == t"})
 def mutual_links_only():
-    """A link is kept only if it is the largest weight of its row and of its column. Each row has exactly one
-    link."""
+    """A link is kept only if it is the largest of its row and of its column. Each row has exactly one."""
 
 
 @mistake(hard_alignment, {"argmax": "argmin"})
@@ -262,8 +254,7 @@ def smallest_weight():
 
 @mistake(hard_alignment, {BEST: "weights[:, : max(1, weights.shape[1] - 1)].argmax(-1)"})
 def last_column_left_out():
-    """The last source token is never linked, as if it were an end token. These maps have no column for
-    one."""
+    """The last source token is never linked, as if it ended the sentence. These maps have no end token."""
 
 
 @mistake(hard_alignment, {BEST: "weights[:-1].argmax(-1)"})
@@ -342,8 +333,7 @@ def precision_of_sure():
 
 @mistake(alignment_error_rate, {RIGHT: "over(a_s, s)"})
 def recall():
-    """This is 1 minus the recall |A and S| / |S|, so superfluous links cost nothing. Use all terms of the
-    equation."""
+    """This is 1 minus the recall |A and S| / |S|, so extra links cost nothing. Use the whole equation."""
 
 
 @mistake(alignment_error_rate, {RIGHT: "2 * a_s / (a + s)"})
@@ -513,8 +503,7 @@ def mask_turned_round():
     },
 )
 def padding_minus_infinity():
-    """Padding is set to minus infinity, which is for scores before a softmax. These are weights: set padding
-    to 0."""
+    """Padding is set to minus infinity, which is for scores. These are weights: set padding to 0."""
 
 
 @mistake(attention_entropy, {"-weights * weights": "-weights"})
@@ -554,8 +543,7 @@ def summed_over_batch():
 
 @mistake(attention_entropy, {ENTROPY: "return entropy / tokens(weights, mask).clamp(min=2).log()"})
 def divided_by_the_largest():
-    """The entropy is divided by the logarithm of the number of tokens. Return it in nats, without
-    dividing."""
+    """The entropy is divided by the log of the number of tokens. Return it in nats, without dividing."""
 
 
 @mistake(attention_entropy, {ENTROPY: "return entropy / math.log(max(2, weights.shape[2]))"})

@@ -102,8 +102,7 @@ def matrices_transposed():
 
 @mistake(self_attention, {ROOT: "math.sqrt(x.shape[-1])"})
 def root_of_hidden():
-    """The scores are divided by the root of hidden, the size of x. Use the root of key_dim, the size of a
-    key."""
+    """The scores are divided by the root of hidden, the size of x. Use that of key_dim, the size of a key."""
 
 
 @mistake(self_attention, {ROOT: "math.sqrt(values.shape[-1])"})
@@ -113,8 +112,7 @@ def root_of_value_dim():
 
 @mistake(self_attention, {ROOT: "math.sqrt(x.shape[1])"})
 def root_of_length():
-    """The scores are divided by the root of the number of words. Use the root of key_dim, the size of a
-    key."""
+    """The scores are divided by the root of the number of words. Use that of key_dim, the size of a key."""
 
 
 @mistake(self_attention, {ROOT: "keys.shape[-1]"})
@@ -135,8 +133,7 @@ def mask_without_its_axis():
 
 @mistake(self_attention, {REAL: f"{REAL}.tril()"})
 def always_causal():
-    """Words never look ahead here. Only the mask decides who may look at whom, and without one every word
-    sees all."""
+    """Words never look ahead here. Only the mask may forbid a look, and without one every word sees all."""
 
 
 @mistake(self_attention, {REAL: f"{REAL} & ~torch.eye(x.shape[1], dtype=torch.bool)"})
@@ -180,8 +177,7 @@ def dealt_out_in_turn():
 
 @mistake(MultiHeadAttention, MERGED_IN_TURN)
 def merged_in_turn():
-    """The heads' numbers alternate in the merged vector. out_proj expects all of head 0, then all of head
-    1."""
+    """The heads' numbers alternate in the merged vector. out_proj expects head 0 first, then head 1."""
 
 
 @mistake(MultiHeadAttention, {SPLIT: "y.unflatten(2, (-1, self.heads)).transpose(1, 2)"})
@@ -315,8 +311,7 @@ def mask_inverted():
 
 @mistake(*BOTH, {WEIGHTS: "scores.softmax(-1) * real"})
 def masked_after():
-    """The mask is applied after the softmax, so the remaining weights don't sum to one. Mask the scores
-    first."""
+    """The mask is applied after the softmax, so what remains doesn't sum to one. Mask the scores first."""
 
 
 @mistake(*BOTH, {WEIGHTS: "(scores * real).softmax(-1)"})
@@ -332,8 +327,7 @@ def mask_from_the_scores():
 
 @mistake(*BOTH, {REAL: "full(mask, scores.mT).mT"}, *with_any_softmax({REAL: "rows(mask, scores)"}))
 def mask_on_the_rows():
-    """The mask hides the words that look (axis 1, the rows). Its last axis belongs to the keys, the
-    columns."""
+    """The mask hides the words that look, the rows. Its last axis belongs to the keys, the columns."""
 
 
 @mistake(*BOTH, *softmax_over(-2))
@@ -389,8 +383,7 @@ def x_added():
 
 @mistake(MultiHeadAttention, {"return output, weights": "return output, weights.mean(1)"})
 def weights_averaged():
-    """The weights are averaged over the heads. Return those of each head, (batch, heads, tgt_len,
-    src_len)."""
+    """The weights are averaged over the heads. Return each head's, (batch, heads, tgt_len, src_len)."""
 
 
 @mistake(MultiHeadAttention, {"return output, weights": "return output"})
@@ -411,8 +404,7 @@ ALL = "torch.ones(length, length, dtype=torch.bool)"
 
 @mistake(causal_mask, {"tril()": "triu()"})
 def looks_ahead():
-    """This is the other triangle, so each word looks at later words. A word may look back, at columns up to
-    its row."""
+    """This is the other triangle, so each word looks ahead. It may look back, at columns up to its row."""
 
 
 @mistake(causal_mask, {"tril()": "tril(-1)"})
@@ -427,8 +419,7 @@ def true_is_hidden():
 
 @mistake(causal_mask, {"tril()": "tril(1)"})
 def one_too_many():
-    """Each word also sees the next one, which is the word to predict. Start the triangle one diagonal
-    lower."""
+    """Each word also sees the next one, which it should predict. Start the triangle one diagonal lower."""
 
 
 @mistake(causal_mask, {"return mask": "return mask.float()"}, {"return mask": "return mask.long()"})
@@ -458,8 +449,7 @@ def one_before():
 
 @mistake(causal_mask, {".tril()": "[-1]"})
 def one_row():
-    """This is one row for all words. Each word may look at a different number of words, so return (length,
-    length)."""
+    """This is one row for all words. Each word may look at other words, so return (length, length)."""
 
 
 @mistake(causal_mask, {"return mask": "return mask[None]"})
@@ -499,8 +489,7 @@ def halves_for_columns():
 
 @mistake(positional_encoding, {EXPONENT: "pair / hidden_dim"})
 def exponent_i_over_d():
-    """The exponent is i / hidden_dim, where i counts pairs of columns. Use 2i / hidden_dim, which reaches
-    almost 1."""
+    """The exponent is i / hidden_dim, where i counts pairs of columns. Use 2i / hidden_dim."""
 
 
 @mistake(
@@ -509,8 +498,7 @@ def exponent_i_over_d():
     {WAVES: "of_each_column(length, hidden_dim, factor=2)"},
 )
 def exponent_doubled():
-    """The exponent is twice too large. 2i is already the number of the even column, 0, 2, 4, ...: don't
-    double it."""
+    """The exponent is twice too large. 2i already counts 0, 2, 4, ...: don't double it."""
 
 
 @mistake(positional_encoding, {WAVES: "of_each_column(length, hidden_dim, factor=1)"})
@@ -527,14 +515,12 @@ def every_column_its_own_wave():
     {ANGLE: f"{WHOLE_POSITION} * torch.exp({EVEN} * (math.log(10_000.0) / hidden_dim))"},
 )
 def multiplied():
-    """The position is multiplied by 10000^(2i / hidden_dim). Divide by it, so that later columns turn more
-    slowly."""
+    """The position is multiplied by 10000^(2i / hidden_dim). Divide by it: later columns turn more slowly."""
 
 
 @mistake(positional_encoding, {EXPONENT: "0 * pair"})
 def one_wave_only():
-    """All columns turn at the same speed, as if the exponent were 0, which 2 * i // hidden_dim is. Divide
-    with /."""
+    """All columns turn at the same speed: the exponent is 0, as 2 * i // hidden_dim is. Divide with /."""
 
 
 @mistake(positional_encoding, *({"10_000": base} for base in ("1_000", "math.e", "100_000")))
@@ -579,14 +565,12 @@ def angles_only():
 
 @mistake(positional_encoding, {ANGLE: f"{ANGLE} / length"})
 def divided_by_length():
-    """The positions are divided by the length, so a place has another vector in a longer sentence. Count 0,
-    1, 2, ..."""
+    """The positions are divided by the length, so longer sentences have other vectors. Count 0, 1, 2, ..."""
 
 
 @mistake(positional_encoding, {"columns.float()": "columns"})
 def in_double_precision():
-    """The numbers are right, but in float64, which would turn the embeddings into float64. End with
-    .float()."""
+    """The numbers are right, but in float64, and the embeddings would become float64. End with .float()."""
 
 
 @mistake(positional_encoding, {"columns.float()": "columns.float()[None]"})
@@ -653,14 +637,12 @@ def norm_missing():
 
 @mistake(TransformerBlock, {FF_NORM: NORM}, {NORM: FF_NORM})
 def norm_shared():
-    """Both parts share one norm. Use attention_norm before the attention, and ff_norm before the feed-forward
-    part."""
+    """Both parts share one norm. attention_norm comes before the attention, ff_norm before ff_in."""
 
 
 @mistake(TransformerBlock, {NORM: FF_NORM, FF_NORM: NORM})
 def norms_swapped():
-    """The norms are swapped. Use attention_norm before the attention, and ff_norm before the feed-forward
-    part."""
+    """The norms are swapped. attention_norm comes before the attention, ff_norm before ff_in."""
 
 
 @mistake(TransformerBlock, {"(asked, asked, asked,": "(asked, x, x,"})
@@ -685,8 +667,7 @@ def other_activation():
 
 @mistake(TransformerBlock, {THOUGHT: f"torch.relu({THOUGHT})"})
 def relu_at_the_end():
-    """There is a ReLU after ff_out, so the block could only add positive numbers. Use ReLU only between the
-    two layers."""
+    """There is a ReLU after ff_out, so the block only adds positive numbers. It belongs after ff_in only."""
 
 
 @mistake(TransformerBlock, {SECOND: "x"})
@@ -729,8 +710,7 @@ def dropout_missing():
 
 @mistake(TransformerBlock, {FIRST: "self.dropout(x + found)", SECOND: "self.dropout(x + thought)"})
 def sum_dropped():
-    """Dropout acts on the sum, so it also removes parts of x. Apply it to the output of a part, then add
-    x."""
+    """Dropout acts on the sum, so it also removes parts of x. Apply it to a part's output, then add x."""
 
 
 @mistake(TransformerBlock, {"asked, mask)": "asked, None)"})

@@ -175,14 +175,12 @@ def top_k_of_the_first_row(logits, temperature, top_k, generator):
 
 @mistake(sample, {TOP: "logits.topk(top_k or logits.shape[-1])"})
 def top_k_beyond_the_vocabulary():
-    """A top_k larger than the vocabulary fails in topk. Take the smaller of the two, so that all are
-    allowed."""
+    """A top_k larger than the vocabulary fails in topk. Take the smaller one, so that all are allowed."""
 
 
 @mistake(sample)
 def softmax_over_the_batch(logits, temperature, top_k, generator):
-    """The softmax runs over the rows, axis 0. Each row is a distribution over the vocabulary, the last
-    axis."""
+    """The softmax runs over the rows, axis 0. Each row is a distribution over the last axis."""
     if temperature == 0:
         return logits.argmax(-1)
     shares = (allowed(logits, top_k) / temperature).softmax(0)
@@ -384,8 +382,7 @@ def mask_is_the_target():
 
 @mistake(mask_tokens, {SHOWN: "tokens.masked_fill(~hidden, 0)"})
 def zero_where_shown():
-    """Targets are 0 where nothing is to be predicted, which is a token like any other. cross_entropy
-    ignores -100."""
+    """Targets are 0 where nothing is predicted, a token like any other. cross_entropy ignores -100."""
 
 
 @mistake(mask_tokens, {INPUTS: "tokens.masked_fill(hidden, IGNORED)"})
@@ -435,11 +432,9 @@ def other_order(tokens, mask_id, special_ids, share, generator):  # noqa: F811
 
 @mistake(mask_tokens, {", generator=generator": ""})
 def generator_ignored():  # noqa: F811
-    """The generator is not used, so nobody can repeat what was hidden. Pass generator=generator to
-    torch.rand."""
+    """The generator is not used, so nobody can repeat the result. Pass generator=generator to torch.rand."""
 
 
 @mistake(mask_tokens, {"generator=generator)": "generator=generator.manual_seed(0))"})
 def seeded_inside():  # noqa: F811
-    """The generator is seeded inside, so the same words are hidden each time. Leave its seed to the
-    caller."""
+    """The generator is seeded inside, so it hides the same words each time. Leave its seed to the caller."""

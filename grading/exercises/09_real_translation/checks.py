@@ -10,7 +10,7 @@ from functools import cache, partial
 import numpy as np
 
 from grading.judge.compare import close
-from grading.judge.registry import Fault, checks, mistakes_of
+from grading.judge.registry import Fault, checks, fault, mistakes_of
 from grading.sandbox.calls import alive
 from grading.sandbox.cases import ORDINARY, Case
 from utils.metrics import compare_systems
@@ -270,9 +270,8 @@ def the_seven_keys(case, outputs):
     lacking = [key for key in KEYS if key not in found]
     if lacking:
         return Fault(f"The dict lacks {', '.join(lacking)}.", "The dict lacks a key.")
-    if len(found) > len(KEYS):
-        others = ", ".join(str(key) for key in found if key not in KEYS)
-        return Fault(f"The dict has other keys too: {others}.", "The dict has other keys too.")
+    if others := [str(key) for key in found if key not in KEYS]:
+        return fault("The dict has other keys too", ", ".join(others))
     return None
 
 

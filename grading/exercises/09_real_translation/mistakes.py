@@ -134,14 +134,12 @@ def penalty_twice():
 
 @mistake(beam_search, {"ended =": "sums = sums / length**length_penalty\n        ended =", SCORE: "total"})
 def penalty_at_every_step():
-    """The sum is divided at every step. Keep the plain sum while you search, and divide when you score a
-    hypothesis."""
+    """The sum is divided at every step. Keep the plain sum, and divide when you score a hypothesis."""
 
 
 @mistake(beam_search, {SCORE: "total / ((5 + len(ids)) / 6) ** length_penalty"})
 def other_penalty():
-    """This is the penalty ((5 + length) / 6) ** length_penalty of equation 14. Divide by length **
-    length_penalty."""
+    """This is ((5 + length) / 6) ** length_penalty, of equation 14. Divide by length ** length_penalty."""
 
 
 @mistake(
@@ -185,8 +183,7 @@ def states_not_reordered():
 
 @mistake(beam_search, {ROW: f"part[:1].expand_as({ROW})"})
 def state_of_the_first():
-    """Every hypothesis continues with the state of the first one. Each needs the row of its parent,
-    part[parents]."""
+    """Every hypothesis continues with the first one's state. Each needs its parent's row, part[parents]."""
 
 
 @mistake(beam_search, {ROW: "part[parents][parents[~ended]]"})
@@ -202,8 +199,7 @@ def states_never_move():
 
 @mistake(beam_search, {"zip(parents.tolist()": "zip((i % len(written) for i in range(len(tokens)))"})
 def words_not_reordered():
-    """A chosen token is appended to whatever is in that place of the beam. Append it to the words of its
-    parent."""
+    """A chosen token is appended to whatever is in its place. Append it to the words of its parent."""
 
 
 @mistake(
@@ -246,8 +242,7 @@ def last_token_only():
 
 @mistake(beam_search, {"sums[:, None] + log_probs": "log_probs"})
 def nothing_added_up():
-    """Only the last log-probability counts. Add it to the sum of its parent, for choosing and for the
-    score."""
+    """Only the last log-probability counts. Add it to its parent's sum, for choosing and for the score."""
 
 
 @mistake(beam_search, {PLACES: "beam_size - len(finished)"})
@@ -278,14 +273,12 @@ def end_included():
 
 @mistake(beam_search, {HYPOTHESES: "unfinished or finished"})
 def finished_forgotten():
-    """At max_len, an unfinished hypothesis is returned although others have finished. Return the best
-    finished one."""
+    """At max_len, an unfinished hypothesis wins over finished ones. Return the best finished one."""
 
 
 @mistake(beam_search, {HYPOTHESES: "finished + unfinished"})
 def unfinished_compete():
-    """Unfinished hypotheses compete with finished ones. A sentence cut off at max_len counts only if none has
-    finished."""
+    """Unfinished hypotheses compete with finished ones. They count only if none has finished."""
 
 
 @mistake(beam_search, {HYPOTHESES: "finished", "key=lambda": "default=([], -math.inf), key=lambda"})
@@ -300,8 +293,7 @@ def one_token_too_many():
 
 @mistake(beam_search, {"max_len + 1": "max_len"})
 def one_token_too_few():
-    """The search stops one token before max_len. Write up to max_len tokens, without counting the begin
-    token."""
+    """The search stops one token before max_len. Write up to max_len, not counting the begin token."""
 
 
 @mistake(beam_search, {"return words, score": "return score, words"})
@@ -366,8 +358,7 @@ def decided_by_intervals():
 
 @mistake(compare_systems, {NOISE: "abs(difference) < 1"})
 def decided_by_points():
-    """The size of the difference decides whether it may be luck, but that depends on the test set. Use the
-    p-value."""
+    """The size of the difference decides, but what it means depends on the test set. Use the p-value."""
 
 
 @mistake(compare_systems, {NOISE: "p_value >= 0.05"})
@@ -386,8 +377,7 @@ def equal_systems_differ():
     },
 )
 def mean_of_sentences():
-    """The BLEU is a mean over sentences. Corpus BLEU counts the matches of all sentences first and divides
-    once."""
+    """The BLEU is a mean over sentences. Corpus BLEU counts all matches first and divides once."""
 
 
 @mistake(compare_systems, {'"difference": difference': '"difference": -difference'})
@@ -454,8 +444,7 @@ def interval_reversed():
     *({"b.p_value": "a.p_value", ">= 0.05": f"{compared} 0.05"} for compared in (">=", ">", "<", "<=")),
 )
 def p_value_of_the_baseline():
-    """The p-value comes from the baseline, where it is None. It belongs to the second system passed to
-    PairedTest."""
+    """The p-value comes from the baseline, where it is None. It belongs to PairedTest's second system."""
 
 
 @mistake(compare_systems, {', test_type="bs"': ""})

@@ -1,41 +1,25 @@
 """Answers that draw at random are compared by what they draw, not by how."""
 
+from importlib import import_module
+
 import pytest
 import torch
 
 from grading.judge.judge import examine
 from utils.language_models import mask_tokens, sample
 
-
-def gumbel(logits, temperature, top_k, generator):
-    """Draw without a softmax: add noise, take the largest."""
-    noise = -torch.empty_like(logits).exponential_(generator=generator).log()
-    if top_k:
-        least = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
-        logits = logits.masked_fill(logits < least, -torch.inf)
-    return (logits + temperature * noise).argmax(-1)
-
-
+gumbel = import_module("tests.grading.exercises.right.08_language_models")._sample_by_gumbel
 WRONG = {
-    "top_k_ignored": lambda logits, temperature, top_k, generator: gumbel(
-        logits, temperature, None, generator
-    ),
-    "temperature_multiplied": lambda logits, temperature, top_k, generator: gumbel(
-        logits, 1 / temperature if temperature else 0, top_k, generator
-    ),
-    "temperature_ignored": lambda logits, temperature, top_k, generator: gumbel(
-        logits, min(temperature, 1) and 1, top_k, generator
-    ),
-    "always_the_likeliest": lambda logits, temperature, top_k, generator: gumbel(logits, 0, top_k, generator),
-    "generator_ignored": lambda logits, temperature, top_k, generator: gumbel(
-        logits, temperature, top_k, None
-    ),
+    "top_k_ignored": lambda logits, heat, top_k, generator: gumbel(logits, heat, None, generator),
+    "temperature_multiplied": lambda logits, heat, *rest: gumbel(logits, 1 / heat if heat else 0, *rest),
+    "temperature_ignored": lambda logits, heat, *rest: gumbel(logits, 1 if heat else 0, *rest),
+    "always_the_likeliest": lambda logits, heat, *rest: gumbel(logits, 0, *rest),
+    "generator_ignored": lambda logits, heat, top_k, generator: gumbel(logits, heat, top_k, None),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_mistake_is_named_whatever_the_way_of_drawing(name):
-    assert examine("sample", gumbel).passed
     for cases in "visible", "all":
         assert examine("sample", WRONG[name], cases, seed=3).mistake == name
 

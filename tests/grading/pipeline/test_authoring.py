@@ -11,10 +11,10 @@ from functools import partial
 import nbformat
 import pytest
 
+from grading import CourseError
 from grading.judge.registry import Check, Mistake, patched
 from grading.pipeline import authoring
 from grading.pipeline.assignments import ROOT
-from grading.pipeline.authoring import AuthorError
 from grading.sandbox.cases import Case
 from grading.sandbox.client import bubblewrap
 
@@ -149,11 +149,11 @@ def test_a_new_exercise_takes_few_lines_beside_its_text(tmp_path):
 
 @pytest.mark.parametrize("name", ["smoothing", "10-smoothing", "../10_smoothing", "10_Smoothing"])
 def test_a_name_that_is_no_exercise_is_refused(name, tmp_path):
-    with pytest.raises(AuthorError, match=f"expected a name such as 10_smoothing, got '{re.escape(name)}'"):
+    with pytest.raises(CourseError, match=f"expected a name such as 10_smoothing, got '{re.escape(name)}'"):
         authoring.new(name, tmp_path)
 
 
 def test_an_exercise_is_found_by_its_number():
     assert authoring.full_name("2") == authoring.full_name("02_attention") == "02_attention"
-    with pytest.raises(AuthorError, match="got '77': choose from 01_bottleneck"):
+    with pytest.raises(CourseError, match="got '77': choose from 01_bottleneck"):
         authoring.full_name("77")

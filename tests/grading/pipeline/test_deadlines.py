@@ -14,11 +14,12 @@ import pytest
 from nbgrader.utils import notebook_hash
 
 from examples.make_class import NAME, notebook
+from grading import CourseError
 from grading.cli import main
 from grading.pipeline import executor, proof
-from grading.pipeline.deadlines import DeadlineError, DeadlinesPlugin, read
+from grading.pipeline.deadlines import DeadlinesPlugin, read
 from grading.pipeline.result import NOT_GRADABLE, Result
-from grading.pipeline.run import Run, RunError, as_text
+from grading.pipeline.run import Run, as_text
 from tests.grading.pipeline.test_gradebook import WRITTEN, give, record
 from tests.grading.pipeline.test_run import hand_in, page_of, rows_of
 from tests.grading.points import ALL, ASSIGNMENT, MOST
@@ -62,9 +63,9 @@ def test_times_are_of_the_zone_and_extensions_are_days_or_times(tmp_path):
 )
 def test_a_file_that_makes_no_sense_stops_the_run_and_says_where(text, said, tmp_path):
     (tmp_path / "deadlines.toml").write_text(text)
-    with pytest.raises(DeadlineError, match=said):
+    with pytest.raises(CourseError, match=said):
         read(tmp_path)
-    with pytest.raises(RunError, match=said):
+    with pytest.raises(CourseError, match=said):
         Run(NAME, tmp_path)
 
 

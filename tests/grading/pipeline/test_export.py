@@ -4,7 +4,8 @@ import csv
 
 import pytest
 
-from grading.pipeline.export import SheetError, fill
+from grading import CourseError
+from grading.pipeline.export import fill
 
 CANVAS = """\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Exercise 2 (1234)
     Points Possible,,,,,17.00
@@ -48,6 +49,6 @@ def test_moodle_sheet_leaves_out_whom_a_person_has_still_to_grade(tmp_path):
 def test_a_sheet_that_cannot_be_filled_is_said(text, reason, tmp_path):
     sheet = tmp_path / "sheet.csv"
     sheet.write_text(text, "utf-8")
-    with pytest.raises(SheetError, match=reason):
+    with pytest.raises(CourseError, match=reason):
         fill(sheet, tmp_path / "out.csv", {})
     assert not (tmp_path / "out.csv").exists()

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from examples.make_class import NAME, notebook
+from grading import CourseError
 from grading.pipeline.assignments import assignments
 from grading.pipeline.gradebook import Book
-from grading.pipeline.regrade import RequestError, note, page, read_requests
+from grading.pipeline.regrade import note, page, read_requests
 from grading.pipeline.run import Run
 from grading.sandbox.client import bubblewrap
 from tests.grading.pipeline.test_run import hand_in
@@ -67,7 +68,7 @@ def test_a_page_says_whose_points_changed_and_why_and_a_request_opens_an_answer(
 )
 def test_a_file_of_requests_that_cannot_be_used_says_why(text, said, tmp_path):
     (tmp_path / "asked.csv").write_text(text)
-    with pytest.raises(RequestError, match=said):
+    with pytest.raises(CourseError, match=said):
         read_requests(tmp_path / "asked.csv", assignments()[NAME], ["ana"])
 
 
