@@ -180,7 +180,8 @@ def _grade_id(cell):
 
 def recognize(names, known):
     """The assignment to which most of these grade ids belong, or None."""
-    shared = {one: len(one.names & {*names}) for one in known.values()}
+    names = {*names}
+    shared = {one: len(one.names & names) for one in known.values()}
     best = max(shared, key=shared.get, default=None)
     return best if best and shared[best] else None
 
