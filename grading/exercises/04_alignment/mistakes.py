@@ -151,17 +151,16 @@ def no_tokens():
     """The map has no tokens beside it, only numbers. Set ticks with the tokens as labels."""
 
 
-@mistake(plot_attention)
-def labels_without_ticks(weights, src_tokens, tgt_tokens, ax=None):
+def label(axis, tokens):
+    """Set labels without ticks."""
+    ticks = len(axis.get_ticklocs())
+    axis.set_ticklabels(tokens[:ticks] + [""] * (ticks - len(tokens)))
+
+
+@mistake(plot_attention, {X: "label(ax.xaxis, src_tokens)", Y: "label(ax.yaxis, tgt_tokens)"})
+def labels_without_ticks():
     """Labels are set without ticks, so the tokens end up wherever matplotlib put a tick. Pass the positions
     too: ax.set_xticks(range(len(src_tokens)), src_tokens)."""
-    ax = ax or plt.subplots()[1]
-    ax.imshow(weights, vmin=0, vmax=1)
-    for axis, tokens in ((ax.xaxis, src_tokens), (ax.yaxis, tgt_tokens)):
-        ticks = len(axis.get_ticklocs())
-        axis.set_ticklabels(tokens[:ticks] + [""] * (ticks - len(tokens)))
-    ax.set(xlabel="source", ylabel="target")
-    return ax
 
 
 @mistake(plot_attention, {IMAGE: "ax.pcolormesh(weights, vmin=0, vmax=1)\n    ax.invert_yaxis()"})
@@ -169,15 +168,13 @@ def labels_at_the_edges():
     """The labels are at the edges of the cells. Cell i of a mesh is centered at i + 0.5: label it there."""
 
 
-@mistake(plot_attention)
-def words_as_coordinates(weights, src_tokens, tgt_tokens, ax=None):
+MESH = 'ax.pcolormesh(src_tokens, tgt_tokens, weights, vmin=0, vmax=1, shading="nearest")'
+
+
+@mistake(plot_attention, {IMAGE: f"{MESH}\n    ax.invert_yaxis()", X: "", Y: ""})
+def words_as_coordinates():
     """The tokens are coordinates, so a word that occurs twice has only one row or column. Use numbers as
     coordinates and the tokens as labels."""
-    ax = ax or plt.subplots()[1]
-    ax.pcolormesh(src_tokens, tgt_tokens, weights, vmin=0, vmax=1, shading="nearest")
-    ax.invert_yaxis()
-    ax.set(xlabel="source", ylabel="target")
-    return ax
 
 
 @mistake(plot_attention, {NAMES: ""})

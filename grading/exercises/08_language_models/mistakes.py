@@ -341,6 +341,7 @@ def written_in_front():
 
 CHOSEN, SHOWN = "torch.rand(tokens.shape, generator=generator)", "tokens.masked_fill(~hidden, IGNORED)"
 INPUTS = "tokens.masked_fill(hidden, mask_id)"
+DRAWN_BELOW, COUNT = f"{CHOSEN} < share", "(share * (~special).sum(1, keepdim=True)).round()"
 
 
 @mistake(mask_tokens, {" & ~special": ""})
@@ -400,41 +401,34 @@ def whole_rows():
     """Whole sentences are hidden or shown. Draw a random number for each token, not for each row."""
 
 
-@mistake(mask_tokens)
-def the_first_words(tokens, mask_id, special_ids, share, generator):
+@mistake(mask_tokens, {DRAWN_BELOW: f"(~special).cumsum(1) <= {COUNT}"})
+def the_first_words():
     """The first words of each sentence are hidden, without any chance. Draw which ones."""
-    ordinary = ~torch.isin(tokens, torch.tensor(special_ids))
-    hidden = ordinary & (ordinary.cumsum(1) <= (share * ordinary.sum(1, keepdim=True)).round())
-    return tokens.masked_fill(hidden, mask_id), tokens.masked_fill(~hidden, -100)
 
 
-@mistake(mask_tokens)
-def a_fixed_number(tokens, mask_id, special_ids, share, generator):
+@mistake(mask_tokens, {DRAWN_BELOW: f"{CHOSEN}.masked_fill(special, 2).argsort(1).argsort(1) < {COUNT}"})
+def a_fixed_number():
     """The same number of words is hidden in every sentence. Hide each word with probability share,
     whatever happens to the others."""
-    ordinary = ~torch.isin(tokens, torch.tensor(special_ids))
-    ranks = torch.rand(tokens.shape, generator=generator).masked_fill(~ordinary, 2).argsort(1).argsort(1)
-    hidden = ordinary & (ranks < (share * ordinary.sum(1, keepdim=True)).round())
-    return tokens.masked_fill(hidden, mask_id), tokens.masked_fill(~hidden, -100)
 
 
 @mistake(mask_tokens, {INPUTS: "tokens.masked_fill_(hidden, mask_id)"})
-def changed_in_place():  # noqa: F811
+def changed_in_place():
     """The tokens are changed in place, so the hidden words are lost for the targets and the caller. Use
     masked_fill, which makes a new tensor."""
 
 
 @mistake(mask_tokens)
-def other_order(tokens, mask_id, special_ids, share, generator):  # noqa: F811
+def other_order(tokens, mask_id, special_ids, share, generator):
     """The two results are in the other order. Return inputs, targets."""
     return mask_tokens(tokens, mask_id, special_ids, share, generator)[::-1]
 
 
 @mistake(mask_tokens, {", generator=generator": ""})
-def generator_ignored():  # noqa: F811
+def generator_ignored():
     """The generator is not used, so nobody can repeat the result. Pass generator=generator to torch.rand."""
 
 
 @mistake(mask_tokens, {"generator=generator)": "generator=generator.manual_seed(0))"})
-def seeded_inside():  # noqa: F811
+def seeded_inside():
     """The generator is seeded inside, so it hides the same words each time. Leave its seed to the caller."""
