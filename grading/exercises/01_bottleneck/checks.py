@@ -87,15 +87,7 @@ def _(rng):
     yield case("sentences of one token", (batch, 1, vocab), [1] * batch)
     yield case("all tokens but one padded", sizes, [1] + [0] * (batch - 1))
     yield case("logits of zero", sizes, real, scale=0.0)
-    yield case(
-        "logits hundreds apart",
-        (2, 3, 5),
-        [3, 1],
-        scale=300.0,
-        dtype="float32",
-        visible=True,
-        part="large logits",
-    )
+    yield case("logits hundreds apart", (2, 3, 5), [3, 1], 0, 300.0, "float32", True, part="large logits")
 
 
 # Encoder and decoder
@@ -227,8 +219,8 @@ def _(rng):
 
     def translator(dtype):
         src_vocab, tgt_vocab, embed, half = (int(n) for n in rng.permutation(PRIMES[2:]))
-        names = ("src_vocab_size", "tgt_vocab_size", "context", "embed_dim", "hidden_dim")
-        sizes = dict(zip(names, (src_vocab, tgt_vocab, "initial", embed, 2 * half), strict=True))
+        sizes = {"src_vocab_size": src_vocab, "tgt_vocab_size": tgt_vocab, "context": "initial"}
+        sizes |= {"embed_dim": embed, "hidden_dim": 2 * half}
         parameters = draw_parameters(rng, models.Seq2Seq, sizes, dtype)
         bos_id = int(rng.integers(1, tgt_vocab))
         parameters["decoder.out.bias"][bos_id] = -100  # so that no sentence writes it
@@ -259,16 +251,8 @@ def _(rng):
         ids = free.numpy()[rows, :steps]
         ended = (ids == eos_id).astype(int)
         ids[ended.cumsum(1) > ended] = -1
-        return Case(
-            title,
-            inputs,
-            library={"model": "models.Seq2Seq"},
-            sizes=sizes,
-            parameters=parameters,
-            harness="01_bottleneck.greedy",
-            kept={"ids": ids},
-            **more,
-        )
+        model = {"library": {"model": "models.Seq2Seq"}, "sizes": sizes, "parameters": parameters}
+        return Case(title, inputs, harness="01_bottleneck.greedy", kept={"ids": ids}, **model, **more)
 
     yield case("one sentence of a few words", [3], visible=True)
     yield case(f"two sentences, the first one ends later ({behind})", [3, 1], visible=True)
@@ -358,15 +342,7 @@ def _(rng):
     yield case(
         "sentences as long as an edge", rng.permutation([4, 6, 9, 10]).tolist(), [3, 6, 9], True, part=EDGES
     )
-    yield case(
-        "a full stop that sticks to its word",
-        [5],
-        [3, 7],
-        True,
-        write=first_word_wrong,
-        end=".",
-        part=PUNCTUATION,
-    )
+    yield case("a full stop that sticks to its word", [5], [3, 7], True, first_word_wrong, ".", PUNCTUATION)
     yield case("many sentences", lengths, edges)
     yield case(
         "an empty bin", rng.permutation([3, 4, 4, 9, 11]).tolist(), [3, 5, 8, 12], True, part=NO_SENTENCE

@@ -54,12 +54,7 @@ def _machine(rng, width, vocab, max_len, end=0.0, dtype="float64"):
     next_layer = 1 + width * np.minimum(layer, layers - 1)  # its first node
     goes_to = next_layer[:, None] + rng.integers(width, size=(nodes, vocab))
     goes_to[0, bos_id] = 0  # where the first step arrives
-    return {
-        "log_probs": log_probs.astype(dtype),
-        "goes_to": goes_to,
-        "bos_id": bos_id,
-        "eos_id": eos_id,
-    }
+    return {"log_probs": log_probs.astype(dtype), "goes_to": goes_to, "bos_id": bos_id, "eos_id": eos_id}
 
 
 def _found(inputs, **other):
