@@ -398,14 +398,14 @@ def export_grades(options):
     from grading.pipeline.run import Run
 
     run = Run(options.assignment, options.course, options.db)
-    filled = fill(options.sheet, options.out, scores_of(run), options.column)
-    print(f"{options.out}: {filled.grades} grades")
-    without = [student for student in filled.not_graded if run.status(student) not in (None, GRADED)]
-    waiting = [student for student in filled.not_graded if student not in without]
+    grades, not_graded, not_in_sheet = fill(options.sheet, options.out, scores_of(run), options.column)
+    print(f"{options.out}: {grades} grades")
+    without = [student for student in not_graded if run.status(student) not in (None, GRADED)]
+    waiting = [student for student in not_graded if student not in without]
     for students, why in (
         (without, "no grade, because the submission could not be graded"),
         (waiting, f"no grade before a person has graded all answers (course written {run.name})"),
-        (filled.not_in_sheet, "not in the sheet"),
+        (not_in_sheet, "not in the sheet"),
     ):
         if students:
             print(f"{why}: {', '.join(students)}")

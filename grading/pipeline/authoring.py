@@ -276,16 +276,17 @@ def faults(this, case):
     if case.harness or not this.tensors:
         return {}
 
+    is_class = isinstance(this.reference, type)
+    right = this.reference.forward if is_class else this.reference
+
     def spoiled(change):
         def each(*args):
-            given = (
-                this.reference.forward(*args) if isinstance(this.reference, type) else this.reference(*args)
-            )
+            given = right(*args)
             given = given if isinstance(given, tuple) else (given,)
             changed = tuple(change(one) if one.is_floating_point() else one for one in given)
             return changed if len(changed) > 1 else changed[0]
 
-        return with_forward(this.reference, each) if isinstance(this.reference, type) else each
+        return with_forward(this.reference, each) if is_class else each
 
     def other_dtype(one):
         return one.float() if one.dtype == torch.float64 else one.double()

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from grading import CourseError
@@ -13,22 +12,14 @@ from grading.pipeline.gradebook import Book
 CANVAS, MOODLE = ("ID", None), ("Identifier", "Grade")
 
 
-@dataclass
-class Filled:
-    """What filling a sheet did: how many rows got a grade, and who is missing on either side."""
-
-    grades: int = 0
-    not_graded: list = field(default_factory=list)
-    not_in_sheet: list = field(default_factory=list)
-
-
 def fill(sheet, out, scores, column=None):
     """Write a copy of a CSV sheet with the scores of students in it.
 
     `scores` maps students, as their folder in submitted/ is called, to points or None. Canvas's
     gradebook knows students by its column ID, Moodle's grading worksheet by Identifier ("Participant
     4711"): the numbers by which `course collect` names students. `column` takes the grades:
-    in Canvas the assignment's own, in Moodle it is Grade. Rows of others stay as they are.
+    in Canvas the assignment's own, in Moodle it is Grade. Rows of others stay as they are. Return how many
+    rows got a grade, the students who have none, and those who aren't in the sheet.
     """
     with Path(sheet).open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
@@ -41,7 +32,7 @@ def fill(sheet, out, scores, column=None):
     who, column = known[0], column or known[1]
     if column not in columns:
         raise CourseError(f"{sheet} has no column {column!r}: name one with --column ({', '.join(columns)})")
-    filled, left = Filled(), dict(scores)
+    grades, not_graded, left = 0, [], dict(scores)
     for row in rows:
         number = re.search(r"\d+$", (row[who] or "").strip())
         student = number[0] if number else None
@@ -49,16 +40,15 @@ def fill(sheet, out, scores, column=None):
             continue
         score = left.pop(student, None)
         if score is None:
-            filled.not_graded.append(student)
+            not_graded.append(student)
         else:
             row[column] = f"{score:g}"
-            filled.grades += 1
-    filled.not_in_sheet = sorted(left)
+            grades += 1
     with Path(out).open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)
-    return filled
+    return grades, not_graded, sorted(left)
 
 
 def scores_of(run):

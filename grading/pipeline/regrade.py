@@ -5,9 +5,8 @@ import json
 from itertools import groupby
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from grading import CourseError
+from grading.pipeline.feedback import templates
 
 COLUMNS = ["student", "answer", "reason"]
 
@@ -76,6 +75,4 @@ def page(name, path):
         (run, sorted(rows, key=lambda row: row["student"]))
         for run, rows in groupby(lines, key=lambda line: line["run"])
     ]
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("regrade.html.j2").render(name=name, runs=runs[::-1])
+    return templates().get_template("regrade.html.j2").render(name=name, runs=runs[::-1])

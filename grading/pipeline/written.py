@@ -13,13 +13,12 @@ from html import escape
 from pathlib import Path
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from tornado import httpserver, netutil, web
 
 from grading.pipeline import regrade, returned
 from grading.pipeline.assignments import ROOT, starter_sources
-from grading.pipeline.feedback import markdown
+from grading.pipeline.feedback import markdown, templates
 from grading.pipeline.gradebook import Book
 
 HERE = Path(__file__).parent
@@ -128,9 +127,7 @@ class _Page(web.RequestHandler):
         self.finish(f"<!DOCTYPE html><title>{status_code}</title><p>{escape(self._reason)}</p>")
 
     def show(self, page, **settings):
-        loader = FileSystemLoader(HERE)
-        environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
-        self.finish(environment.get_template("written.html.j2").render(page=page, **settings))
+        self.finish(templates().get_template("written.html.j2").render(page=page, **settings))
 
     def question(self, name):
         if name not in self.answers.most:
