@@ -151,16 +151,17 @@ def no_tokens():
     """The map has no tokens beside it, only numbers. Set ticks with the tokens as labels."""
 
 
-def label(axis, tokens):
-    """Set labels without ticks."""
-    ticks = len(axis.get_ticklocs())
-    axis.set_ticklabels(tokens[:ticks] + [""] * (ticks - len(tokens)))
-
-
-@mistake(plot_attention, {X: "label(ax.xaxis, src_tokens)", Y: "label(ax.yaxis, tgt_tokens)"})
-def labels_without_ticks():
+@mistake(plot_attention)
+def labels_without_ticks(weights, src_tokens, tgt_tokens, ax=None):
     """Labels are set without ticks, so the tokens end up wherever matplotlib put a tick. Pass the positions
     too: ax.set_xticks(range(len(src_tokens)), src_tokens)."""
+    ax = ax or plt.subplots()[1]
+    ax.imshow(weights, vmin=0, vmax=1)
+    for axis, tokens in ((ax.xaxis, src_tokens), (ax.yaxis, tgt_tokens)):
+        ticks = len(axis.get_ticklocs())
+        axis.set_ticklabels(tokens[:ticks] + [""] * (ticks - len(tokens)))
+    ax.set(xlabel="source", ylabel="target")
+    return ax
 
 
 @mistake(plot_attention, {IMAGE: "ax.pcolormesh(weights, vmin=0, vmax=1)\n    ax.invert_yaxis()"})
