@@ -3,6 +3,7 @@ import random
 import pytest
 
 from utils.data import Corpus, Split
+from utils.explorer import export
 from utils.text import EncodedCorpus
 
 
@@ -21,6 +22,12 @@ def copy_corpus():
 @pytest.fixture(scope="session")
 def encoded(copy_corpus):
     return EncodedCorpus(copy_corpus)
+
+
+@pytest.fixture(scope="session")
+def scripts(tmp_path_factory):
+    """The folder with the models that a page loads, beside that page."""
+    return export.write_models(tmp_path_factory.mktemp("site") / "models")[0].parent
 
 
 @pytest.fixture

@@ -36,12 +36,6 @@ TRANSLATE = """([name, sentences]) => {
 
 
 @pytest.fixture(scope="module")
-def scripts(tmp_path_factory):
-    """The folder with the models that a page loads."""
-    return export.write_models(tmp_path_factory.mktemp("models"))[0].parent
-
-
-@pytest.fixture(scope="module")
 def engine(browser, scripts):
     """A page opened from a file, which has loaded every model."""
     loads = "".join(f'<script src="{file.name}"></script>' for file in sorted(scripts.glob("*.js")))

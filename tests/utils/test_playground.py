@@ -20,13 +20,10 @@ SNAPSHOTS = [{"update": update, "loss": 5 - i, "error": 0.9} for i, update in en
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A folder with a page and the models that it loads."""
-    folder = tmp_path_factory.mktemp("site")
-    export.write_models(folder / "models")
+def site(scripts):
+    """A page beside the models that it loads."""
     data = {"files": "models/", "share": True, "play": False, "snapshots": SNAPSHOTS}
-    playground(pretrained.MODELS, **data).save(folder / "page.html")
-    return folder / "page.html"
+    return playground(pretrained.MODELS, **data).save(scripts.parent / "page.html")
 
 
 @pytest.fixture
