@@ -1,4 +1,4 @@
-"""Exercise 07: what its checks say of mistakes that the bank does not know, or not in this company."""
+"""Exercise 07: what its checks say of mistakes that the bank does not know."""
 
 import re
 
