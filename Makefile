@@ -28,7 +28,7 @@ start: $(STUDENTS)
 	@$(COURSE) start
 
 test: $(TESTS)
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 notebooks: $(INSTRUCTORS)
 	$(PY) make_notebooks.py $(ARGS)

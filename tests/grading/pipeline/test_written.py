@@ -47,7 +47,7 @@ def graded(tmp_path_factory):
     return course
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def served(graded):
     """The page of the class: its address, with and without the token."""
     command = [sys.executable, "-m", "grading", "written", NAME, "--course", str(graded)]
