@@ -24,8 +24,8 @@ from utils.text import encoded_questions, encoded_reviews, encoded_summaries
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMOS = sorted((ROOT / "lessons" / "demo").glob("*.py"))
-# As in updates=1_200, {"updates": 500} and train(model, encoded, 300).
-UPDATES = re.compile(r'(\bupdates"?\s*[:=]\s*|\btrain\(\s*\w+, \w+, )([\d_]+)', re.IGNORECASE)
+# As in updates=1_200, {"updates": 500}, SEED, UPDATES = 0, 400 and train(model, encoded, 300).
+UPDATES = re.compile(r'(\bupdates"?\s*(?:= 0,|[:=])\s*|\btrain\(\s*\w+, \w+, )([\d_]+)', re.IGNORECASE)
 
 
 def fast(code, part=10):
