@@ -278,10 +278,9 @@ def walk(reader, pages, request):
 
     for name in pages:
         go(page, name, size=NARROW)
-        found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
         page.evaluate(OPEN)
         found["sticks out"] += [(name, element) for element in page.evaluate(STICKING_OUT)]
-        for width in (1280, 1440, 1800):
+        for width in (1280, 1440, 1800) if page.locator(".cell_input pre").count() else ():
             page.set_viewport_size({"width": width, "height": 900})
             found["cut"] += [(name, width, line) for line in page.evaluate(CUT)]
         if name not in checked:
