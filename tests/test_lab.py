@@ -19,7 +19,7 @@ from grading.sandbox.client import bubblewrap
 from make_notebooks import code_cells
 from tests.grading.pipeline.test_run import grade, hand_in
 from tests.grading.points import ALL, MOST, POINTS, without
-from tests.test_lessons import fast
+from tests.test_lessons import fastest
 
 ROOT = Path(__file__).resolve().parents[1]
 LESSON = "01_bottleneck"
@@ -218,7 +218,7 @@ def test_a_reader_runs_the_first_lesson_whole(lab, page, asked):
     shown = "".join(data.get("text/html", "") for data in outputs)
     alts = [html.unescape(alt) for alt in re.findall(r'<img[^>]* alt="([^"]+)"', shown)]
     for cell in code(lesson):  # without outputs, so all that are there in the end are of this run
-        cell.update(source=fast(cell.source), outputs=[], execution_count=None)
+        cell.update(source=fastest(cell.source), outputs=[], execution_count=None)
     nbformat.write(lesson, path)
 
     show(lab, page, DEMO)
