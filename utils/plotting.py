@@ -79,7 +79,6 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
     alignment in `links`, a set of (src, tgt), gets a frame. `annotate` writes the weights of 0.05 or more
     into their cells (default: in maps of up to 64 cells). Returns the Axes.
     """
-    import seaborn as sns  # slow to import
     from matplotlib.patches import Rectangle
 
     weights = to_numpy(weights)
@@ -93,20 +92,17 @@ def plot_attention(weights, src_tokens, tgt_tokens, links=(), ax=None, annotate=
         ax = _subplots(1.6 + 0.5 * columns, 1.2 + 0.36 * rows)[0, 0]
     if annotate is None:
         annotate = weights.size <= 64
-    sns.heatmap(
-        weights,
-        ax=ax,
-        vmin=0,
-        vmax=1,
-        cmap="viridis",
-        annot=[[f"{w:.2f}" if w >= 0.05 else "" for w in row] for row in weights] if annotate else False,
-        fmt="",
-        annot_kws={"size": 8},
-        xticklabels=list(src_tokens),
-        yticklabels=list(tgt_tokens),
-        cbar=colour_bar,
-        cbar_kws={"label": "weight"},
-    )
+    mesh = ax.pcolormesh(weights, vmin=0, vmax=1, cmap="viridis")
+    ax.set(xlim=(0, columns), ylim=(rows, 0))
+    ax.spines[:].set_visible(False)
+    ax.set_xticks(np.arange(columns) + 0.5, src_tokens)
+    ax.set_yticks(np.arange(rows) + 0.5, tgt_tokens)
+    if colour_bar:
+        ax.figure.colorbar(mesh, ax=ax, label="weight").outline.set_linewidth(0)
+    for (row, column), w in np.ndenumerate(weights if annotate else ()):
+        if w >= 0.05:
+            style = {"size": 8, "ha": "center", "va": "center", "color": "0.15" if w > 0.71 else "white"}
+            ax.text(column + 0.5, row + 0.5, f"{w:.2f}", **style)
     for src, tgt in sorted(links):
         for width, color in ((3.0, "black"), (1.4, "white")):
             box = Rectangle((src + 0.07, tgt + 0.07), 0.86, 0.86, fill=False, lw=width, ec=color)
