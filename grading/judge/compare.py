@@ -22,7 +22,7 @@ def close(e, g, atol=ATOL):
     if isinstance(e, np.ndarray):
         if not isinstance(g, np.ndarray) or e.shape != g.shape:
             return False
-        return np.allclose(e, g, rtol=RTOL, atol=atol, equal_nan=True)
+        return np.array_equal(e, g) or np.allclose(e, g, rtol=RTOL, atol=atol, equal_nan=True)
     e, g = number(e), number(g)
     if isinstance(e, list | tuple):
         g = g.tolist() if isinstance(g, np.ndarray) else g
