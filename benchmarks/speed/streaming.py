@@ -63,9 +63,9 @@ def load(pairs, files, folder):
     for name in ("datasets", "pyarrow.parquet"):  # only growth beyond these libraries counts
         import_module(name)
     import huggingface_hub
-    from fsspec.implementations.local import LocalFileSystem
 
-    wmt14.FILES, huggingface_hub.HfFileSystem = f"{files}/{{split}}-*", LocalFileSystem
+    local = import_module("fsspec.implementations.local")  # the hub's file system is one of fsspec, too
+    wmt14.FILES, huggingface_hub.HfFileSystem = f"{files}/{{split}}-*", local.LocalFileSystem
     memory, started = [resident("VmRSS")], time.perf_counter()
     train = wmt14.load_wmt14(pairs=pairs, progress=False)["train"]
     memory, loaded = [*memory, resident("VmRSS")], time.perf_counter()
