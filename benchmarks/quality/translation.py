@@ -155,7 +155,8 @@ def _section(name, runs):
     groups = {}
     for run in runs:
         groups.setdefault(label(run["settings"]), []).append(run)
-    settings = ", ".join(f"{key} {runs[0]['settings'][key]}" for key in SHOWN)
+    shared = {key: {run["settings"][key] for run in runs} for key in SHOWN}
+    settings = ", ".join(f"{key} {value}" for key, (value, *others) in shared.items() if not others)
     head = f"{'':<36}seeds{'text':>10}{f'beam {BEAM}':>12}{'tokens':>12}" + "".join(f"{s:>7}" for s in spans)
     head += f"{'size':>8}{'tok/s':>7}{'min':>6}{f'to {GOAL}':>8}"
     return [f"{name}: {settings}", head, *(_line(group, of) for group, of in groups.items()), ""]
