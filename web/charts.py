@@ -117,7 +117,7 @@ def attention(record):
 
 def decoding(record):
     """Sentences per second of each model, one by one and in batches."""
-    rows = {NAMES[run["model"]]: run["speed"]["greedy"] for run in record["runs"]}
+    rows = {NAMES.get(run["model"], run["model"]): run["speed"]["greedy"] for run in record["runs"]}
     rows = {name: {"one by one": of["one"], "in batches": of["batch"]} for name, of in rows.items()}
     return bars(rows, "sentences per second, greedy", log=True)
 

@@ -363,15 +363,12 @@ the terminal:
 minutes?
 """
 
-# %% claim
+# %%
 trained = {
     run["settings"]["model"]: run
     for run in presets["runs"]
     if (run["settings"]["src"], run["settings"]["tgt"], run["settings"]["seed"]) == ("en", "de", 0)
 }
-numbers["weights"] = trained["transformer"]["parameters"] / 1e6
-
-# %%
 ax = None
 for model, run in trained.items():
     _, seconds, bleu = zip(*run["curve"], strict=True)
@@ -403,6 +400,7 @@ def best(model, seconds):
 ends = trained["transformer"]["curve"][-1][1]
 behind = [s for _, s, _ in trained["transformer"]["curve"] if best("transformer", s) < best("additive", s)]
 final = {model: run["scores"]["beam"]["tokens"]["score"] for model, run in trained.items()}
+numbers["weights"] = trained["transformer"]["parameters"] / 1e6
 numbers |= {"overtakes": max(behind) / 60, "rnn": final["additive"], "transformer": final["transformer"]}
 assert best("transformer", 900) < best("additive", 900) - 5
 assert 0.3 * ends < max(behind) < 0.7 * ends and best("transformer", ends) > best("additive", ends) + 1.5
