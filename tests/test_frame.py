@@ -241,6 +241,31 @@ def test_containers_name_files_targets_and_commands_that_exist():
 # On the test machine
 
 
+SKIPS = """import pytest
+
+def test_a():
+    pytest.skip("needs a thing")
+
+@pytest.mark.skipif(True, reason="needs another thing")
+def test_b():
+    pass
+
+def test_c():
+    pytest.skip("not on this system")
+"""
+
+
+@pytest.mark.parametrize(("ci", "summary"), [("true", "1 failed, 1 skipped, 2 errors"), ("", "4 skipped")])
+def test_nothing_is_skipped_for_a_need_on_the_test_machine(tmp_path, ci, summary):
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
+    (tmp_path / "test_skips.py").write_text(SKIPS)
+    (tmp_path / "test_all.py").write_text("import pytest\npytest.skip('needs it', allow_module_level=True)")
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --continue-on-collection-errors\n")
+    command, env = [sys.executable, "-m", "pytest"], os.environ | {"CI": ci}
+    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=tmp_path)
+    assert summary in run.stdout.splitlines()[-1], run.stdout
+
+
 OPTIONS = """import pytest
 import signal
 import subprocess

@@ -547,8 +547,8 @@ def test_answers_pass_their_own_tests_and_no_others(name, monkeypatch):
             try:
                 exec(compile(fast(cell.source), cell.id, "exec"), names)
                 passed |= {cell.id} & set(tests)
-            except AssertionError:
-                passed |= {cell.id} & training
+            except AssertionError as error:
+                passed |= {cell.id} & training if "Its BLEU on" in str(error) else set()
             except Exception:
                 continue
         assert passed == {test for test, score in expected_scores(notebook, done).items() if score}
