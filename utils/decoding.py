@@ -80,6 +80,7 @@ def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty=
     tokens = torch.full((batch, 1), bos_id, device=device)
     sums = torch.zeros(batch, 1, device=device)
     places = torch.full((batch, 1), beam_size, device=device)  # not yet taken by finished hypotheses
+    order = torch.arange(beam_size, device=device)
     best, trace = _Best(batch, device), []
     for length in range(1, max_len + 1):
         log_probs, state, weights = step(tokens, state)
@@ -88,16 +89,18 @@ def beam_search(step, state, bos_id, eos_id, beam_size, max_len, length_penalty=
         sums, chosen = candidates.topk(min(beam_size, candidates.shape[1]))
         if sums.isnan().any():
             raise ValueError(DIVERGED)
-        parents, tokens = chosen // vocab, chosen % vocab  # (rows, beam)
+        parents = chosen // vocab  # (rows, beam)
+        tokens = chosen - parents * vocab  # faster than %
         trace.append((rows, tokens, parents, weights))
-        live = (torch.arange(sums.shape[1], device=device) < places) & (sums != -math.inf)
+        live = (order[: sums.shape[1]] < places) & (sums != -math.inf)
         ended = live & (tokens == eos_id)
-        live = live & ~ended
         scores = sums / length**length_penalty
-        best.update(rows, scores.masked_fill(~ended, -math.inf), length)
+        if ended.any():
+            best.update(rows, scores.masked_fill(~ended, -math.inf), length)
+            places = places - ended.sum(1, keepdim=True)
+            live = live & ~ended
         if length == max_len:
             best.update(rows, scores.masked_fill(~live | best.found(rows), -math.inf), length)
-        places = places - ended.sum(1, keepdim=True)
         sums = sums.masked_fill(~live, -math.inf)
         unfinished = live.any(1)
         remaining = int(unfinished.sum())
@@ -167,7 +170,7 @@ class Translator(nn.Module):
 
         def step(tokens, state):
             logits, state, weights = self.step(tokens, state)
-            logits[..., [PAD_ID, BOS_ID]] = -math.inf
+            logits[..., PAD_ID] = logits[..., BOS_ID] = -math.inf
             return logits.log_softmax(-1), state, weights
 
         state = self.start(src, src_lengths)
