@@ -140,6 +140,18 @@ def test_a_benchmark_with_seeds_resumes_where_it_stopped(toy):
     assert len(toy("--seeds 1")[0]) == 2, "other code starts over"
 
 
+def test_add_keeps_the_runs_of_the_record_with_their_origin(toy):
+    _, first = toy("--seeds 1 --add --record")
+    (harness.PROGRESS / "demos.jsonl").unlink()
+    asked, record = toy("--seeds 2 --add --record", settings={"size": 3})
+    assert asked == [("a", 1), ("b", 1)]
+    origins = [run.get("origin") for run in record["runs"]]
+    assert origins == [{key: first[key] for key in ("commit", "date", "machine")}] * 2 + [None] * 2
+    text = (harness.RESULTS / "demos.txt").read_text("utf-8")
+    assert f"2 runs of {first['date']}, commit {first['commit']}, {first['machine']}\n\na0 b0 a1 b1" in text
+    assert "--add" not in record["command"], "the command makes the whole record"
+
+
 def commit(folder):
     author = ("-c", "user.name=x", "-c", "user.email=x@example.org")
     for command in ("init", "-q"), ("add", "."), (*author, "commit", "-qm", "x"):
