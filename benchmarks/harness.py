@@ -19,7 +19,6 @@ import shlex
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import suppress
 from functools import cache, partial
 from modulefinder import ModuleFinder
@@ -48,7 +47,7 @@ def parser(benchmark, about, seeds=None):
     if seeds is not None:
         found.add_argument("--seeds", type=int, default=seeds, help="random seeds per model")
         found.add_argument("--workers", type=int, default=2, help="models to train at the same time")
-        found.add_argument("--add", action="store_true", help="keep what the record has, measure the rest")
+        found.add_argument("--add", action="store_true", help="keep the record's runs, measure the others")
     return found
 
 
@@ -73,15 +72,18 @@ def run(args, measure, jobs, table, *, sources=(), name=None, **facts):
 
     If the benchmark trains models, they train in parallel, and finished jobs are kept in build/benchmarks:
     the same command resumes where it was interrupted, and with more seeds measures only those. Other settings
-    or other code start over. With --add, jobs that the record has are kept, too; each names its origin.
+    or other code start over. With --add, all runs of the record are kept, and each names its origin.
     """
     name = name or args.benchmark.rpartition(".")[2]
     record = provenance(args, sources) | facts
     print(head(record), flush=True)
     if args.workers:
         settings = {key: value for key, value in record["settings"].items() if key != "seeds"}
-        key, kept = [record["code"], settings], _recorded(name) if args.add else []
-        runs = _resume(measure, jobs, args.workers, PROGRESS / f"{name}.jsonl", key, kept)
+        kept = _recorded(name) if args.add else []
+        new = [job for job in jobs if not any(job.items() <= run.items() for run in kept)]
+        runs = kept + _resume(
+            measure, new, args.workers, PROGRESS / f"{name}.jsonl", [record["code"], settings]
+        )
     else:
         runs = [_measure(measure, **job) for job in jobs]
     record = json.loads(json.dumps(record | {"runs": runs}))
@@ -105,12 +107,11 @@ def read(name):
 
 
 def head(record):
-    """Return lines: the command, when, where and with which versions it ran, and the origin of older runs."""
+    """Return lines: the command, and when, where and with which versions it ran; first of kept runs."""
     versions = [f"{name} {version}" for name, version in record["versions"].items()]
     made = ", ".join([record["date"], f"commit {record['commit']}", record["machine"], *versions])
-    origins = [run["origin"] for run in record.get("runs", ()) if "origin" in run]
-    older = Counter(f"{o['date']}, commit {o['commit']}, {o['machine']}" for o in origins)
-    return "\n".join([record["command"], made, *(f"{count} runs of {of}" for of, count in older.items())])
+    origins = {tuple(run["origin"]): None for run in record.get("runs", ()) if "origin" in run}
+    return "\n".join([line for origin in origins for line in origin] + [record["command"], made])
 
 
 def of_kind(record, *path, **kind):
@@ -131,26 +132,22 @@ def _measure(measure, /, **job):
 
 
 def _recorded(name):
-    """Return the runs of a record, each with the commit, the date and the machine that it comes from."""
+    """Return the runs of a record, if there is one, each with the head of the record that it comes from."""
     if not (RESULTS / f"{name}.json").exists():
         return []
     record = read(name)
-    origin = {key: record[key] for key in ("commit", "date", "machine")}
-    return [{"origin": origin} | run for run in record["runs"]]
+    return [{"origin": head(record | {"runs": []}).splitlines()} | run for run in record["runs"]]
 
 
-def _resume(measure, jobs, workers, progress, key, kept):
-    """Return the results of all jobs; measure only those that are neither `kept` nor in the file `progress`
-    for this key.
-    """
+def _resume(measure, jobs, workers, progress, key):
+    """Return the results of all jobs; measure only those that the file `progress` lacks for this key."""
     progress.parent.mkdir(parents=True, exist_ok=True)
     lines = progress.read_text("utf-8").splitlines() if progress.exists() else []
     done = [line["run"] for line in map(json.loads, lines) if line["key"] == json.loads(json.dumps(key))]
-    done += kept
     runs = [next((run for run in done if job.items() <= run.items()), None) for job in jobs]
     left = [job for job, run in zip(jobs, runs, strict=True) if run is None]
     if len(left) < len(jobs):
-        print(f"{len(jobs) - len(left)} of {len(jobs)} jobs are done", file=sys.stderr, flush=True)
+        print(f"{len(jobs) - len(left)} of {len(jobs)} jobs are in {progress}", file=sys.stderr, flush=True)
     new = iter(in_parallel(partial(_keep, measure, progress, key), left, workers) if left else ())
     return [run or next(new) for run in runs]
 

@@ -143,13 +143,16 @@ def test_a_benchmark_with_seeds_resumes_where_it_stopped(toy):
 def test_add_keeps_the_runs_of_the_record_with_their_origin(toy):
     _, first = toy("--seeds 1 --add --record")
     (harness.PROGRESS / "demos.jsonl").unlink()
-    asked, record = toy("--seeds 2 --add --record", settings={"size": 3})
-    assert asked == [("a", 1), ("b", 1)]
-    origins = [run.get("origin") for run in record["runs"]]
-    assert origins == [{key: first[key] for key in ("commit", "date", "machine")}] * 2 + [None] * 2
+    asked, record = toy("--seeds 2 --add --record", kinds="b")
+    assert asked == [("b", 1)]
+    assert [run["sum"] for run in record["runs"]] == ["a0", "b0", "b1"]
+    origin = harness.head(first)
+    assert [run.get("origin") for run in record["runs"]] == [origin.splitlines()] * 2 + [None]
     text = (harness.RESULTS / "demos.txt").read_text("utf-8")
-    assert f"2 runs of {first['date']}, commit {first['commit']}, {first['machine']}\n\na0 b0 a1 b1" in text
-    assert "--add" not in record["command"], "the command makes the whole record"
+    command = "python -m benchmarks.speed.demos --seeds"
+    assert origin.startswith(f"{command} 1\n") and text.startswith(f"{origin}\n{command} 2\n")
+    _, last = toy("--seeds 1 --add", kinds="c")
+    assert [run.get("origin", [""])[0][-1:] for run in last["runs"]] == ["1", "1", "2", ""]
 
 
 def commit(folder):

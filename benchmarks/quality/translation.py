@@ -44,8 +44,11 @@ SHOWN = ("embed_dim", "hidden_dim", "dropout", "label_smoothing", "subwords", "u
 QUICK = {"embed_dim": 64, "hidden_dim": 128, "updates": 800, "validate_every": 200}
 
 
-def plan(seeds=SEEDS, quick=False, directions=DIRECTIONS):
-    """Return the settings of all runs by table, in the order to train them. "budget" has one direction."""
+def plan(seeds=SEEDS, quick=False, directions=DIRECTIONS, names=PRESETS):
+    """Return the settings of all runs by table, in the order to train them. "budget" has one direction.
+
+    `names` are those of the presets to train.
+    """
     budget = [
         replace(BUDGET, model=model, seed=seed, **(TRANSFORMER if model == "transformer" else {}))
         for seed in range(seeds)
@@ -63,7 +66,7 @@ def plan(seeds=SEEDS, quick=False, directions=DIRECTIONS):
         for seed in range(seeds)
         for src, tgt in directions
         if seed == 0 or (src, tgt) == SEEDED
-        for settings in PRESETS.values()
+        for settings in map(PRESETS.get, names)
     ]
     return {"budget": budget, "long": long, "presets": presets}
 
@@ -188,6 +191,7 @@ def main():
     parser.add_argument("--only", nargs="+", choices=("budget", "long", "presets"), help="only these tables")
     pairs = {"-".join(direction): direction for direction in DIRECTIONS}
     parser.add_argument("--directions", nargs="+", choices=pairs, default=[*pairs], help="not in the budget")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=[*PRESETS], help="only these")
     args = parser.parse_args()
     directions = [pairs[direction] for direction in args.directions]
     record = "presets" if args.only == ["presets"] else "translation" + "_quick" * args.quick
@@ -197,7 +201,7 @@ def main():
             "settings": settings.identity
             | {"validate_every": settings.validate_every, "patience": settings.patience},
         }
-        for name, runs in plan(args.seeds, args.quick, directions).items()
+        for name, runs in plan(args.seeds, args.quick, directions, args.presets).items()
         if args.only is None or name in args.only
         for settings in runs
     ]
