@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager, nullcontext
 from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
@@ -120,6 +121,38 @@ def new_course(tmp_path_factory):
 @pytest.fixture
 def course(new_course):
     return new_course()
+
+
+@pytest.fixture(scope="session")
+def sandbox():
+    """A sandbox that is started once."""
+    from grading.sandbox.client import Sandbox, bubblewrap  # not at the top: must do without the course
+
+    if bubblewrap() is None:
+        pytest.skip("needs bubblewrap")
+    with Sandbox(require=True) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def here(sandbox):
+    """Return a context in which a run grades in this process, in that sandbox, and starts no worker."""
+    from grading.pipeline import executor
+
+    def submit(apart, function, *arguments):
+        done = Future()
+        done.set_result(function(*arguments))
+        return done
+
+    @contextmanager
+    def here():
+        workers = executor.Workers(submit, lambda: 1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(executor, "connect", lambda *args: nullcontext(workers))
+            patch.setattr(executor, "warm_sandbox", lambda *args: sandbox)
+            yield workers
+
+    return here
 
 
 @pytest.fixture(scope="module")

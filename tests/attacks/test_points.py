@@ -8,9 +8,6 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from grading.pipeline.assignments import assignments
 from grading.pipeline.grade import grade
-from grading.sandbox.client import Sandbox, bubblewrap
-
-pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
 
 HARNESS = "import importlib, torch\nharness = importlib.import_module('grading.exercises.{}.harness')\n"
 ATTACKS = {
@@ -76,12 +73,6 @@ torch.equal = lambda a, b: True
 def sample(logits, temperature=1.0, top_k=None, generator=None): return right(logits, temperature, top_k)
 """,
 }
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox(require=True) as sandbox:
-        yield sandbox
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=" ".join)

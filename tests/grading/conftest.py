@@ -6,14 +6,6 @@ import torch
 
 from grading.cli import main
 from grading.sandbox.calls import call
-from grading.sandbox.client import Sandbox
-
-
-@pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox(require=True) as sandbox:
-        yield sandbox
-
 
 CALL = cache(call)
 
@@ -27,7 +19,7 @@ def once(monkeypatch):
 
 @pytest.fixture
 def course(sandbox, monkeypatch, capsys, tmp_path):
-    """The command line in an empty folder, with the sandbox of this module: (status, output, errors)."""
+    """The command line in an empty folder, with the sandbox of this process: (status, output, errors)."""
     same = contextlib.nullcontext(sandbox)
     monkeypatch.setattr("grading.sandbox.client.Sandbox", lambda *args, **settings: same)
     monkeypatch.chdir(tmp_path)

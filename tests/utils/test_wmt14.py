@@ -243,17 +243,17 @@ def test_damaged_file_is_explained(toy):
 
 
 CHANGED = {
-    "languages": parquet(TRAIN, names=("de", "fr")),
-    "column": parquet(TRAIN, column="text"),
-    "kind": parquet([(1, 2)] * 9, kind=pyarrow.int64()),
-    "not Parquet": b"<html>Please log in.</html>" * 99,
-    "no useful pairs": not_utf8([(b"\xff", b"\xff")] * 9),
+    "languages": lambda: parquet(TRAIN, names=("de", "fr")),
+    "column": lambda: parquet(TRAIN, column="text"),
+    "kind": lambda: parquet([(1, 2)] * 9, kind=pyarrow.int64()),
+    "not Parquet": lambda: b"<html>Please log in.</html>" * 99,
+    "no useful pairs": lambda: not_utf8([(b"\xff", b"\xff")] * 9),
 }
 
 
-@pytest.mark.parametrize("data", CHANGED.values(), ids=CHANGED)
-def test_changed_format_is_explained(toy, data):
-    toy.publish([data], VALID, TEST)
+@pytest.mark.parametrize("make", CHANGED.values(), ids=CHANGED)
+def test_changed_format_is_explained(toy, make):
+    toy.publish([make()], VALID, TEST)
     assert "newest version of this course" in toy.load_error("de", "en", 10)
 
 

@@ -7,35 +7,32 @@ import torch
 
 from examples.make_class import ANSWERS, NAME, notebook
 from grading.judge import recognize, registry
-from grading.pipeline import executor, proof
+from grading.pipeline import executor, proof, result
 from grading.pipeline.assignments import assignments
-from grading.pipeline.grade import grade
 from grading.pipeline.run import Run, RunError
-from grading.sandbox.client import Sandbox, bubblewrap
 from tests.grading.pipeline.test_run import hand_in
 
 ASSIGNMENT = assignments()[NAME]
 
 
-@pytest.fixture(scope="module")
-def here():
-    """A `grade_all` that grades in this process, where a test can break a check."""
-    if bubblewrap() is None:
-        pytest.skip("needs bubblewrap")
-    with Sandbox(require=True) as sandbox:
-        yield lambda client, name, queue, *how: (
-            (given, grade(given.path, sandbox, ASSIGNMENT, 1, given.data)) for given in queue
-        )
+@pytest.fixture
+def problem(here):
+    """What is wrong with the checks, proven in this process, where a test can break a check."""
+
+    def problem():
+        with here() as workers:
+            return proof.problem(workers, ASSIGNMENT, result.version(ASSIGNMENT), 1)
+
+    return problem
 
 
 def made_on_the_cpu(query, keys):
     return query @ keys.transpose(1, 2) + torch.zeros(keys.size(1))
 
 
-def test_the_checks_of_the_course_pass(here, monkeypatch):
-    monkeypatch.setattr(executor, "grade_all", here)
+def test_the_checks_of_the_course_pass(problem):
     assert proof.given("solution", ASSIGNMENT).proven == {*ANSWERS}
-    assert proof.problem(None, ASSIGNMENT) is None
+    assert problem() is None
 
 
 @pytest.mark.parametrize(
@@ -45,17 +42,15 @@ def test_the_checks_of_the_course_pass(here, monkeypatch):
         (made_on_the_cpu, "failed on the solution: dot_score could not be judged: RuntimeError"),
     ],
 )
-def test_a_wrong_reference_is_named(here, reference, said, monkeypatch):
+def test_a_wrong_reference_is_named(problem, reference, said, monkeypatch):
     wrong = replace(registry.find_check("dot_score"), reference=reference)
     monkeypatch.setitem(registry._CHECKS, "dot_score", wrong)
-    monkeypatch.setattr(executor, "grade_all", here)
-    assert said in proof.problem(None, ASSIGNMENT)
+    assert said in problem()
 
 
-def test_a_bank_that_is_missing_is_named(here, monkeypatch):
+def test_a_bank_that_is_missing_is_named(problem, monkeypatch):
     monkeypatch.delattr(recognize, "mistakes_of")
-    monkeypatch.setattr(executor, "grade_all", here)
-    assert "failed on the starter: dot_score could not be judged" in proof.problem(None, ASSIGNMENT)
+    assert "failed on the starter: dot_score could not be judged" in problem()
 
 
 def test_an_answer_that_is_trained_is_left_out():

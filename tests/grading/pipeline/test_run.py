@@ -120,7 +120,8 @@ def example(tmp_path_factory):
     course = tmp_path_factory.mktemp("class")
     *students, endless = make_class(course)
     shutil.rmtree(course / "submitted" / endless)  # it would take the whole minute that a check may take
-    return SimpleNamespace(course=course, students=students, run=grade(course, "--workers", "2"))
+    run = grade(course, "--workers", "2", "--require-sandbox")
+    return SimpleNamespace(course=course, students=students, run=run)
 
 
 def test_everybody_has_the_score_that_is_earned(example):
@@ -291,7 +292,7 @@ def test_the_report_is_read_on_a_telephone(example, page):
     page.wait_for_function("box => box.scrollLeft > 0", arg=points.element_handle())
 
 
-def test_what_may_be_misplaced_is_told_to_a_person_and_has_no_zero(course):
+def test_what_may_be_misplaced_is_told_to_a_person_and_has_no_zero(course, here):
     below, stripped = notebook(written=None), notebook()
     at = next(i for i, cell in enumerate(below.cells) if cell.id == "why_attention")
     below.cells.insert(at + 1, nbformat.v4.new_code_cell("Because every word gets its own context."))
@@ -301,10 +302,11 @@ def test_what_may_be_misplaced_is_told_to_a_person_and_has_no_zero(course):
     hand_in(course, "sam", stripped)
     first = assignments()["01_bottleneck"].notebook
     hand_in(course, "una", nbformat.read(first, 4))
-    found = grade(course)
-    assert "bea needs a person: why_attention: the written answer may stand in another cell" in found.stdout
-    assert "sam needs a person: it has none of the graded cells of 02_attention" in found.stdout
-    assert re.search("una needs a person: .*02_attention.ipynb is 01_bottleneck, not", found.stdout)
+    with here():
+        said = as_text(Run(NAME, course).grade(), assignments()[NAME])
+    assert "bea needs a person: why_attention: the written answer may stand in another cell" in said
+    assert "sam needs a person: it has none of the graded cells of 02_attention" in said
+    assert re.search("una needs a person: .*02_attention.ipynb is 01_bottleneck, not", said)
     page = (course / "graded" / f"{NAME}.html").read_text("utf-8")
     assert page.count("may stand in another cell") == 2 and "is 01_bottleneck, not" in page
     assert [held(course)[who][1:] for who in ("bea", "sam", "una")] == [(MOST, True), (MOST, True), (0, True)]

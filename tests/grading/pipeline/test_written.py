@@ -17,7 +17,6 @@ from examples.make_class import NAME, notebook
 from grading.pipeline import written
 from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.run import Run
-from grading.sandbox.client import bubblewrap
 from tests.grading.pipeline.test_run import book, hand_in, rows_of
 from tests.grading.points import WRITTEN
 
@@ -32,10 +31,8 @@ ANSWERS = {"ana": f"{ASKED}\n\nOne vector of *fixed size*.", "bo": HOSTILE, "cyd
 
 
 @pytest.fixture(scope="module")
-def graded(tmp_path_factory):
+def graded(here, tmp_path_factory):
     """A small class whose tests are graded. One student wrote in a cell of their own."""
-    if bubblewrap() is None:
-        pytest.skip("needs bubblewrap")
     course = tmp_path_factory.mktemp("class")
     for student, text in ANSWERS.items():
         submission = notebook(right=(), written=text)
@@ -43,7 +40,8 @@ def graded(tmp_path_factory):
             at = next(i for i, cell in enumerate(submission.cells) if cell.id == QUESTION)
             submission.cells.insert(at + 1, nbformat.v4.new_markdown_cell("My answer is <b>here</b>."))
         hand_in(course, student, submission)
-    Run(NAME, course).grade(1)
+    with here():
+        Run(NAME, course).grade()
     return course
 
 
