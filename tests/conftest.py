@@ -155,6 +155,13 @@ def here(sandbox):
     return here
 
 
+@pytest.fixture
+def singly(monkeypatch, pytestconfig):
+    """Without --slow, do not look for two mistakes at once: each pair of the bank would be called."""
+    if not pytestconfig.getoption("slow"):
+        monkeypatch.setattr("grading.judge.recognize.combinations", lambda bank, count: ())
+
+
 @pytest.fixture(scope="module")
 def lab(new_course):
     """Start `make lab` in a small course, with this environment and odd settings in the home folder."""

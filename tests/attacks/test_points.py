@@ -75,6 +75,7 @@ def sample(logits, temperature=1.0, top_k=None, generator=None): return right(lo
 }
 
 
+@pytest.mark.usefixtures("singly")
 @pytest.mark.parametrize("attack", ATTACKS, ids=" ".join)
 def test_a_replaced_harness_decides_no_point(attack, sandbox):
     exercise, name, _ = attack

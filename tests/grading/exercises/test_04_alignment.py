@@ -11,7 +11,7 @@ from grading.judge.registry import find_check, mistakes_of
 from utils import metrics
 
 right = find_check("plot_attention").reference
-pytestmark = pytest.mark.usefixtures("once")
+pytestmark = pytest.mark.usefixtures("once", "singly")
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from grading.judge.registry import all_checks, mistakes_of
 from grading.sandbox.protocol import encode
 from utils.metrics import compare_systems
 
-pytestmark = pytest.mark.usefixtures("once")
+pytestmark = pytest.mark.usefixtures("once", "singly")
 CHECKS = all_checks()
 real_translation = import_module("grading.exercises.09_real_translation.harness")
 beam_search = CHECKS["beam_search"].reference
