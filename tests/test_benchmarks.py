@@ -211,6 +211,8 @@ def test_every_command_explains_its_options(name, monkeypatch, capsys):
     assert ended.value.code == 0
     assert f"python -m {name}" in printed
     assert "--record" in printed
+    file = f"{name.replace('.', '/')}.py"
+    assert file in harness.source_files(harness.ROOT / file)
 
 
 def test_a_demo_that_does_not_exist_is_refused(monkeypatch, capsys):

@@ -127,7 +127,7 @@ def test_what_the_lesson_says_of_its_run_is_what_it_shows(capsys):
         "greedy_decode": greedy_decode,
         "bleu_by_length": bleu_by_length,
     }
-    start = next(i for i, source in enumerate(cells) if "EncodedCorpus(load_reviews" in source)
+    start = next(i for i, source in enumerate(cells) if "= load_reviews(" in source)
     threads = torch.get_num_threads()
     try:
         exec("\n".join([cells[0], *cells[start:]]), names)
