@@ -18,8 +18,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 # Files that take longest, in this order: begun last, one would keep one process busy and leave others idle.
-LONG = ("judge", "attacks", "lab", "lessons", "run", "notebooks", "site")
-LONG += ("03_translator", "04_alignment", "grade", "engine", "09_real_translation")
+LONG = ("judge", "attacks", "lab", "site", "run", "lessons", "notebooks", "explorer", "playground")
+LONG += ("03_translator", "written", "grade", "engine", "09_real_translation", "04_alignment")
 
 DEMO = '''# %% [markdown]
 r"""
@@ -124,12 +124,19 @@ def course(new_course):
 
 
 @pytest.fixture(scope="session")
-def sandbox():
-    """A sandbox that is started once."""
-    from grading.sandbox.client import Sandbox, bubblewrap  # not at the top: must do without the course
+def bubblewrap():
+    """Skip where no sandbox can be had."""
+    from grading.sandbox.client import bubblewrap  # not at the top: this file must do without the course
 
     if bubblewrap() is None:
         pytest.skip("needs bubblewrap")
+
+
+@pytest.fixture(scope="session")
+def sandbox(bubblewrap):
+    """A sandbox that is started once."""
+    from grading.sandbox.client import Sandbox
+
     with Sandbox(require=True) as sandbox:
         yield sandbox
 

@@ -233,7 +233,7 @@ ALL_ELSE = {"rules": {"color-contrast": {"enabled": False}}, "resultTypes": ["vi
 
 
 # One page of each kind.
-SAMPLE = {"index.html", "measured.html", "api/utils.data.html"}
+SAMPLE = {"index.html", "measured.html", "api/utils.explorer.html"}
 SAMPLE |= {"lessons/02_attention.html", "exercises/02_attention.html"}
 
 

@@ -21,10 +21,10 @@ from grading.cli import as_text
 from grading.judge.judge import examine
 from grading.pipeline.assignments import ROOT, NotGradable, assignments
 from grading.pipeline.grade import grade
-from grading.sandbox.client import Sandbox, Watch, bubblewrap
+from grading.sandbox.client import Sandbox, Watch
 from tests.attacks.bank import ATTACKS, MARK, MISTAKES, NAME, TESTS, submission
 
-pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 SECRET = "canary-7c1f"
 SEED = 5
 ASKED = ("dot_score", "masked_softmax", "attend")  # enough to see what an attack earns, and what it has left

@@ -11,10 +11,9 @@ import pytest
 
 from examples.make_class import NAME, NEARLY, notebook
 from grading.pipeline.assignments import ROOT
-from grading.sandbox.client import bubblewrap
 from tests.grading.points import MOST
 
-pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 BROKEN = {
     "scaled_dot_score": "x = 1\nundefined\n",
     "MultiplicativeScore": """

@@ -25,6 +25,7 @@ from utils.models import Seq2Seq
 from utils.text import encoded_reviews
 from utils.training import seed_everything
 
+pytestmark = pytest.mark.usefixtures("singly")
 CHECKS = all_checks()
 limits = import_module("grading.exercises.03_translator.checks")
 ALLOWANCE, BLEU, ERROR, LEARNED, SIZE = (

@@ -11,6 +11,7 @@ from grading.judge.judge import draw, examine
 from grading.judge.registry import all_checks, mistakes_of, with_forward
 from utils import transformer
 
+pytestmark = pytest.mark.usefixtures("singly")
 CHECKS = all_checks()
 
 

@@ -16,7 +16,6 @@ from grading.judge.registry import Check, Mistake, patched
 from grading.pipeline import authoring
 from grading.pipeline.assignments import ROOT
 from grading.sandbox.cases import Case
-from grading.sandbox.client import bubblewrap
 
 NAME = "10_smoothing"
 
@@ -62,9 +61,8 @@ def hand_in(root, student, answer):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.usefixtures("bubblewrap")
 def test_an_exercise_is_written_proven_released_and_graded(course):
-    if bubblewrap() is None:
-        pytest.skip("needs bubblewrap")
     assert "lessons/exercises/10_smoothing.py" in course("new", NAME)
     assert "exists: choose another name" in course("new", NAME, status=2)
     assert f"✓ {NAME} grades as it should" in course("author", "10")

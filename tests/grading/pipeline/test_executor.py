@@ -14,7 +14,7 @@ from examples.make_class import notebook
 from grading.pipeline import executor
 from grading.pipeline.assignments import ROOT
 from grading.pipeline.result import FAILED, GRADED, CheckResult, Result
-from grading.sandbox.client import SandboxError, bubblewrap
+from grading.sandbox.client import SandboxError
 from tests.grading.pipeline.test_run import SLOW, agrees, command, grade, hand_in, verdicts
 from tests.grading.points import MOST
 
@@ -186,7 +186,7 @@ def deployed(places, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+@pytest.mark.usefixtures("bubblewrap")
 def test_a_worker_elsewhere_dies_and_nothing_is_lost(deployed):
     run = deployed.run()
     done = len(verdicts(deployed.course))
@@ -200,7 +200,7 @@ def test_a_worker_elsewhere_dies_and_nothing_is_lost(deployed):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+@pytest.mark.usefixtures("bubblewrap")
 def test_the_scheduler_dies_and_the_next_run_does_the_rest(deployed):
     run = deployed.run()
     deployed.scheduler.kill()

@@ -20,11 +20,11 @@ from grading.pipeline.missing import NOT_RUN
 from grading.pipeline.result import FAILED, GRADED, Result
 from grading.pipeline.returned import graded_notebook
 from grading.sandbox.calls import call
-from grading.sandbox.client import Line, Lost, bubblewrap
+from grading.sandbox.client import Line, Lost
 from tests.grading.points import MOST, POINTS, WRITTEN
 from utils import attention
 
-pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 SOLUTIONS = sorted((ROOT / "exercises" / "solution").glob("*/*.ipynb"))
 
 

@@ -28,7 +28,7 @@ def autograder(tmp_path):
     return run
 
 
-@pytest.mark.skipif(client.bubblewrap() is None, reason="needs bubblewrap")
+@pytest.mark.usefixtures("bubblewrap")
 def test_results_carry_points_messages_and_visibility(autograder):
     answers = {"scaled_dot_score": NOT_SCALED, "masked_softmax": NEARLY}
     status, results = autograder({"mine.ipynb": notebook(answers)})

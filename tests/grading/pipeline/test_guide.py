@@ -19,7 +19,6 @@ from examples.make_class import NAME, make_class, notebook
 from grading.pipeline.assignments import ROOT
 from grading.pipeline.run import Run
 from grading.pipeline.written import Answers
-from grading.sandbox.client import bubblewrap
 from tests.grading.pipeline.test_run import book
 from tests.grading.points import ALL, MOST, WRITTEN
 
@@ -190,9 +189,7 @@ def check_what_comes_back(term, given, late, students):
     return pages, text
 
 
-def test_what_a_person_gave_reaches_every_student_and_every_export(tmp_path):
-    if bubblewrap() is None:
-        pytest.skip("needs bubblewrap")
+def test_what_a_person_gave_reaches_every_student_and_every_export(bubblewrap, tmp_path):
     make_public(tmp_path / "public")
     canvas, moodle = hand_in(tmp_path)
     term = Term(tmp_path)

@@ -30,10 +30,9 @@ from grading.pipeline.assignments import ROOT, NotGradable, assignments
 from grading.pipeline.export import scores_of
 from grading.pipeline.gradebook import Book
 from grading.pipeline.run import Run, RunError, as_text
-from grading.sandbox.client import bubblewrap
 from tests.grading.points import MOST, POINTS, WRITTEN, without
 
-pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 HALF = without("AdditiveScore", "masked_softmax", "attend")
 SCORES = {
     "ana": MOST,

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from grading.sandbox.cases import Case
-from grading.sandbox.client import bubblewrap
 from grading.sandbox.protocol import LARGEST, WireError
 from grading.sandbox.server import PICTURES, TEXT, Bounded, Channel, serve
 
-pytestmark = pytest.mark.skipif(bubblewrap() is None, reason="needs bubblewrap")
+pytestmark = pytest.mark.usefixtures("bubblewrap")
 
 
 @pytest.fixture
