@@ -98,6 +98,7 @@ def field(tmp_path_factory):
                 server.accept()
 
 
+@pytest.mark.usefixtures("singly")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: f"{attack.kind}: {attack.name}")
 def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property, pytestconfig):
     number = ATTACKS.index(attack)
