@@ -24,7 +24,7 @@ SOLUTION = ROOT / "exercises" / "solution" / "02_attention" / "02_attention.ipyn
 def unprotected():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "bubblewrap", lambda: None)
-        sandbox = Sandbox(reviews=False)
+        sandbox = Sandbox(reviews=False, many=False)
     with sandbox:
         yield sandbox
 
@@ -151,7 +151,7 @@ def test_without_a_sandbox_a_cell_that_ends_the_process_is_left_out(unprotected,
 @pytest.mark.usefixtures("bubblewrap")
 @pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="needs root")
 def test_a_sandbox_that_cannot_be_made_is_not_the_students_fault():
-    sandbox = Sandbox(require=True, reviews=False)
+    sandbox = Sandbox(require=True, reviews=False, many=False)
     sandbox.user = 2**40  # no user can have this number
     with sandbox, pytest.raises(SandboxError, match="(?s)no sandbox could be made .*OverflowError"):
         grade(SOLUTION, sandbox)
@@ -192,7 +192,7 @@ print(others, libc.inotify_init(), errno.errorcode[ctypes.get_errno()], os.sched
 
 @pytest.mark.usefixtures("bubblewrap")
 def test_neighbors_see_nothing_of_each_others_locks_and_have_users_of_their_own():
-    with Sandbox(True, False) as one, Sandbox(True, False) as two:
+    with Sandbox(True, False, many=False) as one, Sandbox(True, False, many=False) as two:
         assert abs(one.user - two.user) >= 256
         with one.submission() as first, two.submission() as second:
             seen = [neighbor.run(LOOK, 60)[0] for neighbor in (first, second)]
