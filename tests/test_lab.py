@@ -27,8 +27,6 @@ DEMO, EXERCISE = f"my/demo/{LESSON}.ipynb", f"my/exercises/{NAME}.ipynb"  # the 
 SOLUTION, STARTER = (f"exercises/{kind}/{NAME}/{NAME}.ipynb" for kind in ("solution", "starter"))
 PATIENCE = 120_000  # milliseconds, for what starts a kernel or runs an exercise on a busy machine
 
-pytestmark = pytest.mark.timeout(900)
-
 
 @pytest.fixture(scope="module")
 def lab(lab):

@@ -22,8 +22,6 @@ from make_notebooks import code_cells
 from web.build import ROOT, drawn, relinked
 from web.charts import CHARTS
 
-pytestmark = pytest.mark.timeout(900)
-
 LESSONS = sorted(ROOT.glob("demo/*.ipynb"))
 EXERCISES = sorted(ROOT.glob("exercises/solution/*/*.ipynb"))
 WIDE, NARROW = {"width": 1300, "height": 900}, {"width": 360, "height": 800}

@@ -581,7 +581,6 @@ SHOW = "explore(([[0.25, 0.75], [0.5, 0.5], [1, 0]], ['she', 'sings'], ['elle', 
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 def test_explorer_works_in_jupyterlab(lab, page):
     path = "explorer.ipynb"
     found = notebook([LIVE], [SHOW, explore((WEIGHTS, SRC, TGT))], [f"{SHOW}.live(model, encoded)"])

@@ -60,7 +60,6 @@ def hand_in(root, student, answer):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.usefixtures("bubblewrap")
 def test_an_exercise_is_written_proven_released_and_graded(course):
     assert "lessons/exercises/10_smoothing.py" in course("new", NAME)

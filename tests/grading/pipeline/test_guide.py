@@ -22,7 +22,7 @@ from grading.pipeline.written import Answers
 from tests.grading.pipeline.test_run import book
 from tests.grading.points import ALL, MOST, WRITTEN
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1_800)]
+pytestmark = pytest.mark.slow
 CLASS = 60
 GUIDE = (ROOT / "web" / "instructors.md").read_text("utf-8")
 QUESTION = "why_attention"
