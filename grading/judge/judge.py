@@ -11,15 +11,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from grading.judge.message import evidence, find_faults, what_holds
+from grading.judge.message import HOLDS, evidence, find_faults, what_holds
 from grading.judge.recognize import recognize
 from grading.judge.registry import Fault, find_check
 from grading.judge.relation import RELATIONS
 from grading.judge.shown import grids
 from grading.sandbox import calls
 from grading.sandbox.cases import ORDINARY, TORCH, Outcome
-
-HOLDS = "Right: "  # how the line on the parts of an answer begins
 
 PROBE_SEED, PROBES = 20, 4  # all wrong answers of a class get these cases
 

@@ -13,6 +13,7 @@ FEW = 12  # so many numbers are still worth printing
 LONG = 160  # and so many letters
 STOPPED = ""  # the kind of an error that the judge itself reports
 NOT_NUMBERS = {"nan": "NaN (or ValueError)", "inf": "infinity (or a division by zero)"}
+HOLDS = "Right: "  # how the line on the parts of an answer begins
 NOT_WRITTEN = "It is not written yet: replace raise NotImplementedError with your answer."
 
 ERRORS = (  # what common errors of torch and Python mean: a pattern, the name of the mistake, and what to do

@@ -21,8 +21,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from grading.judge.judge import HOLDS
-from grading.judge.message import NOT_WRITTEN
+from grading.judge.message import HOLDS, NOT_WRITTEN
 from grading.pipeline.assignments import ELSEWHERE, EMPTY, starter_sources
 from grading.pipeline.lessons import section
 from grading.pipeline.missing import ITS_CELL, MISNAMED, MISSING

@@ -3,6 +3,7 @@
 import secrets
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -155,7 +156,7 @@ def _run_cells(cells, not_run, took, submission, outputs, lines, limits, progres
                 outputs[i] = submission.run(cell.source, limits.cell)
             finally:
                 took[i] = took.get(i, 0) + time.monotonic() - began
-        lines[END] = submission.snapshot(limits.check)
+        lines[END] = _Later(lambda: submission.snapshot(limits.check))
     except Lost as lost:
         not_run[last] = f"was stopped: {lost}"
         return last, lost
@@ -235,6 +236,16 @@ class _Over(Exception):
         self.name, self.why = name, why
 
 
+class _Later:
+    """Stands for the line to a snapshot, which is taken when the first answer is asked for there."""
+
+    def __init__(self, snapshot):
+        self.snapshot = cache(snapshot)
+
+    def ask_all(self, *order):
+        yield from self.snapshot().ask_all(*order)
+
+
 class _Asked:
     """A `call` that asks the worker, where the answer is called by its name in the notebook."""
 
@@ -262,7 +273,7 @@ class _Asked:
             left = cases[len(outcomes) :]
             lost, until = None, time.monotonic() + self.left
             try:
-                for reply in self.places[0].ask_all({"call": name, "cases": left}, len(left), self.left):
+                for reply in self.places[0].ask_all(name, left, self.left):
                     if reply is None:  # not defined there: perhaps it is at the end
                         break
                     outcomes.append(reply if _is_outcome(reply) else _stopped("it sent what is no answer."))

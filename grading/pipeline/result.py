@@ -121,8 +121,13 @@ def of_json(plain):
 
 
 def write(path, result):
-    """Write a result so that readers see the old one or the new one, even after a crash."""
-    write_text(path, json.dumps(result.as_json(cells=True), ensure_ascii=False))
+    """Write a result so that readers see the old one or the new one, even after a crash.
+
+    Return it as it can be read, in which all text is clean.
+    """
+    plain = result.as_json(cells=True)
+    write_text(path, json.dumps(plain, ensure_ascii=False))
+    return of_json(plain)
 
 
 def write_text(path, text):

@@ -278,12 +278,11 @@ class Run:
         return self.folder / f"{student}.json"
 
     def _finish(self, found):
-        found = result.of_json(found.as_json(cells=True))  # in which all text is clean
         old = result.read(self._file(found.student))
         before = None
         with contextlib.suppress(GradebookError, Refused):  # `_deliver` says so
             before = self.book.grades(found.student) if old and not self.lost else None
-        result.write(self._file(found.student), found)
+        found = result.write(self._file(found.student), found)
         self._deliver(found)
         with contextlib.suppress(GradebookError, Refused):
             if before and not self.lost:

@@ -181,13 +181,13 @@ class Attempts:
     def submission(self, memory):
         answers, over = self.attempts.pop(0), []
 
-        def ask_all(order, count, seconds):
-            for case in order["cases"]:
-                if answers[order["call"]] == "kill":
+        def ask_all(name, cases, seconds):
+            for case in cases:
+                if answers[name] == "kill":
                     over.append(True)
                 if over:
                     raise Lost("it ended the process that ran it")
-                yield call(answers[order["call"]], case)
+                yield call(answers[name], case)
 
         line = SimpleNamespace(ask_all=ask_all)
         yield SimpleNamespace(
@@ -218,9 +218,9 @@ def test_an_answer_that_was_wrong_once_gains_nothing_by_ending_the_process(kille
 def test_an_endless_loop_is_waited_for_in_one_cell_and_one_case(submit, sandbox, monkeypatch):
     asked, ask_all = [], Line.ask_all
 
-    def counted(line, order, count, seconds):
-        asked.append(order["call"])
-        return ask_all(line, order, count, seconds)
+    def counted(line, name, cases, seconds):
+        asked.append(name)
+        return ask_all(line, name, cases, seconds)
 
     def change(notebook):
         endless = "def masked_softmax(scores, mask):\n    while True:\n        pass\n"
@@ -254,9 +254,8 @@ class Slow:
     def snapshot(self, seconds):
         there = {*self.defined}
 
-        def ask_all(order, count, seconds):
-            known = order["call"] in there
-            yield from (call(attention.dot_score, case) if known else None for case in order["cases"])
+        def ask_all(name, cases, seconds):
+            yield from (call(attention.dot_score, case) if name in there else None for case in cases)
 
         return SimpleNamespace(ask_all=ask_all)
 
