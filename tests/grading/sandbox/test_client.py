@@ -8,6 +8,7 @@ import time
 from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import psutil
 import pytest
 
@@ -15,6 +16,7 @@ from grading.cli import main
 from grading.pipeline.assignments import ROOT, assignments
 from grading.pipeline.grade import grade
 from grading.sandbox import client as module
+from grading.sandbox.cases import Case
 from grading.sandbox.client import Sandbox, SandboxError, bubblewrap, shared_sandbox
 
 SOLUTION = ROOT / "exercises" / "solution" / "02_attention" / "02_attention.ipynb"
@@ -146,6 +148,16 @@ def test_without_a_sandbox_a_cell_that_ends_the_process_is_left_out(unprotected,
     )
     assert report.score == report.max_score
     assert report.notes == ("cell 1 was left out: it ended the process that ran it",)
+
+
+@pytest.mark.usefixtures("bubblewrap")
+def test_a_call_imports_nothing(sandbox):
+    """Each answer of each submission is called in a fork of its own, which would import it again."""
+    cases = [Case("", {"x": np.ones(2)}, pulls=1), Case("", {"x": np.ones(2)}, elsewhere=True)]
+    with sandbox.submission() as submission:
+        submission.run("import sys\ndef double(x):\n    return 2 * x\nknown = {*sys.modules}", 60)
+        assert not any(outcome.error for outcome in submission.cells.ask_all("double", cases, 60))
+        assert submission.run("{*sys.modules} - known", 60) == ([{"text": "set()\n"}], None)
 
 
 @pytest.mark.usefixtures("bubblewrap")
