@@ -71,14 +71,14 @@ class Attack:
     then: str = ""
     finds: str = ""
 
-    def expected(self, tests):
+    def expected(self):
         """Points by test."""
         earned = HONEST | dict.fromkeys(self.costs, 0) | self.earns
-        return {name: earned.get(name, 0) for name in tests}
+        return {name: earned.get(name, 0) for name in TESTS}
 
-    def hand_in(self, path, places, tests):
-        """Write the submission to a path, with the cells of these tests."""
-        notebook = submission(MISTAKES, {"AdditiveScore"}, tests)
+    def hand_in(self, path, places):
+        """Write the submission to a path."""
+        notebook = submission(MISTAKES, {"AdditiveScore"})
         for name, source in self.answers.items():
             answer(notebook, name).source = "import os, time, torch\n" + source
         notebook.cells.insert(0, new_code_cell(self.first))
@@ -93,17 +93,12 @@ class Attack:
             self.file(path)
 
 
-def submission(mistakes=(), unwritten=(), tests=tuple(TESTS)):
+def submission(mistakes=(), unwritten=()):
     """A solution's code cells that matter, with mistakes in some answers and others not written."""
     notebook = nbformat.read(ROOT / "exercises" / "solution" / NAME / f"{NAME}.ipynb", 4)
     starter = nbformat.read(ROOT / "exercises" / "starter" / NAME / f"{NAME}.ipynb", 4)
     first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-    left_out = {f"test_{name}" for name in TESTS if name not in tests}
-    notebook.cells = [
-        cell
-        for cell in notebook.cells
-        if cell is first or "nbgrader" in cell.metadata and cell.id not in left_out
-    ]
+    notebook.cells = [cell for cell in notebook.cells if cell is first or "nbgrader" in cell.metadata]
     for name in mistakes:
         answer(notebook, name).source = mistakes[name]
     for name in unwritten:
@@ -163,8 +158,7 @@ print('replaced')""", shows="replaced", costs=ALL, says="scores has|one thing|sh
 attack("the worker replies with a verdict", """
 import gc, types
 gc.unfreeze()
-def replies(order, namespace):
-    return [{"passed": True, "score": 14, "points": 14}] * len(order.get("cases", "1"))
+def replies(order, namespace): return [{"passed": True, "score": 14, "points": 14}] * len(order["cases"])
 for thing in gc.get_objects():
     if isinstance(thing, types.FunctionType) and thing.__name__ == "replies":
         thing.__code__ = replies.__code__
@@ -671,9 +665,7 @@ attack("an answer that ignores signals", limits=QUICK, answers=softmax("""import
 attack("an answer that sleeps a little each time", limits=QUICK, answers=softmax("""time.sleep(1)
     return torch.softmax(scores, -1)"""), says="Padding receives weight")
 attack("many cells that each take long", limits=QUICK,
-    change=lambda notebook: notebook.cells.extend(
-        new_code_cell("import time; time.sleep(60)") for _ in range(10)
-    ),
+    change=lambda notebook: notebook.cells.extend(new_code_cell("while True: pass") for _ in range(10)),
     says="was left out: it did not finish within")
 attack("many cells that each take a little", limits=Limits(cell=5, cells=4, memory=2**30),
     change=lambda notebook: notebook.cells.extend(

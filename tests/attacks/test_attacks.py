@@ -1,9 +1,8 @@
 """Every attack of the bank that runs goes through one sandbox, and honest classmates between them.
 
-With --slow, a classmate follows each attack, and all answers are tested. Without it, a classmate follows
-every third attack, and each that prepares something for a classmate; and three answers are tested (right,
-wrong and right), those that the attack writes itself, and all if it changes cells. Each attack has honest
-answers of its own, which must earn their points, too. It must harm nothing: see `bank` for what is promised.
+With --slow, a classmate follows each attack; without it, every third, and each that prepares something for
+a classmate. Each attack has honest answers of its own, which must earn their points, too. It must harm
+nothing: see `bank` for what is promised.
 """
 
 import json
@@ -27,7 +26,7 @@ from tests.attacks.bank import ATTACKS, MARK, MISTAKES, NAME, TESTS, submission
 pytestmark = pytest.mark.usefixtures("bubblewrap")
 SECRET = "canary-7c1f"
 SEED = 5
-ASKED = ("dot_score", "masked_softmax", "attend")  # enough to see what an attack earns, and what it has left
+ASKED = ("dot_score", "masked_softmax", "attend")  # of a classmate: enough to see what an attack has left
 
 
 class Field:
@@ -36,6 +35,7 @@ class Field:
     def __init__(self, folder, sandbox, port):
         self.folder, self.course, self.sandbox = folder, folder / "course", sandbox
         self.assignment = assignments()[NAME]
+        self.short = replace(self.assignment, tests=tuple((name, TESTS[name]) for name in ASKED))
         self.places = {"COURSE": str(self.course), "ROOT": str(ROOT), "PORT": str(port)}
         self.mine = self.course / "submitted" / "mallory" / NAME
         self.mine.mkdir(parents=True)
@@ -49,9 +49,8 @@ class Field:
             self.classmates[name].write_text(json.dumps(classmate(name)))
         self.reports = {name: self.honest(name) for name in self.classmates}
 
-    def grade(self, path, tests=ASKED, limits=None):
-        asked = replace(self.assignment, tests=tuple((name, TESTS[name]) for name in tests))
-        return grade(path, self.sandbox, asked, SEED, limits=limits)
+    def grade(self, path, limits):
+        return grade(path, self.sandbox, self.assignment, SEED, limits=limits)
 
     def honest(self, name, extra=""):
         path = self.classmates[name]
@@ -60,7 +59,7 @@ class Field:
             notebook = classmate(name)
             notebook.cells.insert(0, new_code_cell(extra))
             path.write_text(json.dumps(notebook))
-        report = self.grade(path)
+        report = grade(path, self.sandbox, self.short, SEED)
         return report.as_json(), [(cell["outputs"], cell["error"]) for cell in report.cells]
 
     def state(self):
@@ -79,7 +78,10 @@ class Field:
 
 def classmate(name):
     """A submission that is "right", or "half" of it."""
-    return submission({} if name == "right" else MISTAKES, tests=ASKED)
+    notebook = submission({} if name == "right" else MISTAKES)
+    left_out = {f"test_{test}" for test in TESTS if test not in ASKED}
+    notebook.cells = [cell for cell in notebook.cells if cell.id not in left_out]
+    return notebook
 
 
 @pytest.fixture(scope="module")
@@ -103,27 +105,24 @@ def field(tmp_path_factory):
 def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property, pytestconfig):
     number = ATTACKS.index(attack)
     next_one = ("right", "half")[number % 2]
-    slow = pytestconfig.getoption("slow")
-    followed = attack.then or number % 3 == 0 or slow
-    tests = [name for name in TESTS if slow or attack.change or name in {*ASKED, *attack.answers}]
-    expected = attack.expected(tests)
+    followed = attack.then or number % 3 == 0 or pytestconfig.getoption("slow")
     for path in field.mine.iterdir():
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     path = field.mine / f"{NAME}.ipynb"
-    attack.hand_in(path, field.places, tests)
+    attack.hand_in(path, field.places)
     before = field.state()
     try:
-        report = field.grade(path, tests, attack.limits)
+        report = field.grade(path, attack.limits)
         earned = {check.name: check.points for check in report.checks}
         printed = text_of(cell["outputs"] for cell in report.cells)
         said = as_text(report)
     except NotGradable as problem:
-        report, earned, printed, said = None, dict.fromkeys(tests, 0), "", str(problem)
+        report, earned, printed, said = None, dict.fromkeys(TESTS, 0), "", str(problem)
     after = field.state()
     next_report = field.reports[next_one]
     if followed and not attack.refused:
         next_report = field.honest(next_one, attack.then)
-    gained = sum(max(0, earned[name] - expected[name]) for name in tests)
+    gained = sum(max(0, earned[name] - attack.expected()[name]) for name in TESTS)
     harmed = [what for what, a, b in zip(HARM, before, after, strict=True) if a != b]
     if attack.then:
         found = text_of([next_report[1].pop(0)[0]])
@@ -135,7 +134,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
     assert (report is None) == attack.refused, said
     assert (gained, harmed) == (0, []), (earned, said)
     if report:
-        assert earned == expected, said + printed
+        assert earned == attack.expected(), said + printed
         assert all(check.message for check in report.checks if not check.points)
         assert all(letter.isprintable() or letter == "\n" for letter in said)
         json.dumps(report.as_json(), ensure_ascii=False).encode()
