@@ -107,7 +107,7 @@ def read(name):
 
 
 def head(record):
-    """Return lines: the command, and when, where and with which versions it ran; first of kept runs."""
+    """Return lines: the command, and when, where and with which versions it ran. Kept runs come first."""
     versions = [f"{name} {version}" for name, version in record["versions"].items()]
     made = ", ".join([record["date"], f"commit {record['commit']}", record["machine"], *versions])
     origins = {tuple(run["origin"]): None for run in record.get("runs", ()) if "origin" in run}

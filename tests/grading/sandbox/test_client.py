@@ -152,7 +152,7 @@ def test_without_a_sandbox_a_cell_that_ends_the_process_is_left_out(unprotected,
 
 @pytest.mark.usefixtures("bubblewrap")
 def test_a_call_imports_nothing(sandbox):
-    """Each answer of each submission is called in a fork of its own, which would import it again."""
+    """Every call runs in a new fork, which would import again what the server has not."""
     cases = [Case("", {"x": np.ones(2)}, pulls=1), Case("", {"x": np.ones(2)}, elsewhere=True)]
     with sandbox.submission() as submission:
         submission.run("import sys\ndef double(x):\n    return 2 * x\nknown = {*sys.modules}", 60)
