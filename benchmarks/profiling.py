@@ -58,9 +58,9 @@ def matrix_product_flops(device, dtype=None, size=2048):
 
 
 def multiplies_bf16():
-    """Return whether the processor has instructions for bfloat16 matrix products (Intel's AMX)."""
+    """Return whether the processor has instructions for bfloat16 matrix products (AMX or AVX-512)."""
     known = getattr(torch.cpu, "get_capabilities", dict)()  # older torch lacks it
-    return bool(known.get("amx_bf16"))
+    return bool(known.get("amx_bf16") or known.get("avx512_bf16"))
 
 
 def time_parts(step):
