@@ -137,7 +137,7 @@ def open_lab(options):
     """Open JupyterLab on the first lesson; options of JupyterLab, such as --no-browser, are passed on."""
     start_work(argparse.Namespace(into="my"))
     first = min(Path("my", "demo").glob("*.ipynb"))
-    return _jupyter(Path.cwd(), f"/lab/tree/{first.as_posix()}", options.passed_on)
+    _jupyter(Path.cwd(), f"/lab/tree/{first.as_posix()}", options.passed_on)
 
 
 def open_formgrader(options):
@@ -145,31 +145,33 @@ def open_formgrader(options):
     folder = Path(options.course).resolve()
     if not folder.is_dir():
         raise CourseError(f"there is no folder {folder}: name the class's folder with --course")
-    return _jupyter(folder, "/formgrader", options.passed_on)
+    _jupyter(folder, "/formgrader", options.passed_on)
 
 
 def _jupyter(folder, page, passed_on):
-    """Run JupyterLab in a folder with its own settings: those in the reader's home folder have no effect."""
+    """Run JupyterLab in a folder with its own settings: those in the reader's home folder have no effect.
+
+    It runs in this process, so that Ctrl-C and SIGTERM reach it and it can end its kernels.
+    """
     settings = folder / ".jupyter"
     page_config = settings / "labconfig" / "page_config.json"
     page_config.parent.mkdir(parents=True, exist_ok=True)
     page_config.write_text('{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}\n')
-    command = [sys.executable, "-P", "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
-    command += [f"--LabApp.default_url={page}", *passed_on]
+    arguments = [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={page}", *passed_on]
     if hasattr(os, "getuid") and os.getuid() == 0:
-        command.append("--allow-root")
-    environment = {
+        arguments.append("--allow-root")
+    os.environ |= {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         "JUPYTER_CONFIG_DIR": str(settings),
         "JUPYTER_CONFIG_PATH": str(ROOT),  # for nbgrader_config.py
         "JUPYTER_DATA_DIR": str(settings / "data"),
         "ATTENTION_CLASS": str(folder),
     }
-    try:
-        os.environ.pop("PYTHONSAFEPATH", None)  # notebooks may import the reader's own modules
-        return subprocess.call(command, cwd=folder, env=os.environ | environment)
-    except KeyboardInterrupt:
-        return 0
+    os.environ.pop("PYTHONSAFEPATH", None)  # notebooks may import the reader's own modules
+    os.chdir(folder)
+    from jupyterlab.labapp import LabApp  # now, because it reads the environment when it is imported
+
+    LabApp.launch_instance(arguments)
 
 
 def start_work(options):

@@ -14,6 +14,7 @@ from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -206,8 +207,13 @@ def lab(new_course):
         try:
             yield SimpleNamespace(course=course, url=address(process, course), log=course / "lab.log")
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(30)
+            if process.poll() is None:
+                started = psutil.Process(process.pid).children(recursive=True)
+                started[0].terminate()
+                _, left = psutil.wait_procs(started, 30)
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(30)
+                assert not left, "JupyterLab or a kernel of it runs on after SIGTERM"
 
 
 def address(process, course):
