@@ -17,7 +17,7 @@ notebook that wraps its answers such that no such thing can be seen counts as on
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import nbformat
@@ -41,7 +41,7 @@ MISTAKES = {
     return torch.softmax(scores, dim=-1)""",
 }
 SHORT = Limits(cell=30, cells=90, check=30, memory=2**30)
-QUICK = Limits(cell=2, check=3, memory=2**30)  # where one must be reached
+QUICK_CELLS, QUICK_CHECKS = replace(SHORT, cell=2), replace(SHORT, check=3)  # where one must be reached
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ attack = partial(add, "no messages")
 attack("a message of 2**62 bytes", SOCKETS + """
 for fd in lines()[1:]: os.write(fd, struct.pack('<Q', 2**62))
 print('sent')""", shows="sent", costs=ALL, says="it sent what is no reply")
-attack("a message that never ends", f"SOCKETS = {SOCKETS!r}", limits=QUICK,
+attack("a message that never ends", f"SOCKETS = {SOCKETS!r}", limits=QUICK_CHECKS,
     answers=softmax("""exec(SOCKETS, globals())
     for fd in lines(): os.write(fd, struct.pack('<Q', 2**24) + b'x')
     while True:
@@ -206,7 +206,7 @@ attack("a flood of messages on every line", SOCKETS + f"""def flood(fd):
 threads = [threading.Thread(target=flood, args=(fd,), daemon=True) for fd in lines()[1:]]
 for thread in threads: thread.start()
 print('started')""", shows="started", costs=ALL, says="it sent what is no (answer|reply)")
-attack("a line that is not read", limits=QUICK, answers=softmax("""import signal
+attack("a line that is not read", limits=QUICK_CHECKS, answers=softmax("""import signal
     while True: signal.pause()"""), says="did not finish within")
 
 # Equality and patches
@@ -654,17 +654,17 @@ attack("a cell that ignores signals", STUBBORN + """
 while True:
     try:
         while True: pass
-    except BaseException: pass""", limits=QUICK,
-    says="cell 1 was left out: it did not finish within [23] seconds")
-attack("an answer that ignores signals", limits=QUICK, answers=softmax("""import signal
+    except BaseException: pass""", limits=QUICK_CELLS,
+    says="cell 1 was left out: it did not finish within 2 seconds")
+attack("an answer that ignores signals", limits=QUICK_CHECKS, answers=softmax("""import signal
     for n in (2, 15, 24, 14): signal.signal(n, signal.SIG_IGN)
     while True:
         try:
             while True: pass
-        except BaseException: pass"""), says="it did not finish within [23] seconds")
-attack("an answer that sleeps a little each time", limits=QUICK, answers=softmax("""time.sleep(1)
+        except BaseException: pass"""), says="it did not finish within 3 seconds")
+attack("an answer that sleeps a little each time", limits=QUICK_CHECKS, answers=softmax("""time.sleep(1)
     return torch.softmax(scores, -1)"""), says="Padding receives weight")
-attack("many cells that each take long", limits=QUICK,
+attack("many cells that each take long", limits=QUICK_CELLS,
     change=lambda notebook: notebook.cells.extend(new_code_cell("while True: pass") for _ in range(10)),
     says="was left out: it did not finish within")
 attack("many cells that each take a little", limits=Limits(cell=5, cells=4, memory=2**30),
