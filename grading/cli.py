@@ -48,7 +48,7 @@ def _main(arguments):
         raise
     except (CourseError, OSError, UnicodeError, SyntaxError) as error:
         if isinstance(error, PermissionError) or getattr(error, "errno", 0) == errno.EROFS:
-            why = "permission denied. Run this command in a folder of yours, where you may write"
+            why = "permission denied. Run this command in your own folder, where you may write"
             error = f"{error.filename}: {why}"
         elif isinstance(error, FileNotFoundError):
             error = f"there is no {error.filename}"
@@ -92,7 +92,7 @@ def parser():
     add("--roster", required=True, metavar="CSV", help="the platform's list of students")
     add("--assignment", help="the exercise (default: the one of most notebooks)")
     add = command("grade", grade_all, one, place, book, safe).add_argument
-    add("--workers", type=_count, metavar="N", help="processes on this machine (default: one per core)")
+    add("--workers", type=_count, metavar="N", help="processes (default: one per core, 2 GiB each)")
     add("--scheduler", metavar="ADDRESS", help="a running dask scheduler: tcp://HOST:8786")
     add("--student", action="append", default=[], metavar="S", help="only this student; may be repeated")
     add("--no-feedback", action="store_true", help="do not write feedback pages")
@@ -125,8 +125,8 @@ def parser():
 
 
 def _count(text):
-    if int(text) < 1:
-        raise ValueError
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
     return int(text)
 
 
@@ -186,7 +186,7 @@ def start_work(options):
 
 
 def check_notebooks(options):
-    """Grade notebooks of yours, and print their points and what is wrong."""
+    """Grade your own notebooks, and print their points and what is wrong."""
     from grading.sandbox.client import Sandbox
 
     paths = [path for what in options.what for path in _notebooks(what)]
@@ -308,7 +308,7 @@ def as_table(reports, color=False):
 
 def collect_all(options):
     """Put what a learning platform handed out into submitted/."""
-    from grading.pipeline import collect
+    from grading.pipeline import collect, deadlines
     from grading.pipeline.result import write_text
 
     course = Path(options.course)
@@ -318,9 +318,8 @@ def collect_all(options):
 
     if options.assignment:
         named(options.assignment)
-    name, platform, count, notes = collect.collect(
-        options.source, collect.read_roster(options.roster), place, options.assignment
-    )
+    roster = collect.read_roster(options.roster, deadlines.read(course).zone)
+    name, platform, count, notes = collect.collect(options.source, roster, place, options.assignment)
     report = course / "graded" / f"{name}.collected.txt"
     notes["absent"] = collect.all_absent(notes["absent"], report, name, place)
     text = collect.as_text(name, platform, count, notes)
@@ -373,14 +372,14 @@ def grade_written(options):
 
 
 def draft_mistake(options):
-    """Print a draft for the bank of mistakes, made of a student's wrong answer."""
+    """Print a draft for the bank of mistakes, made from a student's wrong answer."""
     from grading.pipeline.draft import draft
 
     print(draft(Path(options.course), named(options.assignment).name, options.exercise, options.student))
 
 
 def show_similar(options):
-    """List pairs of students whose answers are alike and wrong in the same rare way: evidence, no verdict."""
+    """List students whose answers are alike and wrong in the same rare way: evidence, not a verdict."""
     from grading.pipeline import result, similar
 
     name = named(options.assignment).name

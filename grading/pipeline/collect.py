@@ -89,8 +89,11 @@ class Found:
 # The roster
 
 
-def read_roster(path):
-    """Return the students of a CSV file by id: of Canvas, Moodle or Gradescope, or with a column id."""
+def read_roster(path, zone=None):
+    """Return the students of a CSV file by id: of Canvas, Moodle or Gradescope, or with a column id.
+
+    Moodle's times name no zone: they are of `zone` (default: this machine's).
+    """
     with Path(path).open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         rows, columns = list(reader), {(name or "").strip().lower(): name for name in reader.fieldnames or []}
@@ -113,14 +116,16 @@ def read_roster(path):
         name = said.get("student") or said.get("full name") or said.get("name")
         name = name or " ".join(filter(None, (said.get("first name"), said.get("last name"))))
         email = said.get("email") or said.get("email address") or ""
-        roster[number] = Student(number, name if name != number else "", email, _time(row.get(modified)))
+        time = _time(row.get(modified), zone)
+        roster[number] = Student(number, name if name != number else "", email, time)
     return roster
 
 
-def _time(text):
-    """Return the time that a text means, by this machine's clock if it names no zone, or None."""
+def _time(text, zone=None):
+    """Return the time that a text means, by the clock of `zone` or this machine if it names none, or None."""
     with contextlib.suppress(ValueError, OverflowError, TypeError):
-        return dates.parse(text).astimezone(UTC)
+        time = dates.parse(text)
+        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
     return None
 
 
@@ -139,7 +144,8 @@ def files_in(source):
     elif zipfile.is_zipfile(source):
         found = _in_zip(zipfile.ZipFile(source))
     else:
-        raise CollectError(f"{source} is neither a folder nor a zip file: download the submissions again")
+        why = "is neither a folder nor a zip file: download the submissions again"
+        raise CollectError(f"{source} {why}" if source.exists() else f"there is no {source}: check its path")
     return [
         f for f in found if not any(part.startswith((".", "__MACOSX")) and part != ".." for part in f.parts)
     ]

@@ -21,13 +21,15 @@ PENALTY = {"percent_per_day", "most_percent", "grace_minutes"}
 class Deadlines:
     """Times in UTC: `due` by assignment, `extensions` and `handed_in` by assignment and student.
 
-    An extension is a timedelta. `handed_in` holds times that a person has looked up.
+    An extension is a timedelta. `handed_in` holds times that a person has looked up. `zone` is the time zone
+    of times that name none.
     """
 
     due: dict = field(default_factory=dict)
     extensions: dict = field(default_factory=dict)
     handed_in: dict = field(default_factory=dict)
     penalty: dict = field(default_factory=dict)
+    zone: ZoneInfo | None = None
 
 
 def read(course):
@@ -62,7 +64,7 @@ def _deadlines(plain):
         extensions[name] = {who: _extension(value, due[name], who, zone) for who, value in students.items()}
     for name, students in plain.get("handed_in", {}).items():
         handed_in[name] = {who: _time(value, who, zone) for who, value in students.items()}
-    return Deadlines(due, extensions, handed_in, penalty)
+    return Deadlines(due, extensions, handed_in, penalty, zone)
 
 
 def _extension(value, due, who, zone):

@@ -63,7 +63,7 @@ def grade_here(name, path, data, version, seed=None, require=False, shared=None)
     if here != version:
         raise ClusterError(
             f"the worker on {os.uname().nodename} has another version of the course than the one that called "
-            f"it: bring both to the same version, start the worker anew, and run the command again"
+            f"it: bring both to the same version, restart the worker, and run the command again"
         )
     try:
         return grade(path, warm_sandbox(require, assignment.reviews, shared), assignment, seed, data)

@@ -31,7 +31,10 @@ def fill(sheet, out, scores, column=None):
         )
     who, column = known[0], column or known[1]
     if column not in columns:
-        raise CourseError(f"{sheet} has no column {column!r}: name one with --column ({', '.join(columns)})")
+        missing = f"it has no column {column!r}; " if column else ""
+        raise CourseError(
+            f"{sheet}: {missing}name the column that takes the grade with --column ({', '.join(columns)})"
+        )
     grades, not_graded, left = 0, [], dict(scores)
     for row in rows:
         number = re.search(r"\d+$", (row[who] or "").strip())

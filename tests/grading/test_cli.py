@@ -10,6 +10,7 @@ import nbformat
 import pytest
 
 from examples.make_class import NAME, NEARLY, notebook
+from grading.cli import parser
 from grading.pipeline.assignments import ROOT
 from tests.grading.points import MOST
 
@@ -79,6 +80,13 @@ def test_a_misspelled_name_gets_a_suggestion(course, mine, tmp_path):
     assert "there is no notebook in empty" in course("check", "empty")[2]
     with pytest.raises(SystemExit):
         course("check", right, "--colour")
+
+
+@pytest.mark.parametrize("workers", ["0", "x", "1.5"])
+def test_a_number_of_workers_that_is_none_is_explained(workers, capsys):
+    with pytest.raises(SystemExit):
+        parser().parse_args(["grade", NAME, "--workers", workers])
+    assert f"expected a whole number of at least 1, got '{workers}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])

@@ -113,4 +113,4 @@ def test_a_read_only_folder_is_explained(number, monkeypatch, capsys):
 
     monkeypatch.setattr("grading.start.copy_notebooks", refuse)
     assert main(["start"]) == 2
-    assert "my/demo: permission denied. Run this command in a folder of yours" in capsys.readouterr().err
+    assert "my/demo: permission denied. Run this command in your own folder" in capsys.readouterr().err

@@ -3,7 +3,8 @@
 import json
 import stat
 import zipfile
-from datetime import datetime
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -257,6 +258,8 @@ def test_rosters_of_the_platforms_are_read(tmp_path):
     ada, alan = read_roster(path).values()
     assert (ada.id, ada.name, ada.email) == ("4711", "Ada Lovelace", "ada@example.org")
     assert ada.time == datetime(2026, 11, 20, 16, 15).astimezone() and alan.time is None
+    ada, _ = read_roster(path, ZoneInfo("Asia/Tokyo")).values()
+    assert ada.time == datetime(2026, 11, 20, 7, 15, tzinfo=UTC)
     path.write_text("First Name,Last Name,SID,Email\nJane,Doe,7,j@example.org\n", "utf-8")
     assert read_roster(path) == {"7": Student("7", "Jane Doe", "j@example.org")}
     for text, reason in (("a,b\n1,2\n", "no column with ids"), ("id\n../x\n", "cannot be an id")):
@@ -284,8 +287,8 @@ def test_the_command_prints_and_keeps_what_a_person_should_know(tmp_path, capsys
     (tmp_path / "roster.csv").write_text(CANVAS_ROSTER + '"Smith, John",10413,,john,A,\n', "utf-8")
     assert main(["collect", str(tmp_path / "john.zip"), *options]) == 0
     assert "0 absent" in capsys.readouterr().out
-    for name in ("roster.csv", "no"):
+    for name, reason in (("roster.csv", "neither a folder nor a zip"), ("no", "/no: check its path")):
         assert main(["collect", str(tmp_path / name), *options]) == 2
-        assert "neither a folder nor a zip" in capsys.readouterr().err
+        assert reason in capsys.readouterr().err
     assert main(["collect", str(tmp_path / "all.zip"), "--assignment", "09_x", *options]) == 2
     assert "no exercise is called 09_x" in capsys.readouterr().err

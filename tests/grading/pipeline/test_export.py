@@ -42,11 +42,16 @@ def test_moodle_sheet_leaves_out_whom_a_person_has_still_to_grade(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"), [(CANVAS, "name one with --column"), ("a,b\n1,2\n", "export it again")]
+    ("text", "column", "reason"),
+    [
+        (CANVAS, None, "sheet.csv: name the column that takes the grade with --column"),
+        (CANVAS, "Exercise", "it has no column 'Exercise'; name the column"),
+        ("a,b\n1,2\n", None, "export it again"),
+    ],
 )
-def test_a_sheet_that_cannot_be_filled_is_said(text, reason, tmp_path):
+def test_a_sheet_that_cannot_be_filled_is_said(text, column, reason, tmp_path):
     sheet = tmp_path / "sheet.csv"
     sheet.write_text(text, "utf-8")
     with pytest.raises(CourseError, match=reason):
-        fill(sheet, tmp_path / "out.csv", {})
+        fill(sheet, tmp_path / "out.csv", {}, column)
     assert not (tmp_path / "out.csv").exists()
