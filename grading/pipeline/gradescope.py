@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from grading import CourseError
+from grading.judge.solution import LESSONS
 from grading.pipeline.assignments import NotGradable
 from grading.pipeline.grade import grade
 from grading.pipeline.result import GRADED
@@ -15,18 +16,23 @@ set -e
 apt-get update && apt-get install -y bubblewrap python3.11 python3.11-venv
 python3.11 -m venv /autograder/venv
 /autograder/venv/bin/pip install /autograder/source/*.whl
+place=$(/autograder/venv/bin/python -c "from grading.judge.solution import LESSONS; print(LESSONS)")
+mkdir -p "$place" && cp /autograder/source/[0-9]*.py "$place"
 """
 RUN = "#!/bin/sh\nexec /autograder/venv/bin/course gradescope {}{}\n"
 
 
 def write_package(assignment, wheel, out, unsandboxed=False):
-    """Write the autograder's zip file for an assignment, with the course's wheel in it."""
-    wheel = Path(wheel)
+    """Write the autograder's zip file for an assignment, with the course's wheel and the solution in it."""
+    wheel, lesson = Path(wheel), LESSONS / f"{assignment.name}.py"
+    if not lesson.is_file():
+        raise CourseError(f"there is no {lesson}: run this command in the course's repository")
     if wheel.suffix != ".whl" or not wheel.is_file():
         raise CourseError(f"{wheel} is no wheel of the course: `make wheel` builds one in build/wheel")
     run = RUN.format(assignment.name, " --allow-unsandboxed" if unsandboxed else "")
     with zipfile.ZipFile(out, "w") as file:
         file.write(wheel, wheel.name)
+        file.write(lesson, lesson.name)
         for name, text in (("setup.sh", SETUP), ("run_autograder", run)):
             about = zipfile.ZipInfo(name)
             about.external_attr = 0o755 << 16

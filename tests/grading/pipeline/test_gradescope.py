@@ -1,6 +1,7 @@
 """The autograder for Gradescope, in a copy of the folders that its documentation describes."""
 
 import json
+import subprocess
 import zipfile
 
 import nbformat
@@ -8,6 +9,7 @@ import pytest
 
 from examples.make_class import NAME, NEARLY, NOT_SCALED, notebook
 from grading.cli import main
+from grading.judge.solution import LESSONS
 from grading.sandbox import client
 from tests.grading.points import POINTS
 
@@ -64,8 +66,18 @@ def test_the_package_is_what_gradescope_expects(tmp_path, capsys):
     wheel.write_bytes(b"wheel")
     assert main(["package", NAME, "--wheel", str(wheel), "--out", str(out)]) == 0
     with zipfile.ZipFile(out) as file:
-        assert {*file.namelist()} == {wheel.name, "setup.sh", "run_autograder"}
+        assert {*file.namelist()} == {wheel.name, f"{NAME}.py", "setup.sh", "run_autograder"}
         assert f"course gradescope {NAME}\n" in file.read("run_autograder").decode()
         assert file.getinfo("run_autograder").external_attr >> 16 == 0o755
+        file.extractall(tmp_path / "source")
+    (tmp_path / "venv" / "bin").mkdir(parents=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    python.write_text(f"#!/bin/sh\necho '{tmp_path}/a place'\n")
+    python.chmod(0o755)
+    setup = (tmp_path / "source" / "setup.sh").read_text().replace("/autograder", str(tmp_path))
+    place_lesson = "\n".join(setup.splitlines()[-2:])
+    subprocess.run(["sh", "-ec", place_lesson], check=True)
+    placed = tmp_path / "a place" / f"{NAME}.py"
+    assert placed.read_bytes() == (LESSONS / f"{NAME}.py").read_bytes()
     assert main(["package", NAME, "--wheel", str(tmp_path / "no.whl"), "--out", str(out)]) == 2
     assert "`make wheel` builds one" in capsys.readouterr().err

@@ -50,6 +50,16 @@ def test_a_sandbox_that_is_required_is_not_replaced(monkeypatch, capsys):
     assert shown == "" and said.startswith("bubblewrap is needed") and "apt install bubblewrap" in said
 
 
+def test_an_installed_course_hides_all_that_has_right_answers(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "SHOWN", (*module.SHOWN, str(tmp_path)))
+    rooms = {str(tmp_path / room) for room in ("grading", "exercises", "lessons")}
+    for room in rooms:
+        os.mkdir(room)
+    options = module._view()
+    assert rooms <= {options[place + 1] for place, option in enumerate(options) if option == "--tmpfs"}
+
+
 def test_packages_that_the_sandbox_does_not_show_are_told(monkeypatch, tmp_path, capsys):
     """As after `pip install --user`."""
     monkeypatch.setattr(module, "bubblewrap", lambda: "/usr/bin/bwrap")
