@@ -235,7 +235,10 @@ def test_containers_name_files_targets_and_commands_that_exist():
         assert "bubblewrap" in commands and make(ROOT, "--dry-run", target).returncode == 0
     (words,) = re.findall("^CMD (.+)$", docker, re.M)
     assert parser().parse_args(json.loads(words)).assignment == "02_attention"
-    assert {".git", ".venv", "submitted", "gradebook.db*"} <= {*(ROOT / ".dockerignore").read_text().split()}
+    students = re.search("# submissions.*\n((?:.+\n)+)", (ROOT / ".gitignore").read_text())[1].split()
+    left_out = {f"**/{name.rstrip('/')}" for name in students}
+    assert len(left_out) > 5
+    assert {".git", "**/.venv"} | left_out <= {*(ROOT / ".dockerignore").read_text().split()}
 
 
 # On the test machine

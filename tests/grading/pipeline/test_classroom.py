@@ -1,4 +1,4 @@
-"""The workflow for GitHub Classroom: its script, in a folder that plays all repositories."""
+"""The workflow for GitHub Classroom: its script, in a folder that stands in for all repositories."""
 
 import os
 import subprocess
@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from examples.make_class import NAME
+from grading.pipeline import deadlines
 from grading.pipeline.assignments import ROOT, NotGradable
 from grading.pipeline.run import Run
 
@@ -38,6 +39,7 @@ def test_the_workflow_collects_plain_notebooks_of_the_assignment_and_grades_them
     repository(place / "other-bo", f"{NAME}.ipynb", "bo's")
     solution = private / "solution.ipynb"
     repository(private, "solution.ipynb", "the solution")
+    (private / "deadlines.toml").write_text("[penalty]\npercent_per_day = 10\n", "utf-8")
     repository(place / "attention-cy", f"{NAME}.ipynb", link=solution)
     repository(place / "attention-di", "notes.txt", "nothing")
     gh = tmp_path / "bin" / "gh"
@@ -57,3 +59,4 @@ def test_the_workflow_collects_plain_notebooks_of_the_assignment_and_grades_them
     for student in ("cy", "di"):
         with pytest.raises(NotGradable, match=f"there is no .*: hand in {NAME}.ipynb"):
             run.read(student)
+    assert deadlines.read(private / "class").penalty == {"percent_per_day": 10}
