@@ -22,7 +22,7 @@ def dot_score(query, keys):
     """Score every key by its dot product with the query.
 
     query (batch, tgt_len, hidden) and keys (batch, src_len, hidden). Returns scores
-    (batch, tgt_len, src_len). Luong et al. 2015, equation 8, "dot".
+    (batch, tgt_len, src_len). Luong et al. 2015, section 3.1, "dot".
     """
     _check_query(query)
     _check("keys", keys, batch=query.shape[0], src_len=None, key_dim=query.shape[2])
@@ -41,7 +41,7 @@ class MultiplicativeScore(nn.Module):
     """Score every key by q · (W k) with a learned matrix W.
 
     query (batch, tgt_len, query_dim) and keys (batch, src_len, key_dim). Returns scores
-    (batch, tgt_len, src_len). Luong et al. 2015, equation 8, "general".
+    (batch, tgt_len, src_len). Luong et al. 2015, section 3.1, "general".
     """
 
     def __init__(self, query_dim, key_dim):

@@ -47,23 +47,20 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m utils.cli_train",
         description="Train a translator, or resume its training, then translate with it.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     for setting, kind in setting_types().items():
         how = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
         default = "" if setting.default is None else f" (default: {setting.default})"
         help_ = setting.metadata["help"] + default
         parser.add_argument(_option(setting.name), **how, default=argparse.SUPPRESS, help=help_)
-    parser.add_argument("--preset", choices=PRESETS, help="settings that translate well for their cost")
-    parser.add_argument("--limit", type=int, help="stop after this many updates; the same command resumes")
-    parser.add_argument(
-        "--bf16",
-        action=argparse.BooleanOptionalAction,
-        help="compute in bfloat16 (default: on GPUs that support it)",
-    )
-    parser.add_argument("--split", nargs="+", default=["valid"], help="splits to translate in the end")
-    parser.add_argument("--beam-size", nargs="+", type=int, default=[1, 5], help="beam sizes; 1 is greedy")
-    parser.add_argument("--length-penalty", type=float, default=1.0, help="length penalty of the beam search")
+    add, default = parser.add_argument, "(default: %(default)s)"
+    add("--preset", choices=PRESETS, help="settings that translate well for their cost")
+    add("--limit", type=int, help="stop after this many updates; the same command resumes")
+    by_hardware = "compute in bfloat16 (default: on GPUs that support it)"
+    add("--bf16", action=argparse.BooleanOptionalAction, help=by_hardware)
+    add("--split", nargs="+", default=["valid"], help=f"splits to translate in the end {default}")
+    add("--beam-size", nargs="+", type=int, default=[1, 5], help=f"beam sizes; 1 is greedy {default}")
+    add("--length-penalty", type=float, default=1.0, help=f"length penalty of the beam search {default}")
     return parser
 
 

@@ -128,7 +128,7 @@ def measure(students, workers, stock):
 
 def table(record):
     """Return a line of text per class and way of grading."""
-    lines = [f"{'':<38}{'students':>9}{'seconds':>9}{'a minute':>10}{'x stock':>9}{'MiB':>8}"]
+    lines = [f"{'':<38}{'students':>9}{'seconds':>9}{'per min':>10}{'x stock':>9}{'MiB':>8}"]
     for run in record["runs"]:
         students, took = run["students"], run["took"]
         stock = record["runs"][0]["took"]["nbgrader autograde"][0] / record["runs"][0]["students"]

@@ -212,7 +212,7 @@ def table(record):
     for run in record["runs"]:
         products, gru = run["products"] / 1e9, run["gru"] / 1e9
         lines += [
-            f"hidden {run['hidden']}, {run['batch_tokens']:,} target tokens a batch",
+            f"hidden {run['hidden']}, {run['batch_tokens']:,} target tokens per batch",
             f"GFLOP/s: matrix products {products:.0f}, a GRU alone {gru:.0f}",
             "",
             f"{'model':<20}  tokens/s  x tutorial  x loop  MFLOP/token  share of peak  of limit",

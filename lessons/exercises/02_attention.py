@@ -94,7 +94,7 @@ def dot_score(query, keys):
     """Score every key by its dot product with the query.
 
     query (batch, tgt_len, hidden); keys (batch, src_len, hidden). Return scores
-    (batch, tgt_len, src_len), in the same dtype. Luong et al. 2015, equation 8,
+    (batch, tgt_len, src_len), in the same dtype. Luong et al. 2015, section 3.1,
     "dot".
     """
     ### BEGIN SOLUTION
@@ -344,7 +344,7 @@ q \cdot (W k) = 1 \cdot 4 + 2 \cdot 1 = \mathbf{6}.$$
 class MultiplicativeScore(nn.Module):
     """Score every key by q . (W k), with W learned.
 
-    Luong et al. 2015, equation 8, "general".
+    Luong et al. 2015, section 3.1, "general".
     """
 
     def __init__(self, query_dim, key_dim):

@@ -205,6 +205,9 @@ def test_missing_package_is_explained(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(DataError, match=r"pip install --constraint .*requirements-tests\.txt datasets"):
         load_wmt14("de", "en", 10)
+    monkeypatch.setattr("utils.data.wmt14.LOCK", tmp_path / "missing.txt")
+    with pytest.raises(DataError, match="pip install datasets`"):
+        load_wmt14("de", "en", 10)
 
 
 def test_useless_pairs_are_dropped_and_counted(toy):

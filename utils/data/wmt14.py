@@ -95,9 +95,10 @@ def _stream(split, seed):
         import datasets  # slow to import, and the students' install leaves it out
         from huggingface_hub import HfFileSystem
     except ImportError as error:
+        pinned = f"--constraint {LOCK} " if LOCK.is_file() else ""  # a wheel has no lock
         raise DataError(
             f"WMT14 could not be streamed because a package is not installed: run `{sys.executable} -m pip "
-            f"install --constraint {LOCK} datasets`, then run this again"
+            f"install {pinned}datasets`, then run this again"
         ) from error
 
     if datasets.config.HF_HUB_OFFLINE:
