@@ -92,8 +92,8 @@ class MultiHeadAttention(nn.Module):
 def positional_encoding(length, hidden_dim):
     """Return a vector of sines and cosines for every position.
 
-    Returns (length, hidden_dim), float32, on the CPU; angles are in radians. Position p, counted from 0, has
-    sin(p / 10000^(2i / hidden_dim)) in column 2i and the cosine of the same angle in column 2i + 1. Raises
+    Returns (length, hidden_dim), float32, on the CPU; angles are in radians. Position t, counted from 0, has
+    sin(t / 10000^(2j / hidden_dim)) in column 2j and the cosine of the same angle in column 2j + 1. Raises
     `ValueError` unless `hidden_dim` is even. Vaswani et al. 2017, section 3.5.
     """
     if hidden_dim % 2:

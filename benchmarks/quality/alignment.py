@@ -112,7 +112,7 @@ class GuidedAttention:
     `links` has one set of (src, tgt) of word positions for each of the training rows of `encoded`. A piece of
     a linked word should look evenly at the pieces of the words that it is linked to; other pieces don't
     count. With a `shift` of 1, the row after the one that writes a piece is guided, where the piece is the
-    decoder's input. Chen et al. 2016, equation 6, and Garg et al. 2019, section 3.
+    decoder's input (compare Chen et al. 2020). Chen et al. 2016, equation 6, and Garg et al. 2019, section 3.
     """
 
     def __init__(self, encoded, links, shift=0):

@@ -20,9 +20,9 @@ r"""
 
 ## Three things to try
 
-**1. Watch.** Press play, or step through the sentence with the arrow keys. The lines show where the
-translator looks for each French word, and a thicker line means more attention. For which word does it look at
-"slow"?
+**1. Watch.** The translator *additive* uses attention. Press play, or step through the sentence with the
+arrow keys. The lines show where the translator looks for each French word, and a thicker line means more
+attention. For which word does it look at "slow"?
 
 **2. Make it longer.** Choose the translator *initial state only*. It reads the whole sentence first and then
 writes from memory. A clause is a part of a sentence with its own verb. This review has two, one before and

@@ -465,7 +465,8 @@ Figure(
 r"""
 *The same experiment at several widths, one seed each.*
 
-**What happened.** A wider vector moves the curve, but every curve without attention falls. Attention with
+**What happened.** A wider vector moves the curve, but every curve without attention falls. (With 24 numbers,
+even one clause fails: the whole model shrinks with its vector.) Attention with
 only 48 numbers stays above a fixed context with 96. Sentences have no maximal length, but a vector has a
 width. Wherever we set it, there is a sentence just beyond.
 """

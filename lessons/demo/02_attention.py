@@ -212,8 +212,8 @@ The query is $s = (1, 1)$, and these are the states of the source:
 | suis | (2, 1) |
 | étudiant | (1, 0) |
 
-**Predict.** Use pen and paper. The score is the dot product $s \cdot h_i$. What are the three scores, which
-word gets the largest weight, and is that weight above one half?
+**Predict.** Use pen and paper. The score is the dot product $s \cdot h_i$. Which word, if
+any, gets more than half of the weight?
 """
 
 # %%
@@ -223,7 +223,7 @@ query = torch.tensor([1.0, 1.0])
 scores = states @ query  # 1. compare
 weights = scores.exp() / scores.exp().sum()  # 2. share out
 context = weights @ states  # 3. blend
-both = torch.cat([query, context])  # 4. combine
+both = torch.cat([context, query])  # 4. combine
 for word, score, weight in zip(words, scores, weights, strict=True):
     print(f"{word:<9} score {score:.0f}   exp {score.exp():6.2f}   weight {weight:.2f}")
 print("context  ", [round(c, 2) for c in context.tolist()])
@@ -236,7 +236,7 @@ most.
 
 ![The four steps. Step 1, compare: the query (1, 1) and the states (0, 2), (2, 1), (1, 0) give the scores 2,
 3, 1. Step 2, share out: a softmax gives the weights 0.24, 0.67, 0.09. Step 3, blend: the context is (1.42,
-1.15). Step 4, combine: query and context stand side by side, and a layer writes the word
+1.15). Step 4, combine: context and query stand side by side, and a layer writes the word
 am.](../figures/four_steps.svg)
 
 As formulas, with scores $e$, weights $\alpha$ and the context $c$, for the output word at step $t$:
@@ -244,9 +244,9 @@ As formulas, with scores $e$, weights $\alpha$ and the context $c$, for the outp
 $$e_{t,i} = \text{score}(s_t, h_i) \qquad
 \alpha_{t,i} = \frac{\exp(e_{t,i})}{\sum_j \exp(e_{t,j})} \qquad
 c_t = \sum_i \alpha_{t,i}\, h_i \qquad
-\text{output}_t = f([s_t;\, c_t])$$
+\text{output}_t = f([c_t;\, s_t])$$
 
-$[s_t; c_t]$ means that the two vectors stand side by side, and $f$ is a layer that turns them into a number
+$[c_t; s_t]$ means that the two vectors stand side by side, and $f$ is a layer that turns them into a number
 for every word of the vocabulary. The word with the highest number is written. At the next step the query is
 another one, so scores, weights and context are new, too. This is a **dynamic context**.
 """
@@ -316,15 +316,15 @@ r"""
 The weights of all output words form the **attention map**: one row per target word, one column per source
 word. Before you look at any model, decide what you *want* to see.
 
-**Predict.** Take "She loves cats" and *Elle aime les chats*. Where should *aime* look? And *les*, for which
-English has no word?
+**Predict.** Take "She loves cats" and *Elle aime les chats*. Where should *les* look, for which English has
+no word?
 
 <details><summary>One answer</summary>
 
 ![Elle aime les chats above She loves cats. A thick line joins Elle and She, another one aime and loves. Both
 les and chats have a thick line to cats.](../figures/elle_aime.svg)
 
-*aime* looks at "loves". *les* looks at "cats": English has no article here, and the plural of "cats" decides
+*les* looks at "cats": English has no article here, and the plural of "cats" decides
 that it is *les*. One source word may serve more than one target word.
 
 </details>
@@ -392,8 +392,8 @@ number.](../figures/four_scores.svg)
   why. Transformers use it (Vaswani et al. 2017).
 - **multiplicative** learns a matrix $W$, which says which numbers of a key matter to which numbers of a query
   (Luong et al. 2015).
-- **additive** is a small network, and the oldest of the four (Bahdanau et al. 2014). It makes a vector for
-  every *pair* of a query and a key, so it needs the most memory and time.
+- **additive** is a small network, and the oldest of the four (Bahdanau et al. 2015, first published in 2014).
+  It makes a vector for every *pair* of a query and a key, so it needs the most memory and time.
 
 You will write all four in exercise 02.
 
@@ -429,8 +429,7 @@ r"""
 The sentences of a batch share one tensor, so "she loves cats" is filled up to the length of its longest
 neighbor. This **padding** has no meaning. Its encoder states are zeros, so its dot products are 0.
 
-**Predict.** Three words score 2, 3 and 1, and there are two tokens of padding. Does padding get any weight,
-and if so, how do we get rid of it?
+**Predict.** Three words score 2, 3 and 1, and there are two tokens of padding. Does padding get any weight?
 
 <details><summary>The answer</summary>
 
@@ -455,7 +454,7 @@ for pads in (0, 2, 12, 36):
 # %% [markdown]
 r"""
 Without a mask, a translation would depend on which sentences happen to share its batch. This is a common bug,
-and it is quiet: on short sentences the model still works. Demo 05 hunts it.
+and it is quiet: nothing raises an error, and many translations are still right. Demo 05 hunts it.
 """
 
 # %% claim
@@ -630,7 +629,7 @@ r"""
 A number $T$ by which we divide the scores is called a **temperature**. You will meet it again in demo 08,
 when a language model writes. Here are the scores worked out by hand above, 2, 3 and 1.
 
-**Predict.** What are the three weights when $T$ is very small? And when it is very large?
+**Predict.** What do the three weights become when $T$ is very large?
 """
 
 # %%
@@ -668,8 +667,8 @@ playground(["additive"])
 
 # %% [markdown]
 r"""
-**Predict.** Set the temperature to 4, so the lines blur. Does the translation survive? Then add clauses until
-there are five. Does it still?
+**Predict.** Set the temperature to 4, so the lines blur. Then add clauses until there are five. At which of
+the two lengths does the translation survive?
 
 **What happened.** A short review survives: the right word still has the largest part of a blurred blend. A
 long one doesn't. The average over all test reviews of one clause is a BLEU of {hot[1]:.0f}, and with five

@@ -174,7 +174,7 @@ assert once[0] == words[0] and "restaurant" not in once
 r"""
 ## Where does the ending come from?
 
-To write *lent*, a decoder must know two things. The *meaning*, slow, stands in the source. The *ending*
+To write *lent*, a decoder must know two things. The *meaning*, slow, is in the source. The *ending*
 depends on the noun: *le service* is masculine (*lent*), *la soupe* is feminine (*lente*), and *les serveurs*
 are plural (*lents*). When the decoder writes *lent*, its spotlight is on "slow". So how does it know the
 noun?
@@ -206,7 +206,7 @@ for written in ("le service était", "la soupe était", "les serveurs étaient")
 r"""
 **What happened.** It writes *lente*, like its own words. So the two sources of information divide the work:
 the context brings the *meaning* from the source, and the state brings the *ending* from what has been
-written. That is why the decoder combines both, $[s_t; c_t]$. It is also why a spotlight on "slow" doesn't
+written. That is why the decoder combines both, $[c_t; s_t]$. It is also why a spotlight on "slow" doesn't
 tell you everything about *lent*.
 """
 
@@ -221,7 +221,7 @@ r"""
 ## Luong's decoder and Bahdanau's
 
 The decoder above is **Luong's** (2015): it thinks first and then looks, with its new state as the query. The
-oldest decoder with attention, **Bahdanau's** (2014), does it the other way around.
+oldest decoder with attention, **Bahdanau's** (2015, first published in 2014), does it the other way around.
 
 ![Two decoders side by side. Luong: the GRU reads the last state and the last word, its new state attends to
 the encoder states, and state and context are combined to write a word. Bahdanau: the last state attends to

@@ -412,8 +412,8 @@ number says something only beside what simple methods reach.
 
 <details><summary>A row has an entropy of 0. Is the link right? Is the model certain of its word?</summary>
 
-Neither follows. The look is sharp, that is all. At 100 updates, the rows were narrow and wrong. How certain a
-model is of its word stands in the probabilities of its output, not in its weights.
+Neither follows. The look is sharp, that is all. At 100 updates, the rows were narrow and wrong. You read
+how certain a model is of its word from its output probabilities, not from its attention weights.
 
 </details>
 

@@ -86,7 +86,7 @@ class Unmasked(Seq2Seq):
 
 # %% [markdown]
 r"""
-We plant the second and the third bug into a trained model: the same weights, with one line of its code
+We plant the second and the third bug into a trained model: the same parameters, with one line of its code
 changed. The first bug acts during training, so we train a small translator with it, live.
 """
 
@@ -189,7 +189,7 @@ r"""
 
 A model also learns the faults of its data. To see how, we spoil the training reviews: in nine of ten, every
 feminine adjective becomes masculine (*la soupe froid*). One in ten stays correct. Then both trained
-translators learn from these reviews for a short while. The test reviews stay as they are.
+translators learn from these reviews for a short while. The test reviews don't change.
 
 **Predict.** One in ten of the new reviews is right. What share of the feminine adjectives will the
 translators get right afterwards: about all, about a tenth, or nearly none?
@@ -482,7 +482,7 @@ assert shared["adjective"] > 0.98 and 0.5 < shared["negation"] < 0.75
 r"""
 ### Test 4 · Swap the weights
 
-Now we leave the trained models as they are and replace their weights while they write, by **even** ones, or
+Now we keep the trained models and replace their attention weights while they write, by **even** ones, or
 by their own weights **shuffled** over the words of the sentence. First try it yourself: step to a French
 word, and choose *even* or *shuffled* for its weights.
 

@@ -2,15 +2,15 @@
 r"""
 # 06 · Beyond translation
 
-**What else can a model do that may look back?**
+**What else can a model do if it can look back?**
 
 ![The review "the soup was cold but the waiters were friendly", twice. For the question "how was the soup?", a
 thick line leads from the answer, cold, to the word cold, which is shaded. For "who was friendly?", it leads
 from waiters to the shaded word waiters.](../figures/question.svg)
 
-Nothing in attention is about two languages. Something asks, there are places to look at, and what is found
-there helps to write. So in this demo the translator of demo 03 stays as it is, and only the pairs that it
-learns from change: questions about a review with their answers, and reviews with their summaries.
+Nothing in attention is about two languages. There is a query, there are places to look at, and the model
+uses what it finds to write. So in this demo the translator of demo 03 doesn't change, and only the pairs that
+it learns from do: questions about a review with their answers, and reviews with their summaries.
 
 You will
 
@@ -370,7 +370,7 @@ r"""
 
 <details><summary>One answer</summary>
 
-More training questions in which a rival stands in the review. Where any suitable word is the right one,
+More training questions in which the review contains a rival. Where any suitable word is the right one,
 nothing in the loss asks for more.
 
 </details>
@@ -391,8 +391,8 @@ To score a summary we count its **points**, such as (pros, tomato salad), and ta
 mean of how many of the written points are right and how many of the right points are written.
 
 **Predict.** The usual score for summaries, **ROUGE-1**, counts the words that a summary shares with a
-reference, wherever they stand. What does a writer get who puts everything on the wrong side: nearly 0, about
-half, or most of the score?
+reference, wherever they stand. How much does a summary score if it puts every name on the wrong side: nearly
+0, about half, or most of it?
 """
 
 # %%
@@ -478,7 +478,7 @@ A map with forty columns is hard to read. So we print the review itself and shad
 name that the model wrote. The review is the first one in the test with five sentences, two sides, and a
 correct summary.
 
-**Predict.** Where will the darkest shade be, and will the sentences that the summary leaves out stay white?
+**Predict.** Will the sentences that the summary leaves out stay white?
 """
 
 # %%

@@ -9,7 +9,7 @@ word; the thick one ends at "animal".](../figures/arcs.svg)
 
 In "The animal didn't cross the street because it was too tired", who is "it"? Make the last word *wide*, and
 the answer changes. A translator into French must know: the animal is *il*, the street is *elle*. The clue
-stands in the same sentence, a few words away, and attention can fetch it.
+is in the same sentence, a few words away, and attention can fetch it.
 
 You will
 
@@ -53,8 +53,8 @@ the *same* sentence:
 | query | the decoder, about to write a word | each word of the sentence |
 | keys, values | the words of the source | all words of that same sentence |
 
-The steps stay the same. (Early papers call this *intra-attention*.) Try the first two on three words with two
-numbers each. The first says "has to do with living beings", the second "has to do with places".
+The steps stay the same. (Early papers call this *intra-attention*.) Try the first two steps on three words.
+Each has two numbers: how much it has to do with living beings, and how much with places.
 
 | word | vector: its query, key and value |
 | --- | --- |
@@ -62,7 +62,7 @@ numbers each. The first says "has to do with living beings", the second "has to 
 | street | (0, 2) |
 | tired | (1, 0) |
 
-**Predict.** The score is the dot product. Which word gets the largest weight from "tired"? And from "animal"?
+**Predict.** The score is the dot product. Which word gets the largest weight from "animal"?
 """
 
 # %%
@@ -186,8 +186,8 @@ r"""
 We train three kinds of reader, and we open them one by one: with two looks, with one, and without positions.
 Each is trained with two random seeds. If both agree, the result is unlikely to be luck.
 
-**Predict.** How often would you be right if you always named the first noun? And how often will a reader with
-two looks be right, on pairs of nouns that it has never seen together?
+**Predict.** On pairs of nouns that it has never seen together, how often will a reader with two looks be
+right?
 """
 
 # %%
@@ -345,7 +345,6 @@ A recurrent network reads word by word, so it knows the order. Attention compare
 and a score depends on the two vectors alone.
 
 **Predict.** Shuffle the words of a sentence that goes through `self_attention`. What happens to the contexts?
-And which of the two kinds of sentence does a reader without positions lose?
 """
 
 # %%
@@ -416,7 +415,7 @@ Here is a task that needs four looks at once: four random letters and a question
 one block must name all four letters *in their order*.
 
 **Predict.** With one head, the blend holds all four letters. How many of them will be named right: all, half,
-or none? And with four heads?
+or none?
 """
 
 
@@ -480,8 +479,7 @@ A trained translator has heads, too. A small Transformer that comes with the cou
 from the French words back at the English ones. It translates "the restaurant was amazing but the service was
 slow", and we print where each head looks most.
 
-**Predict.** To write *incroyable*, do all four heads look at the same English word? And to write the first
-*le*?
+**Predict.** To write the first *le*, do all four heads look at the same English word?
 """
 
 # %%

@@ -87,7 +87,7 @@ class Block(nn.Module):
 # %% [markdown]
 r"""
 **Predict.** Attention has four matrices of `hidden` × `hidden` numbers. The network widens each vector to
-four times its size and brings it back. Which of the two has more parameters, and what share of the block?
+four times its size and brings it back. What share of the block's parameters does the network have?
 """
 
 # %%
@@ -214,8 +214,7 @@ r"""
 A language model gives a probability to every word of its vocabulary. Here is what our GPT expects after
 three beginnings.
 
-**Predict.** After *the waiters broke the*, how many of the {words:d} words get more than 5%? And which
-pronoun will come first after *the waiters were bad because*?
+**Predict.** After *the waiters broke the*, how many of the {words:d} words get more than 5%?
 """
 
 # %% claim
@@ -303,7 +302,7 @@ for reviews in drawn:
     rates["fluency"].append(100 * sum(t in TRIPLES for t in triples) / max(1, len(triples)))
     rates["variety"].append(100 * len({word for review in reviews for word in review}) / len(WORDS))
 copied = sum(tuple(review) in SEEN for review in drawn[3])
-print(f"at temperature 1, {copied} of 100 reviews stand in the training text")
+print(f"at temperature 1, {copied} of 100 reviews occur in the training text")
 ax = plot_curves(rates, TEMPERATURES, "temperature", "percent")
 Figure(
     ax,
@@ -400,8 +399,8 @@ label some of them, and test on reviews whose noun has **never had a label**. Th
 numbers, and the same linear classifier (`probe`) learns from each:
 
 - **bag of words**: which words occur;
-- **untrained**: the states of a model of BERT's size with random weights, averaged over the words;
-- **pretrained**: the same with our BERT, whose weights stay as they are.
+- **untrained**: the states of a model of BERT's size with random parameters, averaged over the words;
+- **pretrained**: the same with our BERT, whose parameters don't change.
 
 **Predict.** With 10 labels, how often will each be right? A coin is right half of the time.
 """
@@ -441,7 +440,7 @@ r"""
 *Percent right on nouns without a label, by the number of labels.*
 
 **What happened.** With 10 labels the pretrained states are right {few[10]:.0f}% of the time. The other two
-hardly beat the coin: a noun without a label says nothing to them. BERT has met every noun in thousands of
+hardly beat the coin: a noun without a label says nothing to them. BERT has met every noun in hundreds of
 blanks, so it knows that *lamb* and *omelette* turn up in the same places, and a label for one teaches the
 other.
 """
@@ -455,7 +454,7 @@ assert all(p > b + 15 for p, b in zip(few["pretrained"], few["bag of words"], st
 r"""
 This is the recipe of 2018: **pretrain** once on much text, then **fine-tune** on few labels. GPT (Radford et
 al. 2018) and BERT (Devlin et al. 2019) set the state of the art on task after task. Unlike in our experiment,
-their weights went on learning in the second step.
+their parameters went on learning in the second step.
 
 ## A translator without an encoder
 
@@ -576,7 +575,7 @@ with torch.no_grad():
 r"""
 Two costs stay: each word is still compared with all those before it, about $n^2/2$ comparisons in all, and
 the cache takes memory. GPT-3 has 96 blocks and vectors of 12,288 numbers; with 2 bytes per number, the keys
-and values of one word take {cache[word]:.1f} MB, and those of its 2,048 words {cache[text]:.1f} GB. Today's
+and values of one token take {cache[word]:.1f} MB, and those of its 2,048 tokens {cache[text]:.1f} GB. Today's
 blocks make this smaller: heads share their keys and values (Shazeer 2019), or store them in compressed form
 (DeepSeek-AI 2024).
 

@@ -182,7 +182,7 @@ word that occurs fewer than twice in training is left out of the vocabulary.) Th
 sentences with 30 words or more.
 
 **Predict.** The reviews have 201 English words. How many has the German side of 29,000 captions: 1,000, 5,000
-or 20,000? And what share of the words of the test will the model not know?
+or 20,000?
 """
 
 
@@ -223,10 +223,12 @@ means ducks, but probably enough to learn that it has to do with water. English 
 One reason is that German writes compounds as one word, and another is that it has more endings. And captions
 are short: hardly any has 30 words.
 
-A word outside the vocabulary is lost, and our two translators know whole words only. A way out is to build
+A word outside the vocabulary is lost, and our two translators know whole words only. A remedy is to build
 words from **subwords**: pieces that are learned from the training text by joining, again and again, the two
 neighbors that occur together most often (Sennrich et al. 2016). Frequent words stay whole, and rare ones are
 spelled in pieces.
+
+We learn 4,000 subwords from the same captions, which our two translators don't use.
 
 **Predict.** In the next sentence, the dog of a fire brigade guards a purple garden gnome: *feuerwehrhund* and
 *gartenzwerg* are one word each. Which words will be cut, and where?
@@ -296,8 +298,8 @@ r"""
 *BLEU of the test captions by number of German words, one seed each.*
 
 **What happened.** It is there at every length, and it grows from {first:.0f} points for the shortest to
-{third:.0f} for those of 15 to 19 words. The last group has only 48 captions, too few for a verdict. So on
-real text, too, attention helps most where sentences are longer, but it helps everywhere.
+{third:.0f} for those of 15 to 19 words. The last group has only 48 captions, too few for a verdict. In
+these captions, the gap grows up to 19 words, but attention helps everywhere.
 """
 
 # %% claim
@@ -352,15 +354,15 @@ assert average["initial"] + 3 < min(middle) and max(middle) < min(average["scale
 # %% [markdown]
 r"""
 So here are two of them with more time, from English to German: the translator with additive attention, for an
-hour, and a small Transformer, for two. The Transformer has {weights:.1f} million weights, fewer than half as
-many as the other. Both read the same subwords. Every few minutes, they translated captions for validation. In
-the terminal:
+hour, and a small Transformer, for two. The Transformer has {weights:.1f} million parameters, fewer than half
+as many as the other. Both read the same subwords. Every few minutes, they translated captions for validation,
+greedily: the likeliest word at each step. In the terminal:
 
     .venv/bin/python -m utils.cli_train --preset attention-rnn --src en --tgt de
     .venv/bin/python -m utils.cli_train --preset tiny-transformer --src en --tgt de
 
-**Predict.** After the short training, the Transformer was behind. Will it overtake, and if so, after how many
-minutes?
+**Predict.** After the short training, the Transformer was behind. After how many minutes will it overtake, if
+at all?
 """
 
 # %%
@@ -387,8 +389,9 @@ r"""
 
 **What happened.** It overtakes after about {overtakes:.0f} minutes. Until then, you would call the recurrent
 network with attention the better translator. But it has learned all that it can, and the Transformer goes on.
-In the end, with a beam of 5, it has a BLEU of {transformer:.1f} on the test captions, and the other one
-{rnn:.1f}. "Which model is better?" has no answer without "After how long a training?"
+In the end, with a beam of 5 (the search keeps the five best beginnings), it has a BLEU of {transformer:.1f}
+on the test captions, and the other one {rnn:.1f}. "Which model is better?" has no answer without "After how
+long a training?"
 """
 
 # %% claim
@@ -536,19 +539,19 @@ r"""
 Can a map do better on the same text? (The maps above are of the first edition's decoder. Today's, trained as
 long, has a slightly better one.) Three tries. Train a second translator, for the other direction, and average
 the two maps. Take a better aligner than IBM model 1, eflomal (Östling and Tiedemann 2016), and reward the map
-in training for looking where eflomal's links point (Chen et al. 2016). And reward it one row later (Garg et
-al. 2019), where the word has just been written and is what the decoder reads.
+in training for looking where eflomal's links point (Chen et al. 2016, Garg et al. 2019). And reward it one
+row later, where the word has just been written and is what the decoder reads (compare Chen et al. 2020).
 
     python -m benchmarks.quality.alignment --seeds 1
 
-**Predict.** Which of the three helps most? Will it come close to eflomal itself?
+**Predict.** Which of the three helps most?
 """
 
 # %%
 tries = {name: error for run in aligned["runs"] for name, (error, _, _) in run["errors"].items()}
 tries["eflomal"] = aligned["baselines"]["eflomal, joined"][0]
 shown = {
-    "own": "additive, as it is",
+    "own": "additive, without help",
     "both": "mean of both directions",
     "guided": "guided",
     "guided_late": "guided, one row later",
@@ -561,9 +564,9 @@ for name, meaning in shown.items():
 r"""
 **What happened.** A second opinion helps, and so does a teacher. But most of all it matters when the map is
 made. Before a word is written, the map has to guess it, and even a good teacher can't change that. One row
-later the word is known, and the guided map comes close to its teacher. So a map of attention *can* hold good
-links, if training asks for them. If it doesn't, attention looks where it helps to write the next word. (One
-seed.)
+later the word is known, and the guided map gets much closer to its teacher. So a map of attention *can* hold
+good links, if training asks for them. If it doesn't, attention looks where it helps to write the next word.
+(One seed.)
 """
 
 # %% claim
@@ -670,7 +673,7 @@ it doesn't see.
 ## In three lines
 
 - Real text has a long tail of rare words. Subwords can spell every one of them.
-- On real text, too, attention translates what a single vector loses, and the gap grows with length.
+- On real text, too, attention translates what a single vector loses, at every length.
 - A map of real text has to be measured before it is read, and no look finds what isn't in the source.
 
 **One thing to try.** Write a German sentence of your own for `OWN` and train the two models. What do they do

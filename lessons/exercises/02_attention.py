@@ -66,7 +66,7 @@ Points: 1 for ordinary input; 0.5 for sizes of one; 0.5 for gradient, dtype and 
 
 Score every key against every query of the same sentence by their dot product.
 
-$$e_{t,i} \;=\; q_t \cdot k_i \;=\; \sum_{d=1}^{\text{hidden}} q_{t,d}\, k_{i,d}$$
+$$e_{t,i} \;=\; q_t \cdot k_i \;=\; \sum_{n=1}^{\text{hidden}} q_{t,n}\, k_{i,n}$$
 
 In code, $q_t$ is `query[b, t]`, $k_i$ is `keys[b, i]` and $e_{t,i}$ is `scores[b, t, i]`, for sentence `b`.
 

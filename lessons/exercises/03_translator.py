@@ -92,7 +92,7 @@ state, `hx`, and its last state have an extra axis in front, here of length 1.
 | in: `tgt_in` | (batch, tgt_len), token ids |
 | in: `decoder_state` | (batch, hidden) |
 | in: `encoder_states` | (batch, src_len, hidden) |
-| in: `src_mask` | (batch, src_len), True = a real token. A source may have none: zeros, as from `attend` |
+| in: `src_mask` | (batch, src_len), True = a real token. A source may have none: see below |
 | out: `logits` | (batch, tgt_len, vocab) |
 | out: `decoder_state` | (batch, hidden), after the last position, padding or not |
 | out: `weights` | (batch, tgt_len, src_len) |
@@ -100,6 +100,8 @@ state, `hx`, and its last state have an extra axis in front, here of length 1.
 | `self.rnn`, out: all states, last state | (batch, tgt_len, hidden) and (1, batch, hidden) |
 | `attend`, in and out: `query`, `context` | (batch, tgt_len, hidden) each |
 | `self.combine`, in | (batch, tgt_len, 2 · hidden) |
+
+If a source has no real token, its weights and contexts are zeros. `attend` takes care of this.
 
 **By hand.** One token, and a cell whose parameters are all zero. Such a GRU just halves its state: (2, 0)
 becomes $s = (1, 0)$, which is the query. Let the score be $q \cdot (U k)$ with
@@ -758,11 +760,11 @@ choices:
 
 1. **BLEU of at least 50.** BLEU counts how many of the words, pairs, triples and quadruples of words in the
    translations also occur in the references. 100 is perfect.
-2. **Alignment error of at most 0.35**, over the translations that are correct word for word: how often the
-   largest weight of a French word is *not* on an English word that it translates. 0 is perfect.
+2. **Alignment error of at most 0.35**, over the translations that are correct word for word, as in demo 04:
+   roughly, how often the largest weight of a French word is *not* on an English word that it translates.
 
 We measured every context with these choices, on 300 new reviews per model: six seeds of `"dot"`, which is
-the course's own choice, and three of each other
+the course's own choice, and three of each of the others
 (`python -m benchmarks.quality.exercise_03 --seeds 6 --others 3`).
 
 | context | least BLEU | alignment error | passed |

@@ -646,8 +646,8 @@ Points: 1.5 for ordinary input; 0.5 for dtype.
 Give every position its own vector, which is added to the word at that position. It holds sines and cosines
 of waves that get slower from column to column.
 
-$$\text{PE}_{p,\,2i} = \sin\!\left(\frac{p}{10000^{\,2i/\text{hidden\_dim}}}\right), \qquad
-\text{PE}_{p,\,2i+1} = \cos\!\left(\frac{p}{10000^{\,2i/\text{hidden\_dim}}}\right)$$
+$$p_{t,\,2j} = \sin\!\left(\frac{t}{10000^{\,2j/\text{hidden\_dim}}}\right), \qquad
+p_{t,\,2j+1} = \cos\!\left(\frac{t}{10000^{\,2j/\text{hidden\_dim}}}\right)$$
 
 Why is it needed? A recurrent network reads in order, so it knows what came first. Self-attention compares
 every word with every other, wherever they are: *dog bites man* and *man bites dog* are the same bag of
@@ -656,16 +656,16 @@ neighbors apart. The last pair turns slowly and tells the beginning from the end
 
 | | shape |
 | --- | --- |
-| in: `length` | the number of positions, which count from $p = 0$ |
+| in: `length` | the number of positions, which count from $t = 0$ |
 | in: `hidden_dim` | numbers per vector, even |
 | out: the positions | (length, hidden_dim), float32 |
 
-$i$ counts the *pairs* of columns: the sine and the cosine of a pair share one angle, in radians.
+$j$ counts the *pairs* of columns: the sine and the cosine of a pair share one angle, in radians.
 
-**By hand.** With hidden_dim 4 there are two pairs. Pair 0 has the angle $p$, and pair 1 has the angle
-$p / 10000^{2/4} = p / 100$.
+**By hand.** With hidden_dim 4 there are two pairs. Pair 0 has the angle $t$, and pair 1 has the angle
+$t / 10000^{2/4} = t / 100$.
 
-| position | 0: $\sin p$ | 1: $\cos p$ | 2: $\sin \frac{p}{100}$ | 3: $\cos \frac{p}{100}$ |
+| position | 0: $\sin t$ | 1: $\cos t$ | 2: $\sin \frac{t}{100}$ | 3: $\cos \frac{t}{100}$ |
 | --- | --- | --- | --- | --- |
 | 0 | 0 | 1 | 0 | 1 |
 | 1 | 0.8415 | 0.5403 | 0.0100 | 0.99995 |
@@ -677,20 +677,20 @@ $p / 10000^{2/4} = p / 100$.
 def positional_encoding(length, hidden_dim):
     """Return a vector of sines and cosines for every position.
 
-    Return (length, hidden_dim), float32: position p, counted from 0, has sin(p /
-    10000^(2i / hidden_dim)) in column 2i and the cosine of the same angle in column
-    2i + 1. hidden_dim is even. Vaswani et al. 2017, section 3.5.
+    Return (length, hidden_dim), float32: position t, counted from 0, has sin(t /
+    10000^(2j / hidden_dim)) in column 2j and the cosine of the same angle in column
+    2j + 1. hidden_dim is even. Vaswani et al. 2017, section 3.5.
     """
     ### BEGIN SOLUTION
     position = torch.arange(length).unsqueeze(1)  # (length, 1)
-    column = torch.arange(0, hidden_dim, 2)  # 2i: (hidden_dim / 2,)
+    column = torch.arange(0, hidden_dim, 2)  # 2j: (hidden_dim / 2,)
     angle = position / 10_000 ** (column / hidden_dim)  # (length, hidden_dim / 2)
     positions = torch.zeros(length, hidden_dim)
     positions[:, 0::2] = angle.sin()
     positions[:, 1::2] = angle.cos()
     return positions
 
-    # Why: arange(0, hidden_dim, 2) returns 2i itself, so you can't forget the 2 or
+    # Why: arange(0, hidden_dim, 2) returns 2j itself, so you can't forget the 2 or
     # count it twice. An axis of length 1 makes the table of all positions and waves
     # without a loop. Sines alone wouldn't be enough: a wave has the same sine at
     # two places, but not the same sine and cosine. Any two positions that are
@@ -704,7 +704,7 @@ def positional_encoding(length, hidden_dim):
 r"""
 <details><summary>Hint 1</summary>
 
-Make the table of angles first: one row per position, one column per *pair*. Which values does $2i$ have for
+Make the table of angles first: one row per position, one column per *pair*. Which values does $2j$ have for
 hidden_dim 6?
 
 </details>

@@ -767,7 +767,7 @@ two clauses, "l' accueil était décevante" (and without agreement: "décevant")
 sum.
 
 *Limits.* One training for most rows: with seeds 1 and 2 the greedy score with attention was 57.8 and 70.9
-instead of 38.1, a wider range than any difference in the table, and the test knows nothing about that. The
+instead of 38.1, a wider range than any difference that I tested, and the test knows nothing about that. The
 models are far from fully trained, and search may matter less to a model that is sure. The sentences are
 short and come from a grammar. BLEU on our tokens can't be compared with published scores, and there is one
 reference each. Penalty and beam were tried on the same sentences that are reported.

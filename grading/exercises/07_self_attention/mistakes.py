@@ -483,13 +483,13 @@ WAVES = "torch.stack([torch.sin(angle), torch.cos(angle)], dim=-1).flatten(1)"
 
 @mistake(positional_encoding, {WAVES: "torch.cat([torch.sin(angle), torch.cos(angle)], dim=-1)"})
 def halves_for_columns():
-    """All sines come first and all cosines after them. Alternate them: the sine in column 2i, and the cosine
-    of the same angle in column 2i + 1."""
+    """All sines come first and all cosines after them. Alternate them: the sine in column 2j, and the cosine
+    of the same angle in column 2j + 1."""
 
 
 @mistake(positional_encoding, {EXPONENT: "pair / hidden_dim"})
 def exponent_i_over_d():
-    """The exponent is i / hidden_dim, where i counts pairs of columns. Use 2i / hidden_dim."""
+    """The exponent is j / hidden_dim, where j counts pairs of columns. Use 2j / hidden_dim."""
 
 
 @mistake(
@@ -498,13 +498,13 @@ def exponent_i_over_d():
     {WAVES: "of_each_column(length, hidden_dim, factor=2)"},
 )
 def exponent_doubled():
-    """The exponent is twice too large. 2i already counts 0, 2, 4, ...: don't double it."""
+    """The exponent is twice too large. 2j already counts 0, 2, 4, ...: don't double it."""
 
 
 @mistake(positional_encoding, {WAVES: "of_each_column(length, hidden_dim, factor=1)"})
 def every_column_its_own_wave():
-    """Each cosine has another angle than the sine beside it. Columns 2i and 2i + 1 share one angle, with the
-    exponent 2i / hidden_dim."""
+    """Each cosine has another angle than the sine beside it. Columns 2j and 2j + 1 share one angle, with the
+    exponent 2j / hidden_dim."""
 
 
 @mistake(
@@ -515,7 +515,7 @@ def every_column_its_own_wave():
     {ANGLE: f"{WHOLE_POSITION} * torch.exp({EVEN} * (math.log(10_000.0) / hidden_dim))"},
 )
 def multiplied():
-    """The position is multiplied by 10000^(2i / hidden_dim). Divide by it: later columns turn more slowly."""
+    """The position is multiplied by 10000^(2j / hidden_dim). Divide by it: later columns turn more slowly."""
 
 
 @mistake(positional_encoding, {EXPONENT: "0 * pair"})
