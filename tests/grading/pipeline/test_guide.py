@@ -205,8 +205,8 @@ def test_what_a_person_gave_reaches_every_student_and_every_export(bubblewrap, t
     term.run(f"nbgrader fetch_assignment {NAME}", mine)
     nbformat.write(notebook(), mine / NAME / f"{NAME}.ipynb")
     term.run(f"nbgrader submit {NAME}", mine)
-    assert f"`nbgrader collect {NAME}`" in GUIDE
-    term.run(f"nbgrader collect {NAME}")
+    assert f"`nbgrader collect --update {NAME}`" in GUIDE
+    term.run(f"nbgrader collect --update {NAME}")
     (me,) = (path.name for path in (term.place / "submitted").iterdir())
 
     collect = term.left[0]
