@@ -318,8 +318,8 @@ def test_teacher_forcing_prints_speed_work_and_ratios(recorded, monkeypatch, enc
     assert work[0] > work[1] > 0
     assert {*run["parts"]} == {*profiling.PARTS, "else"}
     assert sum(run["parts"].values()) == pytest.approx(1)
-    assert run["parts"]["matrix products"] > 0
-    assert run["parts"]["else"] < 0.75
+    spent = {part for part, share in run["parts"].items() if share > 0}
+    assert {*profiling.PARTS, "else"} - spent == {"choosing words"}
     assert "choosing words" not in text
     monkeypatch.setattr(teacher_forcing, "measure", lambda *_, steps: run)
     found = teacher_forcing.figures(batch_tokens=(300,))

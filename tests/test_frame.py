@@ -33,7 +33,7 @@ LOCKS = {  # and the groups that each one holds
     "requirements-instructors.txt": ["students", "instructors"],
     "requirements-tests.txt": [*GROUPS],
 }
-TOOLS = {"furo", "jupyterlab", "myst-nb", "psycopg", "pytest-timeout", "pytest-xdist", "ruff", "uv"}
+TOOLS = {"furo", "myst-nb", "psycopg", "pytest-timeout", "pytest-xdist", "ruff", "uv"}
 
 
 def locked(lock):
