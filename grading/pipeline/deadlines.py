@@ -29,7 +29,7 @@ class Deadlines:
     extensions: dict = field(default_factory=dict)
     handed_in: dict = field(default_factory=dict)
     penalty: dict = field(default_factory=dict)
-    zone: ZoneInfo | None = None
+    zone: ZoneInfo | None = field(default=None, compare=False)  # alone it says nothing of lateness
 
 
 def read(course):

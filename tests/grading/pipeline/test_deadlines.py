@@ -45,6 +45,8 @@ def test_times_are_of_the_zone_and_extensions_are_days_or_times(tmp_path):
     assert found.due == {NAME: DUE}
     assert found.extensions == {NAME: {"12": timedelta(days=3), "13": timedelta(days=1, hours=11, minutes=1)}}
     assert read(tmp_path / "without").due == {}
+    (tmp_path / "deadlines.toml").write_text(FILE.splitlines()[0])
+    assert read(tmp_path) == read(tmp_path / "without"), "a time zone alone says nothing of lateness"
 
 
 @pytest.mark.parametrize(
