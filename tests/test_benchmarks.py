@@ -304,7 +304,7 @@ def test_teacher_forcing_prints_speed_work_and_ratios(recorded, monkeypatch, enc
     monkeypatch.setattr(teacher_forcing, "encoded_reviews", lambda: encoded)
     for name in ("matrix_product_flops", "gru_flops"):
         monkeypatch.setattr(teacher_forcing, name, partial(flops, 1e12 if name[0] == "m" else 1e11))
-    record, text = recorded(teacher_forcing, "--hidden 32 --embed 8 --batch-tokens 300 --steps 2")
+    record, text = recorded(teacher_forcing, "--hidden 128 --embed 8 --batch-tokens 300 --steps 2")
     rows = {line[:20].strip(): line[20:].split() for line in text.splitlines()[4:]}
     assert rows["tutorial"][1] == rows["step by step"][2] == "1.0"
     (run,) = record["runs"]
@@ -318,6 +318,8 @@ def test_teacher_forcing_prints_speed_work_and_ratios(recorded, monkeypatch, enc
     assert work[0] > work[1] > 0
     assert {*run["parts"]} == {*profiling.PARTS, "else"}
     assert sum(run["parts"].values()) == pytest.approx(1)
+    assert run["parts"]["matrix products"] > 0
+    assert run["parts"]["else"] < 0.75
     spent = {part for part, share in run["parts"].items() if share > 0}
     assert {*profiling.PARTS, "else"} - spent == {"choosing words"}
     assert "choosing words" not in text

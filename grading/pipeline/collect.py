@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 import yaml
@@ -23,6 +23,7 @@ from dateutil import parser as dates
 
 from grading import CourseError
 from grading.pipeline.assignments import LARGEST, NotGradable, assignments, grade_ids, readable, recognize
+from grading.pipeline.deadlines import in_utc
 from grading.pipeline.result import write_text
 
 # NAME_LATE_ID_ATTACHMENT_file, or LATE_anon_ID_ATTACHMENT_file. An attachment with a larger number is newer.
@@ -124,8 +125,7 @@ def read_roster(path, zone=None):
 def _time(text, zone=None):
     """Return the time that a text means, by the clock of `zone` or this machine if it names none, or None."""
     with contextlib.suppress(ValueError, OverflowError, TypeError):
-        time = dates.parse(text)
-        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
+        return in_utc(dates.parse(text), zone)
     return None
 
 

@@ -76,7 +76,12 @@ def _time(value, what, zone):
         raise ValueError(f"{what} must be a time such as 2026-11-20T23:59:00, found {value!r}")
     if value.tzinfo is None and zone is None:
         raise ValueError('name the time zone, such as timezone = "Europe/Berlin"')
-    return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
+    return in_utc(value, zone)
+
+
+def in_utc(time, zone):
+    """Return a time in UTC. If it names no zone, it is of this one (None: this machine's)."""
+    return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
 
 
 class DeadlinesPlugin(LateSubmissionPlugin):

@@ -105,7 +105,7 @@ def _view():
     options += [part for path in shown if path not in own for part in ("--ro-bind-try", path, path)]
     hidden = []  # what lies in a folder that is shown, and is nobody's to read
     cloned = (ROOT / "pyproject.toml").exists()  # else this is a folder of packages, installed from a wheel
-    rooms = [ROOT] if cloned else [ROOT / "grading", ROOT / "exercises", ROOT / "lessons"]
+    rooms = [ROOT] if cloned else [ROOT / name for name in ("grading", "exercises", "lessons")]
     for path in (*map(str, rooms), "/usr/local/share/nbgrader", "/usr/local/share/jupyter/nbgrader"):
         if os.path.isdir(path) and any(Path(path).is_relative_to(other) for other in shown):
             hidden += [path]

@@ -366,11 +366,8 @@ at all?
 """
 
 # %%
-trained = {
-    run["settings"]["model"]: run
-    for run in presets["runs"]
-    if (run["settings"]["src"], run["settings"]["tgt"], run["settings"]["seed"]) == ("en", "de", 0)
-}
+long = [run for run in presets["runs"] if (run["settings"]["src"], run["settings"]["tgt"]) == ("en", "de")]
+trained = {run["settings"]["model"]: run for run in long if run["settings"]["seed"] == 0}
 ax = None
 for model, run in trained.items():
     _, seconds, bleu = zip(*run["curve"], strict=True)
@@ -403,13 +400,11 @@ def best(model, seconds):
 ends = trained["transformer"]["curve"][-1][1]
 behind = [s for _, s, _ in trained["transformer"]["curve"] if best("transformer", s) < best("additive", s)]
 final = {model: [] for model in trained}
-for run in presets["runs"]:
-    if (run["settings"]["src"], run["settings"]["tgt"]) == ("en", "de"):
-        final[run["settings"]["model"]].append(run["scores"]["beam"]["tokens"]["score"])
-numbers["weights"] = trained["transformer"]["parameters"] / 1e6
-numbers |= {"overtakes": max(behind) / 60, "rnn": mean(final["additive"])}
-numbers |= {"transformer": mean(final["transformer"])}
-numbers |= {"rnns": len(final["additive"]), "transformers": len(final["transformer"])}
+for run in long:
+    final[run["settings"]["model"]].append(run["scores"]["beam"]["tokens"]["score"])
+numbers |= {"weights": trained["transformer"]["parameters"] / 1e6, "overtakes": max(behind) / 60}
+numbers |= {"rnn": mean(final["additive"]), "rnns": len(final["additive"])}
+numbers |= {"transformer": mean(final["transformer"]), "transformers": len(final["transformer"])}
 assert best("transformer", 900) < best("additive", 900) - 5
 assert 0.3 * ends < max(behind) < 0.7 * ends and best("transformer", ends) > best("additive", ends) + 1.5
 assert min(final["transformer"]) > max(final["additive"]) + 1

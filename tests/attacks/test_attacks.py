@@ -1,8 +1,8 @@
 """Every attack of the bank that runs goes through one sandbox, and honest classmates between them.
 
 With --slow, a classmate follows each attack; without it, every third, and each that prepares something for
-a classmate. Each attack has honest answers of its own, which must earn their points, too. It must harm
-nothing: see `bank` for what is promised.
+a classmate. Each attack also has honest answers, which must earn their points. It must harm nothing: see
+`bank` for what is promised.
 """
 
 import json
@@ -105,6 +105,7 @@ def field(tmp_path_factory):
 def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property, pytestconfig):
     number = ATTACKS.index(attack)
     next_one = ("right", "half")[number % 2]
+    expected = attack.expected()
     followed = attack.then or number % 3 == 0 or pytestconfig.getoption("slow")
     for path in field.mine.iterdir():
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
@@ -122,7 +123,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
     next_report = field.reports[next_one]
     if followed and not attack.refused:
         next_report = field.honest(next_one, attack.then)
-    gained = sum(max(0, earned[name] - attack.expected()[name]) for name in TESTS)
+    gained = sum(max(0, earned[name] - expected[name]) for name in TESTS)
     harmed = [what for what, a, b in zip(HARM, before, after, strict=True) if a != b]
     if attack.then:
         found = text_of([next_report[1].pop(0)[0]])
@@ -134,7 +135,7 @@ def test_an_attack_gains_nothing_and_harms_nobody(attack, field, record_property
     assert (report is None) == attack.refused, said
     assert (gained, harmed) == (0, []), (earned, said)
     if report:
-        assert earned == attack.expected(), said + printed
+        assert earned == expected, said + printed
         assert all(check.message for check in report.checks if not check.points)
         assert all(letter.isprintable() or letter == "\n" for letter in said)
         json.dumps(report.as_json(), ensure_ascii=False).encode()
